@@ -1,0 +1,104 @@
+"""The fields of every config, with the paper's values. The other files here override them.
+
+A config is data. `rows` maps the name of a row to the fields that it overrides; `table_rows` are
+those that the table has, and any other can be asked for by name: `--config=configs/FILE.py:ROW`.
+"""
+
+import ml_collections
+from ml_collections.config_dict import placeholder
+
+# Kinds of network. One input is figure 6, several are figure 8. Sections 6.2, 6.3 and 7.2.
+# The paper gives no learning rate; docs/results.md says how these were chosen.
+ONE_INPUT = {"dropout_features": 0.25, "dropout_output": 0.4, "hidden": (2048, 1024)}
+FUSION = {"dropout_features": 0.5, "dropout_output": 0.4, "hidden": (2048, 1024)}
+# Table 5 counts two dense layers for the spectrogram alone: one hidden, and the output.
+SOUND_ALONE = {**ONE_INPUT, "hidden": (2048,)}
+
+ROWS = {
+    "face": {"modalities": ("face",), "model": ONE_INPUT},
+    "flow": {"modalities": ("flow",), "model": ONE_INPUT},
+    "mel": {"modalities": ("mel",), "model": SOUND_ALONE},
+    "face_flow": {"modalities": ("face", "flow"), "model": FUSION},
+    "face_mel": {"modalities": ("face", "mel"), "model": FUSION},
+    "flow_mel": {"modalities": ("flow", "mel"), "model": FUSION},
+    "face_flow_mel": {"modalities": ("face", "flow", "mel"), "model": FUSION},
+}
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The fields, with the paper's values."""
+    config = ml_collections.ConfigDict()
+
+    # What is run: rows x protocols x folds x seeds. Only these may differ within a workdir.
+    config.table = ""  # key of the paper's table, for records
+    config.row = ""  # comma-separated names; empty: table_rows
+    config.rows = ml_collections.ConfigDict(ROWS)
+    config.table_rows = tuple(ROWS)
+    config.protocols = ("triplet_random",)
+    config.folds = ()  # empty: all that the protocol has
+    config.seeds = (0,)
+
+    # Which examples.
+    config.data = ml_collections.ConfigDict()
+    config.data.dataset = "ravdess"
+    config.data.builder = "triplets"  # the builder config: triplets, frames or speech
+    # What is chosen when the set is built; anything but these defaults is another folder.
+    config.data.build = ml_collections.ConfigDict()
+    config.data.build.detector = "haar"  # haar, yunet (with a model file), none
+    config.data.build.detector_model = placeholder(str)
+    config.data.build.face_margin = 0.25  # added on each side, as a part of the face's width
+    config.data.build.flow_scale = placeholder(float)  # pixels a frame; None: min-max, as the paper
+    config.data.build.frame_choice = "random"  # random, uniform
+    config.data.build.noise_snr_db = 15.0
+    config.data.build.pitch_semitones = 2.0
+    config.data.build.video_only = False  # also the recordings without sound
+    config.data.emotions = ("anger", "disgust", "fear", "happiness", "sadness")
+    config.data.intensities = ("strong",)
+    config.data.size = 128  # pixels; the paper does not give it
+    # Where they come from (see the README); these do not enter a workdir's identity.
+    config.data.manual_dir = placeholder(str)  # folder of the recordings
+    config.data.download = False  # allow the 12 GB download
+    config.data.data_dir = placeholder(str)  # where built data sets live; None: TFDS's default
+    config.data.pack = placeholder(str)  # train from this pack alone
+    # Clips to render where there are no recordings; the fields of synthetic.render_ravdess.
+    config.data.rendered = ml_collections.ConfigDict({"enabled": False})
+
+    config.split = ml_collections.ConfigDict()
+    config.split.test_fraction = 0.2  # the paper does not give it
+    config.split.validation_fraction = 0.0  # of the rest; the paper speaks of none
+    config.split.shuffle_labels = False  # train on permuted labels: a check that chance comes out
+
+    # The network; rows override what differs between them.
+    config.modalities = ("face", "flow", "mel")
+    config.model = ml_collections.ConfigDict()
+    config.model.name = "concatenation"
+    config.model.filters = (32, 64, 128, 256, 512)
+    config.model.hidden = (2048, 1024)
+    config.model.dropout_features = 0.5
+    config.model.dropout_output = 0.4
+
+    # Training.
+    config.optimizer = ml_collections.ConfigDict({"name": "adam", "learning_rate": 3e-4})
+    config.batch_size = 30
+    config.epochs = 40
+    config.measure_epochs = (10, 20, 30, 40)  # those up to `epochs`, and `epochs` itself
+
+    # The paper's numbers, and what they were measured on.
+    config.paper = ml_collections.ConfigDict()
+    config.paper.epochs = (10, 20, 30, 40)
+    config.paper.protocol = "triplet_random"
+    config.paper.dataset = "ravdess"
+    config.paper.emotions = config.data.emotions
+    config.paper.intensities = ("strong",)
+    config.paper.accuracy = ml_collections.ConfigDict()  # row -> one number for each of the epochs
+
+    # How it runs; nothing here alters a result.
+    config.run = ml_collections.ConfigDict()
+    config.run.checkpoint_seconds = 60.0  # the three-input state is 0.7 GB at 128 pixels
+    config.run.chunk_seconds = 2.0  # a signal is answered after at most this
+    config.run.predict_batch = 120
+    config.run.workers = placeholder(int)  # processes for building; None: all cores
+    config.run.strict = False  # a recording that cannot be used stops the build
+    config.run.keep_params = True  # keep each cell's final parameters
+    config.run.tensorboard = True
+    return config

@@ -1,0 +1,27 @@
+"""The whole way on rendered clips, small: what `make demo` runs.
+
+    python run.py --config=configs/demo.py
+
+Renders talking heads, builds the data set with the real builder, trains three rows and writes the
+report, everything under runs/demo/. Its numbers say that the machinery works and nothing about
+emotion recognition.
+"""
+
+from configs import base
+
+
+def get_config(row: str = ""):
+    """The config; `row` is what follows the colon of --config."""
+    config = base.get_config()
+    config.table = "demo"
+    config.row = row
+    config.table_rows = ("face", "mel", "face_flow_mel")
+    config.protocols = ("clip_random",)
+    # 6 actors x 5 emotions x 2 intensities x 2 sentences x 2 repetitions: 240 clips, 48 to test.
+    config.data.rendered = {"enabled": True, "actors": 6, "seed": 0}
+    config.data.intensities = ("normal", "strong")
+    config.data.size = 64
+    config.epochs = 12
+    config.measure_epochs = (4, 8, 12)
+    config.lock()
+    return config

@@ -1,0 +1,245 @@
+"""What a config means: its rows, its cells, its identity, and whether a workdir is its own."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+
+import ml_collections
+
+from mmer_jax import errors, modalities
+from mmer_jax.evaluation import records
+
+# Fields that choose among cells, or say where things are and how they run. They are no part of what
+# a result is, so they may differ within a workdir.
+FREE_FIELDS = (
+    "row",
+    "table_rows",
+    "protocols",
+    "folds",
+    "seeds",
+    "run",
+    "data.manual_dir",
+    "data.download",
+    "data.data_dir",
+    "data.pack",
+)
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Cell:
+    """One network to train: a row of the table, under one protocol, fold and seed."""
+
+    row: str
+    protocol: str
+    fold: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """For file names; readable, and different for different cells."""
+        return records.cell_name(self.row, self.protocol, self.fold, self.seed)
+
+
+def split_names(config: ml_collections.ConfigDict) -> None:
+    """Splits texts like "a,b" within tuples of text, in place.
+
+    The command line gives `--config.protocols=triplet_random,clip_random` as one text.
+    """
+    for field, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            split_names(value)
+        elif isinstance(value, tuple) and any(isinstance(v, str) and "," in v for v in value):
+            config[field] = tuple(n.strip() for v in value for n in v.split(",") if n.strip())
+
+
+def rows_asked_for(config: ml_collections.ConfigDict) -> tuple[str, ...]:
+    """The rows to run, in order.
+
+    Raises:
+      UserError: an unknown row; the message lists the known ones.
+    """
+    names = [n for n in config.row.split(",") if n] if config.row else list(config.table_rows)
+    for name in names:
+        if name not in config.rows:
+            raise errors.unknown("row", name, config.rows)
+    return tuple(dict.fromkeys(names))
+
+
+def resolve_row(
+    config: ml_collections.ConfigDict, row: str, overrides: Mapping[str, object] | None = None
+) -> ml_collections.ConfigDict:
+    """The config of one row: the config, then the row's fields, then those of the command line.
+
+    Args:
+      config: as loaded.
+      row: a name in `config.rows`.
+      overrides: dotted field -> value, as given on the command line. They win over the row, since
+        a person typed them.
+
+    Raises:
+      UserError: the row overrides a field that does not exist, or the result is not consistent.
+    """
+    resolved = config.copy_and_resolve_references()
+    try:
+        resolved.update(config.rows[row].to_dict())
+    except (KeyError, TypeError, ValueError) as e:
+        raise errors.UserError(
+            f"row {row!r} of the config overrides a field that it cannot: {explain_field_error(e)}"
+        ) from e
+    for field, value in (overrides or {}).items():
+        if not field.startswith("rows."):
+            resolved.update_from_flattened_dict({field: value})
+    split_names(resolved)
+    with resolved.unlocked():
+        del resolved.rows
+    resolved.modalities = tuple(m.name for m in modalities.get(resolved.modalities))
+    _check(resolved)
+    return resolved
+
+
+def _check(config: ml_collections.ConfigDict) -> None:
+    positive = ("batch_size", "epochs", "data.size", "run.chunk_seconds", "run.predict_batch")
+    for field in positive:
+        value = config
+        for part in field.split("."):
+            value = value[part]
+        if value <= 0:
+            raise errors.UserError(f"config.{field} is {value}; it must be above 0")
+    for part in ("test_fraction", "validation_fraction"):
+        value, low = config.split[part], 0.0
+        if not low <= value < 1 or (part == "test_fraction" and value == 0):
+            raise errors.UserError(f"config.split.{part} is {value}; it must be between 0 and 1")
+    for field in ("dropout_features", "dropout_output"):
+        if not 0 <= config.model[field] < 1:
+            raise errors.UserError(
+                f"config.model.{field} is {config.model[field]}; it must be at least 0 and below 1"
+            )
+    if len(config.data.emotions) < 2 or len(set(config.data.emotions)) < len(config.data.emotions):
+        raise errors.UserError(
+            "config.data.emotions needs two or more different emotions, "
+            f"found {tuple(config.data.emotions)}"
+        )
+
+
+def explain_field_error(error: Exception) -> str:
+    """ml_collections' error for an unknown or mistyped field, in one readable sentence."""
+    text = str(error.args[0]) if error.args else str(error)
+    key = re.search(r'Key "(\w+)" does not exist', text)
+    if not key:
+        return text.splitlines()[0][:300] if text else repr(error)
+    guess = re.search(r'Did you mean "(\w+)"', text)
+    known = re.findall(r"'(\w+)': ", text.split("Did you mean")[0])
+    return (
+        f"no field {key[1]!r}"
+        + (f"; did you mean {guess[1]!r}?" if guess else ".")
+        + (f" Known there: {', '.join(known)}" if known else "")
+    )
+
+
+def measured_epochs(config: ml_collections.ConfigDict) -> tuple[int, ...]:
+    """The epochs at which a cell is measured: those up to the last, and the last."""
+    wanted = {int(e) for e in config.measure_epochs if 0 < e < config.epochs}
+    return (*sorted(wanted), config.epochs)
+
+
+def identity(config: ml_collections.ConfigDict) -> dict[str, object]:
+    """Every field that makes a result what it is, as dotted field -> JSON value."""
+    flat = flatten(config.to_dict())
+    return {
+        field: value
+        for field, value in flat.items()
+        if not any(field == free or field.startswith(free + ".") for free in (*FREE_FIELDS, "rows"))
+    }
+
+
+def digest(config: ml_collections.ConfigDict) -> str:
+    """Twelve hex digits over `identity`."""
+    return hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def flatten(tree: Mapping, prefix: str = "") -> dict[str, object]:
+    """Nested mapping -> dotted field -> JSON value (tuples become lists)."""
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def claim_workdir(
+    workdir: pathlib.Path,
+    config: ml_collections.ConfigDict,
+    rows: Sequence[str],
+    data: Mapping[str, str],
+) -> None:
+    """Notes in WORKDIR/config.json what its cells are made with, or checks it against that note.
+
+    Args:
+      workdir: made if missing.
+      config: as loaded, with the command line's overrides.
+      rows: the rows about to run.
+      data: digests of what they are trained from, by name.
+
+    Raises:
+      UserError: the workdir holds cells made with another config or other data; names the fields.
+    """
+    path = workdir / "config.json"
+    mine = {
+        "config": identity(config),
+        "rows": {row: flatten(config.rows[row].to_dict()) for row in rows},
+        "data": dict(data),
+    }
+    theirs = json.loads(path.read_text()) if path.exists() else {"rows": {}, "data": {}}
+    differ = _differences(mine["config"], theirs.get("config", mine["config"]))
+    for row in set(mine["rows"]) & set(theirs["rows"]):
+        differ += _differences(mine["rows"][row], theirs["rows"][row], f"rows.{row}.")
+    for name in set(mine["data"]) & set(theirs["data"]):
+        differ += _differences({name: data[name]}, {name: theirs["data"][name]}, "data digest of ")
+    if differ:
+        raise errors.UserError(
+            f"{workdir} holds cells made with another config. What differs: {'; '.join(differ)}. "
+            "Choose another --workdir, or go back to the fields of that one."
+        )
+    workdir.mkdir(parents=True, exist_ok=True)
+    note = {
+        "config": mine["config"],
+        "rows": {**theirs["rows"], **mine["rows"]},
+        "data": {**theirs["data"], **mine["data"]},
+    }
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(note, indent=1, sort_keys=True) + "\n")
+    temporary.replace(path)
+
+
+def _differences(mine: Mapping, theirs: Mapping, prefix: str = "") -> list[str]:
+    absent = "(absent)"
+    return [
+        f"{prefix}{field}: there {theirs.get(field, absent)}, now {mine.get(field, absent)}"
+        for field in sorted({*mine, *theirs})
+        if mine.get(field, absent) != theirs.get(field, absent)
+    ]
+
+
+def cells(
+    rows: Sequence[str], protocols: Mapping[str, Sequence[int]], seeds: Sequence[int]
+) -> list[Cell]:
+    """All cells, in the order in which they run.
+
+    Args:
+      rows: names.
+      protocols: name -> its folds.
+      seeds: ints.
+    """
+    return [
+        Cell(row, protocol, fold, int(seed))
+        for row in rows
+        for protocol, folds in protocols.items()
+        for seed in seeds
+        for fold in folds
+    ]

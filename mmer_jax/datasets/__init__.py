@@ -1,0 +1,1 @@
+"""What recordings mean: names, examples, protocols, packs."""

@@ -1,0 +1,143 @@
+"""Evaluation protocols: which examples train, which validate, which test.
+
+Every protocol is a function of the metadata table alone. What it promises, in words, is part of it,
+and the report prints those words next to every number.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from sklearn import model_selection
+
+from mmer_jax import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Row numbers into the metadata table, int64, sorted; no row is in two parts."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """A way to divide a data set.
+
+    Attributes:
+      name: as in configs and records.
+      promise: what cannot be on both sides of the split, in words for a reader of results.
+      original_sound_at_test: whether a test example pairs its frame with its clip's unaltered sound
+        (and a network of sound alone has one test example a clip). False only where the paper's own
+        way is reproduced, in which altered versions are drawn into the test part too.
+      unit: table -> for each row the name of the thing that stays on one side.
+    """
+
+    name: str
+    promise: str
+    original_sound_at_test: bool
+    unit: Callable[[Mapping[str, np.ndarray]], np.ndarray]
+
+    def folds(self, table: Mapping[str, np.ndarray]) -> tuple[int, ...]:
+        """The folds there are. A random split has one; its seeds repeat it."""
+        del table
+        return (0,)
+
+    def split(
+        self,
+        table: Mapping[str, np.ndarray],
+        *,
+        fold: int,
+        seed: int,
+        test_fraction: float,
+        validation_fraction: float,
+    ) -> Split:
+        """Divides the rows of a table.
+
+        Units, not rows, are drawn, stratified by emotion: first the test part, then validation
+        out of the remaining ones. The same seed gives the same split to every row of a table of
+        results, so that their networks are tested on the same clips.
+
+        Args:
+          table: columns `emotion`, `clip`, `view`, `content_id` of one length.
+          fold: one of `folds(table)`.
+          seed: drives the draw.
+          test_fraction: share of the units for testing, in (0, 1).
+          validation_fraction: share of the other units for validation, in [0, 1).
+
+        Raises:
+          UserError: a fold that does not exist, or an emotion with too few units for every part.
+        """
+        if fold not in self.folds(table):
+            raise errors.unknown(f"fold of {self.name}", fold, self.folds(table))
+        units, first, members = np.unique(self.unit(table), return_index=True, return_inverse=True)
+        emotion = np.asarray(table["emotion"])[first]
+        rest, test = _draw(np.arange(len(units)), emotion, test_fraction, (seed, 0), self.name)
+        if validation_fraction:
+            train, validation = _draw(rest, emotion, validation_fraction, (seed, 1), self.name)
+        else:
+            train, validation = rest, rest[:0]
+        return Split(
+            *(np.flatnonzero(np.isin(members, part)) for part in (train, validation, test))
+        )
+
+
+def _draw(units, emotion, fraction, seed, name):
+    """Divides unit numbers into (kept, drawn), stratified by emotion."""
+    emotions, counts = np.unique(emotion[units], return_counts=True)
+    drawn = round(len(units) * fraction)
+    if counts.min() < 2 or drawn < len(emotions) or len(units) - drawn < len(emotions):
+        found = ", ".join(f"{e} {c}" for e, c in zip(emotions, counts, strict=True))
+        raise errors.UserError(
+            f"{name} cannot put every emotion on both sides of a split with {fraction:.0%} of "
+            f"{len(units)} units on one side (found {found}). Use more recordings, fewer emotions "
+            "or another fraction (--config.split.test_fraction, "
+            "--config.split.validation_fraction)."
+        )
+    state = np.random.default_rng(seed).integers(2**31 - 1)
+    kept, taken = model_selection.train_test_split(
+        units, test_size=drawn, stratify=emotion[units], random_state=int(state)
+    )
+    return np.sort(kept), np.sort(taken)
+
+
+def _each_row(table):
+    return np.arange(len(table["clip"]))
+
+
+def _each_recording(table):
+    """Takes whose decoded sound is identical count as one recording."""
+    content = np.asarray(table["content_id"])
+    return np.where(content == "", table["clip"], content)
+
+
+PROTOCOLS = {
+    p.name: p
+    for p in (
+        Protocol(
+            "triplet_random",
+            "Nothing is kept apart: triplets are shuffled and divided. A test triplet almost "
+            "always (probability 0.96) has another version of the same clip in training, so the "
+            "number says how well the network recognises clips that it has seen. This is our "
+            "reading of the paper.",
+            original_sound_at_test=False,
+            unit=_each_row,
+        ),
+        Protocol(
+            "clip_random",
+            "No clip is on both sides: all versions of a recording train or all test. The same "
+            "people, sentences and repetitions are on both sides.",
+            original_sound_at_test=True,
+            unit=_each_recording,
+        ),
+    )
+}
+
+
+def get(name: str) -> Protocol:
+    """The protocol of that name; an unknown name is a UserError that lists the known ones."""
+    if name not in PROTOCOLS:
+        raise errors.unknown("protocol", name, PROTOCOLS)
+    return PROTOCOLS[name]

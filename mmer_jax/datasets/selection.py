@@ -1,0 +1,109 @@
+"""From a pack's table to labelled examples: which rows, which label, which pictures."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mmer_jax import errors, modalities
+
+ORIGINAL_SOUND = "original"
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Labelled examples, as row numbers into a pack's arrays.
+
+    Attributes:
+      rows: for each modality int32 [n], the row of its picture.
+      label: int32 [n], position in the config's emotions.
+      clip: text [n].
+      view: int32 [n].
+    """
+
+    rows: Mapping[str, np.ndarray]
+    label: np.ndarray
+    clip: np.ndarray
+    view: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+def wanted_rows(
+    table: Mapping[str, np.ndarray], *, emotions: Sequence[str], intensities: Sequence[str]
+) -> np.ndarray:
+    """Row numbers of the wanted emotions and intensities, int64 [n].
+
+    Raises:
+      UserError: an emotion or intensity of which the pack has no example.
+    """
+    for column, wanted in (("emotion", emotions), ("intensity", intensities)):
+        there = sorted(set(table[column].tolist()))
+        missing = [name for name in wanted if name not in there]
+        if missing:
+            raise errors.UserError(
+                f"the data hold no example of {column} {', '.join(missing)}; "
+                f"they have {', '.join(there)}"
+            )
+    keep = np.isin(table["emotion"], list(emotions))
+    keep &= np.isin(table["intensity"], list(intensities))
+    rows = np.flatnonzero(keep)
+    if not len(rows):
+        raise errors.UserError(
+            f"no recording has one of the emotions {', '.join(emotions)} "
+            f"at the intensity {' or '.join(intensities)}"
+        )
+    return rows
+
+
+def make_examples(
+    table: Mapping[str, np.ndarray],
+    rows: np.ndarray,
+    *,
+    names: Sequence[str],
+    emotions: Sequence[str],
+    original_sound: bool,
+) -> Examples:
+    """Examples of the given rows.
+
+    Args:
+      table: a pack's table.
+      rows: int [n], the rows that one part of a split holds.
+      names: the modalities.
+      emotions: the classes in order.
+      original_sound: pair each picture with its clip's unaltered sound. Examples that then have
+        the same picture in every modality count once.
+
+    Raises:
+      UserError: a clip has no unaltered sound although one is wanted.
+    """
+    rows = np.asarray(rows)
+    by_modality = {}
+    for modality in modalities.get(names):
+        altered = modality.stream == "sound" and original_sound
+        by_modality[modality.name] = _original_rows(table, rows) if altered else rows
+    stacked = np.stack(list(by_modality.values()))
+    _, first = np.unique(stacked, axis=1, return_index=True)
+    first = np.sort(first)
+    rows = rows[first]
+    order = {emotion: i for i, emotion in enumerate(emotions)}
+    return Examples(
+        rows={name: r[first].astype(np.int32) for name, r in by_modality.items()},
+        label=np.array([order[e] for e in table["emotion"][rows].tolist()], np.int32),
+        clip=table["clip"][rows],
+        view=table["view"][rows].astype(np.int32),
+    )
+
+
+def _original_rows(table, rows):
+    original = np.flatnonzero(table["audio_variant"] == ORIGINAL_SOUND)
+    where = dict(zip(table["clip"][original].tolist(), original.tolist(), strict=True))
+    clips = table["clip"][rows].tolist()
+    missing = sorted({clip for clip in clips if clip not in where})
+    if missing:
+        raise errors.UserError(
+            f"{len(missing)} clips have no unaltered sound, {missing[0]} first; "
+            "build the data set again with the variant 'original' first"
+        )
+    return np.array([where[clip] for clip in clips])

@@ -1,0 +1,41 @@
+"""Errors that are written for the person at the keyboard."""
+
+# Why one recording cannot be used. The build ends with these words and the names they hit.
+CLIP_PROBLEMS = (
+    "bad name",  # the file name does not parse
+    "empty file",
+    "not a video",  # not a media file at all, or one that cannot be opened
+    "no picture",  # a media file without a video stream
+    "truncated",
+    "too short",  # fewer than two frames: no flow can be computed
+    "no sound",
+    "silent sound",  # a track of zeros where sound is needed
+)
+
+
+class UserError(Exception):
+    """A mistake that a user can mend. run.py prints the message alone, without a traceback."""
+
+
+class ClipError(UserError):
+    """One recording cannot be used.
+
+    Args:
+      kind: one of CLIP_PROBLEMS.
+      detail: what was found, in words.
+    """
+
+    def __init__(self, kind: str, detail: str):
+        if kind not in CLIP_PROBLEMS:
+            raise ValueError(f"unknown clip problem {kind!r}; known: {CLIP_PROBLEMS}")
+        super().__init__(kind, detail)  # both arguments, so that the error survives pickling
+        self.kind = kind
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}"
+
+
+def unknown(what: str, name: object, known) -> UserError:
+    """The error for a name that a registry does not hold: it lists those it does."""
+    return UserError(f"unknown {what} {name!r}; known: {', '.join(map(str, known))}")

@@ -1,0 +1,1 @@
+"""Metrics, records, predictions, tables and the report."""

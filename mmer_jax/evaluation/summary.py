@@ -1,0 +1,187 @@
+"""Records put together as tables have them: by table and protocol, then by row, then by epochs.
+
+Folds of one seed are pooled (their test parts are disjoint, so their counts add up); seeds are not:
+their mean and their spread are shown. Everything is computed from the records' confusion counts.
+"""
+
+import dataclasses
+import importlib
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmer_jax import modalities
+from mmer_jax.evaluation import metrics, records
+
+# Data whose numbers are about the software, not about people.
+RENDERED = "rendered"
+RENDERED_NOTE = (
+    "The clips are rendered drawings with a synthesised voice. "
+    "Numbers on rendered clips say nothing about emotion recognition."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A row's result after one number of epochs, over its folds and seeds.
+
+    Attributes:
+      records: the records behind it, one a cell.
+      seeds: the seeds, ascending.
+      accuracies: float in 0..1, one a seed, its folds pooled.
+      recalls: unweighted average recall in 0..1, one a seed, its folds pooled.
+      confusion: int64 [classes, classes], all cells together.
+    """
+
+    records: tuple[dict[str, Any], ...]
+    seeds: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    recalls: tuple[float, ...]
+    confusion: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        """The mean over seeds."""
+        return statistics.fmean(self.accuracies)
+
+    @property
+    def spread(self) -> float | None:
+        """The sample standard deviation over seeds; None with one seed."""
+        return statistics.stdev(self.accuracies) if len(self.seeds) > 1 else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Wilson's 95% interval of one seed's result; None with several: tests may overlap."""
+        if len(self.seeds) > 1:
+            return None
+        return metrics.wilson_interval(int(np.trace(self.confusion)), int(self.confusion.sum()))
+
+    @property
+    def low_high(self) -> tuple[float, float]:
+        """What is drawn around the accuracy: the interval, or one standard deviation each way."""
+        if self.interval:
+            return self.interval
+        return max(0.0, self.accuracy - self.spread), min(1.0, self.accuracy + self.spread)
+
+    @property
+    def paper(self) -> float | None:
+        """The paper's number, where the records have one and agree about it."""
+        numbers = {record["paper_accuracy"] for record in self.records}
+        return numbers.pop() if len(numbers) == 1 else None
+
+    @property
+    def chance(self) -> float:
+        """The accuracy of always naming the commonest emotion of the test parts."""
+        return float(self.confusion.sum(axis=1).max() / self.confusion.sum())
+
+    def count(self, field: str) -> str:
+        """One seed's n_test or other count, folds added up: "96", or "94-97" where seeds differ."""
+        per_seed = {
+            sum(record[field] for record in self.records if record["seed"] == seed)
+            for seed in self.seeds
+        }
+        return "-".join(str(n) for n in sorted({min(per_seed), max(per_seed)}))
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of a table under one protocol."""
+
+    name: str
+    modalities: tuple[str, ...]
+    emotions: tuple[str, ...]
+    by_epochs: dict[int, Measured]
+
+    @property
+    def last(self) -> Measured:
+        """The result after most epochs."""
+        return self.by_epochs[max(self.by_epochs)]
+
+    @property
+    def rendered(self) -> bool:
+        """Whether any of it was measured on rendered clips."""
+        return any(
+            record["dataset"].get("origin") == RENDERED
+            for measured in self.by_epochs.values()
+            for record in measured.records
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A table under one protocol."""
+
+    table: str
+    protocol: str
+    epochs: tuple[int, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def has_paper(self) -> bool:
+        """Whether any number of it has one of the paper to stand beside."""
+        return any(m.paper is not None for row in self.rows for m in row.by_epochs.values())
+
+
+def blocks(found: Sequence[Mapping[str, Any]]) -> list[Block]:
+    """All records as blocks, in the order of their first appearance.
+
+    Rows are ordered by how many modalities they join, then by the modalities' own order, then by
+    first appearance. Of records with one key the last counts.
+    """
+    by_key = {records.key(record): dict(record) for record in found}
+    grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for record in by_key.values():
+        grouped.setdefault((record["table"], record["protocol"]), []).append(record)
+    result = []
+    for (table, protocol), members in grouped.items():
+        names = list(dict.fromkeys(record["row"] for record in members))
+        rows = [_row(name, [r for r in members if r["row"] == name]) for name in names]
+        rows.sort(key=lambda row: _joining_order(row.modalities))
+        epochs = tuple(sorted({record["epochs"] for record in members}))
+        result.append(Block(table, protocol, epochs, tuple(rows)))
+    return result
+
+
+def promise(protocol: str, promises: Mapping[str, str] | None = None) -> str:
+    """What a protocol keeps apart, in words: those given, or those of datasets.protocols."""
+    if promises is None:
+        # Imported when needed: a table of old records must not hang on the datasets package.
+        known = importlib.import_module("mmer_jax.datasets.protocols").PROTOCOLS
+        promises = {name: entry.promise for name, entry in known.items()}
+    return promises.get(protocol, "A protocol that this version of the software does not know.")
+
+
+def percent(share: float) -> str:
+    """0.9377 as "93.8"; halves go up as people round them, so the paper's 0.9285 is "92.9"."""
+    return f"{100 * share + 1e-9:.1f}"
+
+
+def _joining_order(names: Sequence[str]) -> tuple[int, list[int]]:
+    order = list(modalities.MODALITIES)
+    # A modality that this version doesn't know comes last.
+    return len(names), [order.index(n) if n in order else len(order) for n in names]
+
+
+def _row(name: str, members: list[dict[str, Any]]) -> Row:
+    epochs = sorted({record["epochs"] for record in members})
+    by_epochs = {at: _measured([r for r in members if r["epochs"] == at]) for at in epochs}
+    last = members[-1]
+    return Row(name, tuple(last["modalities"]), tuple(last["emotions"]), by_epochs)
+
+
+def _measured(members: list[dict[str, Any]]) -> Measured:
+    members = sorted(members, key=lambda record: (record["seed"], record["fold"] or 0))
+    seeds = tuple(sorted({record["seed"] for record in members}))
+    pooled = [
+        np.sum([record["confusion"] for record in members if record["seed"] == seed], axis=0)
+        for seed in seeds
+    ]
+    return Measured(
+        records=tuple(members),
+        seeds=seeds,
+        accuracies=tuple(metrics.accuracy(counts) for counts in pooled),
+        recalls=tuple(metrics.unweighted_average_recall(counts) for counts in pooled),
+        confusion=np.sum(pooled, axis=0),
+    )

@@ -1,0 +1,56 @@
+"""The tower of figure 6: blocks of one 3x3 convolution and one 2x2 maximum."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+def max_pool_2x2(x: jax.Array) -> jax.Array:
+    """Maximum over 2x2 windows with stride 2; an odd last row or column is dropped, as Keras does.
+
+    The same function as `nn.max_pool(x, (2, 2), (2, 2))`. On CPUs XLA's gradient of that one
+    (select-and-scatter) is very slow, and the gradient of a reshape and a max is not. Where several
+    elements of a window share the maximum, this one splits the gradient among them.
+
+    Args:
+      x: float [b, h, w, c], h and w at least 2.
+
+    Returns:
+      float [b, h // 2, w // 2, c].
+    """
+    b, h, w, c = x.shape
+    x = x[:, : h // 2 * 2, : w // 2 * 2]
+    return x.reshape(b, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
+
+
+class Tower(nn.Module):
+    """Picture -> feature map: for each number of filters a convolution, ReLU and a 2x2 maximum.
+
+    Keras's defaults, which the paper used: Glorot uniform kernels and zero bias; padding "same".
+
+    Attributes:
+      filters: the number of filters of each block.
+    """
+
+    filters: Sequence[int]
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """float [b, s, s, c] -> float [b, s / 2^n, s / 2^n, filters[-1]], n blocks."""
+        for i, features in enumerate(self.filters):
+            x = nn.Conv(
+                features,
+                (3, 3),
+                padding="SAME",
+                kernel_init=nn.initializers.glorot_uniform(),
+                name=f"conv{i + 1}",
+            )(x)
+            x = max_pool_2x2(nn.relu(x))
+        return x
+
+
+def to_unit_range(picture: jax.Array) -> jax.Array:
+    """uint8 0..255 -> float32 0..1; the one normalisation of the paper's network."""
+    return picture.astype(jnp.float32) / 255.0

@@ -1,0 +1,38 @@
+"""The mesh, and where arrays live on it. One device is a mesh of one."""
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+
+def make_mesh(devices=None) -> Mesh:
+    """A mesh with the one axis `data` over all devices, or over those given.
+
+    Axes are Auto: under explicit ones, the default of `jax.make_mesh`, Linen's Dropout fails on
+    sharded input.
+    """
+    devices = np.asarray(jax.devices() if devices is None else devices)
+    return jax.make_mesh(
+        devices.shape, ("data",), axis_types=(AxisType.Auto,), devices=devices.tolist()
+    )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """A whole copy on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def by_batch(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """Split over the devices along the given axis, which holds the examples of a batch."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+
+
+def padded_size(batch: int, mesh: Mesh) -> int:
+    """The smallest multiple of the number of devices that holds a batch."""
+    return -(-batch // mesh.size) * mesh.size
+
+
+def describe() -> str:
+    """For records: platform, kind and number of devices."""
+    device = jax.devices()[0]
+    return f"{jax.device_count()} x {device.platform} ({device.device_kind})"

@@ -1,0 +1,252 @@
+"""The loop of one run: from examples and a seed to measured predictions and final parameters."""
+
+import dataclasses
+import pathlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from mmer_jax import errors, models
+from mmer_jax.datasets.selection import Examples
+from mmer_jax.training import batches, checkpoints, devices, step
+
+
+class TrainingDivergedError(errors.UserError):
+    """The loss stopped being a finite number."""
+
+
+class Interrupted(Exception):
+    """A signal asked the run to stop; its state is saved.
+
+    Attributes:
+      signum: the signal.
+    """
+
+    def __init__(self, signum: int):
+        super().__init__(f"stopped by {signal.Signals(signum).name}; the state is saved")
+        self.signum = signum
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """What a run knows at one of its measured epochs.
+
+    Attributes:
+      epoch: epochs completed.
+      probabilities: for each measured part float32 [n, classes].
+      history: one dict an epoch: epoch, train_loss, train_accuracy, seconds.
+    """
+
+    epoch: int
+    probabilities: Mapping[str, np.ndarray]
+    history: Sequence[Mapping[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A finished run: its last state on the host, its history, the step that it started from."""
+
+    state: step.TrainState
+    history: Sequence[Mapping[str, float]]
+    resumed_from: int
+
+
+def train(
+    config,
+    model: nn.Module,
+    arrays: Mapping[str, np.ndarray],
+    train_examples: Examples,
+    measured_parts: Mapping[str, Examples],
+    *,
+    seed: int,
+    measure_epochs: Sequence[int],
+    folder: pathlib.Path,
+    on_measure: Callable[[Measurement], None],
+    on_epoch: Callable[[Mapping[str, float]], None] = lambda epoch: None,
+    devices_used: Sequence[jax.Device] | None = None,
+) -> Outcome:
+    """Trains one network.
+
+    Args:
+      config: of one row (see configs/base.py); `batch_size`, `optimizer`, `run` are read here.
+      model: called as `model.apply({"params": p}, pictures, train=...)`.
+      arrays: for each modality uint8 [m, s, s, c]; may be memory-mapped.
+      train_examples: what to train on.
+      measured_parts: name -> examples whose probabilities are wanted, such as test and validation.
+      seed: of initialisation, order and dropout.
+      measure_epochs: rising; the last one ends the run.
+      folder: where checkpoints of this run live; continued if it holds one.
+      on_measure: called at each measured epoch. May be called again for the same epoch, with the
+        same numbers, when a run was killed between this call and the next save.
+      on_epoch: called after each epoch with its entry of the history.
+      devices_used: all devices by default.
+
+    Raises:
+      TrainingDivergedError: the loss is not finite.
+      Interrupted: SIGTERM or SIGINT came; the state was saved.
+    """
+    mesh = devices.make_mesh(devices_used)
+    whole = devices.replicated(mesh)
+
+    # Data: every picture that some example uses, on each device, once.
+    parts = {"train": train_examples, **measured_parts}
+    data = _put(arrays, parts, whole)
+
+    # State: shapes first, so that a restored one goes straight to its place.
+    optimizer = step.make_optimizer(config)
+    batch = models.registry.batch_shapes(config)
+    init = jax.jit(lambda: step.init_state(model, optimizer, batch, seed), out_shardings=whole)
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), jax.eval_shape(init)
+    )
+
+    # Resume priority: 1. the newest complete checkpoint of this run; 2. initialisation.
+    saves = checkpoints.Checkpoints(folder, config.run.checkpoint_seconds)
+    state, history = saves.restore(abstract) or (init(), [])
+    resumed_from = int(state.step)
+
+    chunk = step.make_chunk(model, optimizer, seed, mesh)
+    predict = step.make_predict(model, mesh)
+    width = devices.padded_size(config.batch_size, mesh)
+    by_batch = devices.by_batch(mesh, axis=1)
+    steps_per_epoch = -(-len(train_examples) // config.batch_size)
+    pace = _Pace(config.run.chunk_seconds)
+    seconds = 0.0
+
+    # The order of operations within an epoch matters: the history moves only when the epoch is
+    # whole, measuring comes before the save, and both before the next epoch's first step. A run
+    # that is killed anywhere thus repeats what it did since the last save, with the same numbers.
+    with _Signals() as signals:
+        try:
+            while int(state.step) < measure_epochs[-1] * steps_per_epoch:
+                epoch, first = divmod(int(state.step), steps_per_epoch)
+                index, weight = batches.batches(
+                    len(train_examples), config.batch_size, width, seed=(seed, step.SHUFFLE, epoch)
+                )
+                index, weight = jax.device_put((index, weight), by_batch)
+                while first < steps_per_epoch:
+                    started = time.perf_counter()
+                    last = min(first + pace.steps, steps_per_epoch)
+                    state = chunk(state, data["train"], index, weight, first, last)
+                    _check_finite(state, config)  # waits for the device
+                    elapsed = time.perf_counter() - started
+                    seconds += pace.count(last - first, elapsed)
+                    first = last
+                    if first < steps_per_epoch:
+                        _save_if_due(saves, state, history, signals)
+                history = [*history, _epoch_entry(epoch + 1, state, seconds)]
+                seconds = 0.0
+                state = state.replace(
+                    loss_sum=0 * state.loss_sum, correct=0 * state.correct, seen=0 * state.seen
+                )
+                on_epoch(history[-1])
+                if epoch + 1 in measure_epochs:
+                    probabilities = {
+                        name: _predict_all(predict, state.params, data[name], config, mesh)
+                        for name in measured_parts
+                    }
+                    on_measure(Measurement(epoch + 1, probabilities, history))
+                _save_if_due(saves, state, history, signals)
+        finally:
+            saves.close()
+    return Outcome(jax.device_get(state), history, resumed_from)
+
+
+def _put(arrays, parts, sharding) -> dict[str, step.DeviceData]:
+    """Puts the pictures in use on the devices, once for all parts, and each part's rows."""
+    used = {
+        name: np.unique(np.concatenate([part.rows[name] for part in parts.values()]))
+        for name in next(iter(parts.values())).rows
+    }
+    pictures = {name: jax.device_put(arrays[name][rows], sharding) for name, rows in used.items()}
+    data = {}
+    for name, part in parts.items():
+        rows = {m: np.searchsorted(used[m], r).astype(np.int32) for m, r in part.rows.items()}
+        rows, label = jax.device_put((rows, part.label), sharding)
+        data[name] = step.DeviceData(arrays=pictures, rows=rows, label=label)
+    return data
+
+
+def _predict_all(predict, params, data, config, mesh) -> np.ndarray:
+    """Probabilities of all examples in order; the padding of the last batch is cut off."""
+    n = data.label.shape[0]
+    if n == 0:
+        return np.zeros((0, len(config.data.emotions)), np.float32)
+    width = devices.padded_size(min(config.run.predict_batch, n), mesh)
+    index, _ = batches.batches(n, width, width)
+    return np.concatenate([np.asarray(predict(params, data, i)) for i in index])[:n]
+
+
+def _check_finite(state, config) -> None:
+    diverged_at = int(state.diverged_at)
+    if diverged_at >= 0:
+        raise TrainingDivergedError(
+            f"the loss was not finite at step {diverged_at}. Try a smaller learning rate than "
+            f"{config.optimizer.learning_rate:g} (--config.optimizer.learning_rate) in another "
+            "--workdir."
+        )
+
+
+def _save_if_due(saves, state, history, signals) -> None:
+    if signals.received is not None:
+        saves.save(state, history)
+        raise Interrupted(signals.received)
+    if saves.is_due():
+        saves.save(state, history)
+
+
+def _epoch_entry(epoch, state, seconds) -> dict[str, float]:
+    seen = float(state.seen)
+    return {
+        "epoch": epoch,
+        "train_loss": float(state.loss_sum) / seen,
+        "train_accuracy": float(state.correct) / seen,
+        "seconds": seconds,
+    }
+
+
+class _Pace:
+    """How many steps a chunk may hold so that it lasts about as long as wanted."""
+
+    def __init__(self, chunk_seconds: float):
+        self._chunk_seconds = chunk_seconds
+        self._warm = False
+        self.steps = 1
+
+    def count(self, steps: int, seconds: float) -> float:
+        """Learns from a chunk; returns its seconds, without the first one's, which compiles."""
+        if not self._warm:
+            self._warm = True
+            return 0.0
+        self.steps = max(1, int(self._chunk_seconds * steps / max(seconds, 1e-6)))
+        return seconds
+
+
+class _Signals:
+    """While open, SIGTERM and SIGINT are noted instead of obeyed. A second SIGINT is obeyed."""
+
+    def __init__(self):
+        self.received: int | None = None
+        self._old: dict[int, Any] = {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                self._old[signum] = signal.signal(signum, self._note)
+        return self
+
+    def _note(self, signum, frame):
+        del frame
+        if self.received == signal.SIGINT == signum:
+            raise KeyboardInterrupt
+        self.received = signum
+
+    def __exit__(self, *error):
+        for signum, handler in self._old.items():
+            signal.signal(signum, handler)

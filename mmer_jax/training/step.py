@@ -1,0 +1,191 @@
+"""The state of a run, and the jitted functions that move it: a chunk of steps, and prediction."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from mmer_jax import errors
+from mmer_jax.training import devices
+
+# Streams of randomness, folded into the run's seed. Their numbers are part of every result.
+INIT, DROPOUT, SHUFFLE = 0, 1, 2
+
+
+@flax.struct.dataclass
+class TrainState:
+    """All that a checkpoint must hold to continue exactly.
+
+    Attributes:
+      step: int32, updates made.
+      params, opt_state: trees of the model and of optax.
+      loss_sum, correct, seen: float32, over the examples of the epoch so far.
+      diverged_at: int32, the first step whose loss was not finite, or -1.
+    """
+
+    step: jax.Array
+    params: Any
+    opt_state: Any
+    loss_sum: jax.Array
+    correct: jax.Array
+    seen: jax.Array
+    diverged_at: jax.Array
+
+
+@flax.struct.dataclass
+class DeviceData:
+    """Examples on the device, whole.
+
+    Attributes:
+      arrays: for each modality uint8 [m, s, s, c], the pictures that any example uses.
+      rows: for each modality int32 [n], the picture of each example.
+      label: int32 [n].
+    """
+
+    arrays: Mapping[str, jax.Array]
+    rows: Mapping[str, jax.Array]
+    label: jax.Array
+
+    def take(self, index: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+        """Pictures and labels of the examples with the given numbers."""
+        pictures = {name: self.arrays[name][rows[index]] for name, rows in self.rows.items()}
+        return pictures, self.label[index]
+
+
+def _adam(config) -> optax.GradientTransformation:
+    # Keras's epsilon, since Keras is what the paper used.
+    return optax.adam(config.learning_rate, eps=1e-7)
+
+
+OPTIMIZERS = {"adam": _adam}
+
+
+def make_optimizer(config) -> optax.GradientTransformation:
+    """The optimizer that `config.optimizer` names; UserError for an unknown one."""
+    if config.optimizer.name not in OPTIMIZERS:
+        raise errors.unknown("optimizer", config.optimizer.name, OPTIMIZERS)
+    return OPTIMIZERS[config.optimizer.name](config.optimizer)
+
+
+def init_state(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    batch: Mapping[str, jax.ShapeDtypeStruct],
+    seed: int,
+) -> TrainState:
+    """The state before the first step. Traceable, so that shapes can be had without memory."""
+    zeros = {name: jnp.zeros(x.shape, x.dtype) for name, x in batch.items()}
+    key = jax.random.fold_in(jax.random.key(seed), INIT)
+    params = model.init(key, zeros, train=False)["params"]
+    return TrainState(
+        step=jnp.int32(0),
+        params=params,
+        opt_state=optimizer.init(params),
+        loss_sum=jnp.float32(0),
+        correct=jnp.float32(0),
+        seen=jnp.float32(0),
+        diverged_at=jnp.int32(-1),
+    )
+
+
+def update(
+    state: TrainState,
+    pictures: Mapping[str, jax.Array],
+    label: jax.Array,
+    weight: jax.Array,
+    *,
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    seed: int,
+) -> TrainState:
+    """One step: sparse categorical cross-entropy, its mean over the examples of weight one.
+
+    Args:
+      state: the state before.
+      pictures: for each modality uint8 [b, s, s, c].
+      label: int32 [b].
+      weight: float32 [b], 1 for examples and 0 for padding, which comes last.
+      model, optimizer, seed: of the run.
+    """
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), DROPOUT), state.step)
+
+    def loss_function(params):
+        logits = model.apply({"params": params}, pictures, train=True, rngs={"dropout": key})
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, label) * weight
+        return losses.sum() / weight.sum(), (losses.sum(), logits)
+
+    grads, (loss_sum, logits) = jax.grad(loss_function, has_aux=True)(state.params)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    finite = jnp.isfinite(loss_sum)
+    return TrainState(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        opt_state=opt_state,
+        loss_sum=state.loss_sum + loss_sum,
+        correct=state.correct + ((logits.argmax(-1) == label) * weight).sum(),
+        seen=state.seen + weight.sum(),
+        diverged_at=jnp.where((state.diverged_at < 0) & ~finite, state.step, state.diverged_at),
+    )
+
+
+def make_chunk(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    mesh: Mesh,
+    *,
+    loop_on_device: bool | None = None,
+) -> Callable[..., TrainState]:
+    """Compiles `chunk(state, data, index, weight, first, last) -> state`.
+
+    It makes the steps first..last-1 of an epoch. `index` and `weight` are those of the whole epoch
+    (see `batches.batches`). The state is donated.
+
+    On accelerators the steps run in one loop on the device. On CPUs they are dispatched one by one,
+    since XLA runs convolutions in a loop body some ten times slower there
+    (https://github.com/jax-ml/jax/issues/12868), while a dispatch costs next to nothing. The body
+    is the same function; `loop_on_device` chooses otherwise.
+    """
+    whole, split = devices.replicated(mesh), devices.by_batch(mesh)
+
+    def body(state, data, index, weight, i):
+        index = jax.lax.with_sharding_constraint(index[i], split)
+        pictures, label = data.take(index)
+        pictures = jax.lax.with_sharding_constraint(pictures, split)
+        return update(
+            state, pictures, label, weight[i], model=model, optimizer=optimizer, seed=seed
+        )
+
+    if loop_on_device is None:
+        loop_on_device = mesh.devices.flat[0].platform != "cpu"
+    if not loop_on_device:
+        one = jax.jit(body, donate_argnums=0, out_shardings=whole)
+
+        def chunk(state, data, index, weight, first, last):
+            for i in range(first, last):
+                state = one(state, data, index, weight, i)
+            return state
+
+        return chunk
+
+    def loop(state, data, index, weight, first, last):
+        return jax.lax.fori_loop(first, last, lambda i, s: body(s, data, index, weight, i), state)
+
+    return jax.jit(loop, donate_argnums=0, out_shardings=whole)
+
+
+def make_predict(model: nn.Module, mesh: Mesh) -> Callable[..., jax.Array]:
+    """Compiles `predict(params, data, index)`: int32 [b] -> probabilities float32 [b, classes]."""
+    split = devices.by_batch(mesh)
+
+    def predict(params, data, index):
+        pictures, _ = data.take(jax.lax.with_sharding_constraint(index, split))
+        logits = model.apply({"params": params}, pictures, train=False)
+        return jax.nn.softmax(logits.astype(jnp.float32))
+
+    return jax.jit(predict, out_shardings=devices.replicated(mesh))

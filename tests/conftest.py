@@ -1,0 +1,128 @@
+"""What tests share: real recordings where there are some, and writers of small media files."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real recordings that MMER_REAL_DATA names; without it a test is skipped.
+
+    It may hold ravdess_original_clips/Actor_XX/*.mp4, ravdess_actor01_gray_clips/Actor_01/*.mp4 and
+    ravdess_speech_flac/Actor_XX/*.flac.
+    """
+    folder = os.environ.get("MMER_REAL_DATA")
+    if not folder:
+        pytest.skip("needs real recordings: set MMER_REAL_DATA to their folder")
+    if not Path(folder).is_dir():
+        pytest.fail(f"MMER_REAL_DATA names {folder}, which is not a folder")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def original_clips(real_data) -> list[Path]:
+    """The original RAVDESS clips at hand, 1280x720."""
+    clips = sorted((real_data / "ravdess_original_clips").rglob("*.mp4"))
+    if not clips:
+        pytest.skip(f"no ravdess_original_clips/**/*.mp4 in MMER_REAL_DATA={real_data}")
+    return clips
+
+
+@pytest.fixture(scope="session")
+def write_clip():
+    """A function that writes a small video with or without sound: see _write_clip."""
+    return _write_clip
+
+
+@pytest.fixture(scope="session")
+def write_sound():
+    """A function that writes a .wav or .flac file: see _write_sound."""
+    return _write_sound
+
+
+@pytest.fixture(scope="session")
+def sine():
+    """A function that makes a tone: (hertz, seconds, rate) -> float32 [n]."""
+    return lambda hertz, seconds, rate=22050: (
+        0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
+    ).astype(np.float32)
+
+
+def _write_clip(
+    path, frames, *, rate=25, sound=None, sound_rate=48000, codec="libx264", options=None
+):
+    """Writes frames and sound to a video file, of the kind that the path's suffix names.
+
+    Args:
+      path: the file; its parent folder is made.
+      frames: uint8 [t, h, w, 3] RGB, even sides; may be empty for a file of sound alone.
+      rate: frames a second.
+      sound: float [n] or [n, channels] in -1..1, or None for no track at all.
+      sound_rate: samples a second.
+      codec: of the picture.
+      options: of the container, such as {"movflags": "faststart"}.
+
+    Returns:
+      The path.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", options=options or {}) as container:
+        pictures = voice = None
+        if len(frames):
+            pictures = container.add_stream(codec, rate=Fraction(rate).limit_denominator(100000))
+            pictures.height, pictures.width = frames[0].shape[:2]
+            pictures.pix_fmt = "yuv420p"
+            if codec == "libx264":
+                pictures.options = {"crf": "12", "preset": "veryfast"}
+        if sound is not None:
+            voice = container.add_stream("aac", rate=sound_rate, layout=_layout(sound))
+        for image in frames:
+            container.mux(pictures.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        if pictures:
+            container.mux(pictures.encode())
+        if voice:
+            _encode_sound(container, voice, sound, sound_rate)
+    return path
+
+
+def _write_sound(path, sound, rate=48000):
+    """Writes float [n] or [n, channels] as 16-bit .wav or .flac. Returns the path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    codec = {".wav": "pcm_s16le", ".flac": "flac"}[path.suffix]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout=_layout(sound))
+        _encode_sound(container, stream, sound, rate, "s16")
+    return path
+
+
+def _layout(sound) -> str:
+    return "mono" if np.ndim(sound) == 1 or np.shape(sound)[1] == 1 else "stereo"
+
+
+def _encode_sound(container, stream, sound, rate, kind="flt"):
+    samples = np.asarray(sound, np.float32)
+    samples = samples[:, None] if samples.ndim == 1 else samples
+    if kind == "s16":
+        samples = np.round(samples * 32767).astype(np.int16)
+    for start in range(0, len(samples), 1024):
+        part = np.ascontiguousarray(samples[start : start + 1024]).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(part, format=kind, layout=_layout(sound))
+        frame.sample_rate = rate
+        frame.pts = start
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+
+
+@pytest.fixture
+def strong_config():
+    """The config of table 8, unlocked for nothing: a test that changes it gets its own."""
+    from configs import ravdess_strong
+
+    return ravdess_strong.get_config()

@@ -1,0 +1,58 @@
+"""The parts of the network, and what it does with training mode, sizes and names."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmer_jax import errors, models
+from mmer_jax.configuration import resolve_row
+from mmer_jax.models import registry, tower
+
+
+@pytest.mark.parametrize("size", [8, 7])
+def test_max_pool_equals_flax(size):
+    x = jax.random.normal(jax.random.key(0), (2, size, size, 3))
+    np.testing.assert_array_equal(tower.max_pool_2x2(x), nn.max_pool(x, (2, 2), (2, 2)))
+
+
+def test_max_pool_gradient_equals_flax_without_ties():
+    x = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
+    ours = jax.grad(lambda x: (tower.max_pool_2x2(x) ** 2).sum())(x)
+    flax = jax.grad(lambda x: (nn.max_pool(x, (2, 2), (2, 2)) ** 2).sum())(x)
+    np.testing.assert_allclose(ours, flax, rtol=1e-6)
+
+
+def apply(config, batch=3, train=False, seed=0):
+    model = models.build(config)
+    pictures = {
+        name: jnp.full(x.shape, 100, x.dtype)
+        for name, x in registry.batch_shapes(config, batch).items()
+    }
+    params = model.init(jax.random.key(0), pictures, train=False)["params"]
+    rngs = {"dropout": jax.random.key(seed)}
+    return model.apply({"params": params}, pictures, train=train, rngs=rngs)
+
+
+def test_dropout_is_on_in_training_only(strong_config):
+    config = resolve_row(strong_config, "mel", {"data.size": 32})
+    assert not np.array_equal(apply(config, train=True), apply(config, train=True, seed=1))
+    np.testing.assert_array_equal(apply(config), apply(config, seed=1))
+
+
+def test_unknown_model_names_the_known_ones(strong_config):
+    config = resolve_row(strong_config, "mel", {"model.name": "vgg"})
+    with pytest.raises(errors.UserError, match="unknown model 'vgg'; known: concatenation"):
+        models.build(config)
+
+
+def test_too_small_pictures_say_the_smallest(strong_config):
+    config = resolve_row(strong_config, "mel", {"data.size": 16})
+    with pytest.raises(errors.UserError, match="data.size=32 or more"):
+        models.build(config)
+
+
+def test_towers_are_joined_in_the_papers_order_whatever_order_is_asked_for(strong_config):
+    config = resolve_row(strong_config, "face_flow_mel", {"modalities": ("mel", "flow", "face")})
+    assert models.build(config).modalities == ("face", "flow", "mel")

@@ -1,0 +1,153 @@
+"""Configs: every file loads, rows resolve, mistakes are explained, a workdir is one config's."""
+
+import importlib
+import pathlib
+
+import jax
+import pytest
+
+from mmer_jax import configuration, errors, models
+from mmer_jax.models import registry
+from mmer_jax.training import step
+
+FILES = sorted(
+    p.stem for p in pathlib.Path("configs").glob("*.py") if p.stem not in ("__init__", "base")
+)
+# Section 7.3, table 5: convolutions and dense layers of each network.
+TABLE_5 = {
+    "face": (5, 3),
+    "flow": (5, 3),
+    "mel": (5, 2),
+    "face_flow": (10, 3),
+    "flow_mel": (10, 3),
+    "face_mel": (10, 3),
+    "face_flow_mel": (15, 3),
+}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_row_of_every_config_traces_one_step(file):
+    config = importlib.import_module(f"configs.{file}").get_config()
+    assert set(config.table_rows) <= set(config.rows)
+    assert config.is_locked
+    for row in config.rows:
+        resolved = configuration.resolve_row(config, row)
+        model, optimizer = models.build(resolved), step.make_optimizer(resolved)
+
+        def one_step(batch, label, resolved=resolved, model=model, optimizer=optimizer):
+            state = step.init_state(model, optimizer, registry.batch_shapes(resolved), 0)
+            return step.update(
+                state, batch, label, label * 1.0, model=model, optimizer=optimizer, seed=0
+            )
+
+        label = jax.ShapeDtypeStruct((2,), "int32")
+        after = jax.eval_shape(one_step, registry.batch_shapes(resolved, 2), label)
+        output = after.params["output"]["kernel"]
+        assert output.shape[1] == len(resolved.data.emotions)
+
+
+@pytest.mark.parametrize("row", TABLE_5)
+def test_layers_are_those_of_table_5(strong_config, row):
+    resolved = configuration.resolve_row(strong_config, row, {"data.size": 32})
+    model = models.build(resolved)
+    shapes = jax.eval_shape(
+        lambda: step.init_state(
+            model, step.make_optimizer(resolved), registry.batch_shapes(resolved), 0
+        )
+    ).params
+    kernels = [x for x in jax.tree.leaves(shapes) if x.ndim > 1]
+    assert sum(k.ndim == 4 for k in kernels) == TABLE_5[row][0]
+    assert sum(k.ndim == 2 for k in kernels) == TABLE_5[row][1]
+
+
+def test_the_papers_numbers_are_those_of_its_tables():
+    for file, table in (("ravdess_strong", "table8"), ("ravdess_normal", "table7")):
+        config = importlib.import_module(f"configs.{file}").get_config()
+        assert config.table.startswith(table)
+        assert set(config.paper.accuracy) == set(config.table_rows)
+        assert all(len(v) == len(config.paper.epochs) for v in config.paper.accuracy.values())
+
+
+def test_the_command_line_wins_over_the_row(strong_config):
+    mine = configuration.resolve_row(strong_config, "mel", {"model.hidden": (7,)})
+    assert mine.model.hidden == (7,)
+    assert configuration.resolve_row(strong_config, "mel").model.hidden == (2048,)
+    assert strong_config.rows.mel.model.hidden == (2048,)
+
+
+def test_rows_asked_for(strong_config):
+    assert configuration.rows_asked_for(strong_config) == strong_config.table_rows
+    strong_config.row = "mel,flow_mel,mel"
+    assert configuration.rows_asked_for(strong_config) == ("mel", "flow_mel")
+    strong_config.row = "voice"
+    with pytest.raises(errors.UserError, match="unknown row 'voice'; known: face, face_flow, "):
+        configuration.rows_asked_for(strong_config)
+
+
+def test_names_may_come_as_one_text(strong_config):
+    strong_config.protocols = ("triplet_random,clip_random",)
+    strong_config.data.emotions = ("anger, fear",)
+    configuration.split_names(strong_config)
+    assert strong_config.protocols == ("triplet_random", "clip_random")
+    assert strong_config.data.emotions == ("anger", "fear")
+    assert strong_config.seeds == (0,)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("epochs", 0, "config.epochs is 0"),
+        ("batch_size", -1, "config.batch_size is -1"),
+        ("split.test_fraction", 0.0, "between 0 and 1"),
+        ("split.validation_fraction", 1.0, "between 0 and 1"),
+        ("model.dropout_output", 1.0, "below 1"),
+        ("data.emotions", ("anger",), "two or more"),
+        ("data.emotions", ("anger", "anger"), "different emotions"),
+        ("modalities", ("face", "smell"), "unknown modality 'smell'; known: face, flow, mel"),
+    ],
+)
+def test_values_that_cannot_be_are_explained(strong_config, field, value, said):
+    with pytest.raises(errors.UserError, match=said):
+        configuration.resolve_row(strong_config, "mel", {field: value})
+
+
+def test_a_row_with_an_unknown_field_is_explained(strong_config):
+    with strong_config.unlocked():
+        strong_config.rows.bad = {"modle": {"name": "x"}}
+    with pytest.raises(errors.UserError, match=r"row 'bad'.*no field 'modle'; did you mean 'model'"):
+        configuration.resolve_row(strong_config, "bad")
+
+
+def test_measured_epochs(strong_config):
+    assert configuration.measured_epochs(strong_config) == (10, 20, 30, 40)
+    strong_config.epochs = 25
+    assert configuration.measured_epochs(strong_config) == (10, 20, 25)
+    strong_config.epochs = 2
+    assert configuration.measured_epochs(strong_config) == (2,)
+
+
+def test_a_workdir_is_one_configs(strong_config, tmp_path):
+    claim = configuration.claim_workdir
+    claim(tmp_path, strong_config, ["mel"], {"mel": "1", "table": "t"})
+    strong_config.seeds, strong_config.protocols, strong_config.row = (1, 2), ("clip_random",), "x"
+    strong_config.run.checkpoint_seconds = 5.0
+    strong_config.data.manual_dir = "elsewhere"
+    claim(tmp_path, strong_config, ["face", "mel"], {"face": "2", "mel": "1", "table": "t"})
+    with pytest.raises(errors.UserError, match="data digest of face: there 2, now 3"):
+        claim(tmp_path, strong_config, ["face"], {"face": "3", "table": "t"})
+    strong_config.rows.mel.model.hidden = (5,)
+    claim(tmp_path, strong_config, ["face"], {"face": "2", "table": "t"})
+    with pytest.raises(errors.UserError, match=r"rows.mel.model.hidden: there \[2048\], now \[5\]"):
+        claim(tmp_path, strong_config, ["mel"], {"mel": "1", "table": "t"})
+    strong_config.optimizer.learning_rate = 1.0
+    with pytest.raises(errors.UserError, match="optimizer.learning_rate: there 0.0003, now 1.0"):
+        claim(tmp_path, strong_config, ["flow"], {"flow": "1", "table": "t"})
+
+
+def test_digest_is_over_what_makes_a_result(strong_config):
+    before = configuration.digest(strong_config)
+    strong_config.seeds = (5,)
+    strong_config.run.workers = 3
+    assert configuration.digest(strong_config) == before
+    strong_config.batch_size = 31
+    assert configuration.digest(strong_config) != before

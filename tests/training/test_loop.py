@@ -1,0 +1,134 @@
+"""The loop: continuing, stopping, diverging, devices, and what it reports."""
+
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from mmer_jax import models, training
+from mmer_jax.training import checkpoints
+
+
+def run(config, task, folder, epochs, **kwargs):
+    arrays, examples = task
+    measured = {}
+    kwargs.setdefault("on_measure", lambda m: measured.__setitem__(m.epoch, m))
+    outcome = training.train(
+        config,
+        models.build(config),
+        arrays,
+        examples,
+        {"test": examples},
+        seed=kwargs.pop("seed", 0),
+        measure_epochs=epochs,
+        folder=folder,
+        **kwargs,
+    )
+    return outcome, measured
+
+
+def assert_equal(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.fixture
+def one_device():
+    return jax.devices()[:1]
+
+
+@pytest.fixture
+def saves_often(small_config):
+    small_config.run.checkpoint_seconds = 0.0  # a save a chunk
+    small_config.run.chunk_seconds = 1e-6  # a chunk a step
+
+
+def test_four_epochs_equal_two_then_two_bit_for_bit(
+    small_config, task, tmp_path, one_device, saves_often
+):
+    whole, measured = run(small_config, task, tmp_path / "a", (2, 4), devices_used=one_device)
+    half, _ = run(small_config, task, tmp_path / "b", (2,), devices_used=one_device)
+    rest, again = run(small_config, task, tmp_path / "b", (2, 4), devices_used=one_device)
+    assert (half.resumed_from, rest.resumed_from) == (0, int(half.state.step))
+    assert int(rest.state.step) == 4 * 3
+    assert_equal(whole.state, rest.state)
+    assert_equal(measured[4].probabilities, again[4].probabilities)
+    drop = {"seconds"}
+    for a, b in zip(whole.history, rest.history, strict=True):
+        assert {k: v for k, v in a.items() if k not in drop} == {
+            k: v for k, v in b.items() if k not in drop
+        }
+
+
+def test_a_signal_in_the_middle_of_an_epoch_saves_and_the_rest_is_the_same(
+    small_config, task, tmp_path, one_device, saves_often, monkeypatch
+):
+    whole, _ = run(small_config, task, tmp_path / "a", (3,), devices_used=one_device)
+
+    def signal_at_step_four(self):
+        if not sent and len(calls) == 3:
+            sent.append(os.kill(os.getpid(), signal.SIGTERM))
+        calls.append(1)
+        return False
+
+    calls, sent = [], []
+    monkeypatch.setattr(checkpoints.Checkpoints, "is_due", signal_at_step_four)
+    with pytest.raises(training.Interrupted, match="SIGTERM; the state is saved") as stopped:
+        run(small_config, task, tmp_path / "b", (3,), devices_used=one_device)
+    assert stopped.value.signum == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    rest, _ = run(small_config, task, tmp_path / "b", (3,), devices_used=one_device)
+    assert rest.resumed_from == 5  # of 9 steps, and of 3 an epoch
+    assert_equal(whole.state, rest.state)
+
+
+def test_the_number_of_devices_does_not_matter(small_config, task, tmp_path, one_device):
+    """Dropout is on, and a batch of 30 does not divide by 4."""
+    one, of_one = run(small_config, task, tmp_path / "1", (3,), devices_used=one_device)
+    four, of_four = run(small_config, task, tmp_path / "4", (3,))
+    assert jax.device_count() == 4
+    for a, b in zip(one.history, four.history, strict=True):
+        assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-5)
+        assert a["train_accuracy"] == b["train_accuracy"]
+    np.testing.assert_allclose(
+        of_one[3].probabilities["test"], of_four[3].probabilities["test"], atol=1e-4
+    )
+
+
+def test_a_checkpoint_of_four_devices_continues_on_one(
+    small_config, task, tmp_path, one_device, saves_often
+):
+    four, _ = run(small_config, task, tmp_path, (1,))
+    rest, _ = run(small_config, task, tmp_path, (1, 2), devices_used=one_device)
+    assert rest.resumed_from == int(four.state.step) == 3
+
+
+def test_it_learns_and_measures_every_example_once(small_config, task, tmp_path, one_device):
+    small_config.run.predict_batch = 32  # does not divide 75
+    outcome, measured = run(small_config, task, tmp_path, (5, 30), devices_used=one_device)
+    assert [e["epoch"] for e in outcome.history] == list(range(1, 31))
+    assert set(measured) == {5, 30}
+    p = measured[30].probabilities["test"]
+    assert p.shape == (75, 3)
+    np.testing.assert_allclose(p.sum(-1), 1, atol=1e-6)
+    assert (p.argmax(-1) == task[1].label).mean() > 0.95
+
+
+def test_seeds_differ(small_config, task, tmp_path, one_device):
+    a, _ = run(small_config, task, tmp_path / "a", (1,), devices_used=one_device)
+    b, _ = run(small_config, task, tmp_path / "b", (1,), devices_used=one_device, seed=1)
+    assert a.history[0]["train_loss"] != b.history[0]["train_loss"]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(small_config, task, tmp_path, one_device):
+    small_config.optimizer.learning_rate = 1e38
+    with pytest.raises(training.TrainingDivergedError, match=r"at step \d+\. Try a smaller") as e:
+        run(small_config, task, tmp_path, (2,), devices_used=one_device)
+    assert "1e+38" in str(e.value)
+
+
+def test_parameters_come_back_as_they_were_saved(small_config, task, tmp_path, one_device):
+    outcome, _ = run(small_config, task, tmp_path / "run", (1,), devices_used=one_device)
+    checkpoints.save_params(tmp_path / "params", outcome.state.params)
+    assert_equal(checkpoints.load_params(tmp_path / "params"), outcome.state.params)

@@ -1,0 +1,121 @@
+"""Batches and the update, against closed forms and Keras's numbers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from mmer_jax import errors, models
+from mmer_jax.models import registry
+from mmer_jax.training import batches, devices, step
+
+
+def test_every_example_is_in_one_batch_once():
+    index, weight = batches.batches(75, 30, 32, seed=(1, 2))
+    assert index.shape == weight.shape == (3, 32)
+    assert weight.sum(1).tolist() == [30, 30, 15]
+    assert sorted(index[weight == 1].tolist()) == list(range(75))
+
+
+def test_order_depends_on_the_seed_alone():
+    narrow, wide = (batches.batches(75, 30, w, seed=(0, 1)) for w in (30, 40))
+    np.testing.assert_array_equal(narrow[0][:2], wide[0][:2, :30])
+    other, _ = batches.batches(75, 30, 30, seed=(0, 2))
+    assert not np.array_equal(narrow[0], other)
+    kept, _ = batches.batches(5, 2, 2)
+    np.testing.assert_array_equal(kept, [[0, 1], [2, 3], [4, 0]])
+
+
+@pytest.fixture
+def setting(small_config, task):
+    small_config.model.dropout_features = small_config.model.dropout_output = 0.0
+    arrays, examples = task
+    model = models.build(small_config)
+    optimizer = step.make_optimizer(small_config)
+    state = step.init_state(model, optimizer, registry.batch_shapes(small_config), 0)
+    data = step.DeviceData(
+        {k: jnp.asarray(v) for k, v in arrays.items()}, dict(examples.rows), examples.label
+    )
+    return model, optimizer, state, data
+
+
+def test_padding_changes_nothing(setting):
+    model, optimizer, state, data = setting
+    states = []
+    for index, weight in ((np.arange(5), np.ones(5)), (np.r_[:5, 70:73], np.r_[[1.0] * 5, [0] * 3])):
+        pictures, label = data.take(jnp.asarray(index))
+        states.append(
+            step.update(
+                state,
+                pictures,
+                label,
+                jnp.asarray(weight, jnp.float32),
+                model=model,
+                optimizer=optimizer,
+                seed=0,
+            )
+        )
+    assert float(states[1].seen) == 5
+    assert float(states[0].loss_sum) == pytest.approx(float(states[1].loss_sum), rel=1e-6)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), states[0].params, states[1].params
+    )
+
+
+def test_first_update_is_adams_closed_form(setting):
+    """The first step of Adam is -rate * g / (|g| + eps), whatever the betas."""
+    model, optimizer, state, data = setting
+    pictures, label = data.take(jnp.arange(6))
+
+    def loss(params):
+        logits = model.apply({"params": params}, pictures, train=False)
+        return -jax.nn.log_softmax(logits)[jnp.arange(6), label].mean()
+
+    value, grads = jax.value_and_grad(loss)(state.params)
+    after = step.update(
+        state, pictures, label, jnp.ones(6), model=model, optimizer=optimizer, seed=0
+    )
+    assert float(after.loss_sum) / 6 == pytest.approx(float(value), rel=1e-6)
+    jax.tree.map(
+        lambda p, g, q: np.testing.assert_allclose(
+            q, p - 3e-3 * g / (jnp.abs(g) + 1e-7), rtol=1e-4, atol=1e-6
+        ),
+        state.params,
+        grads,
+        after.params,
+    )
+
+
+def test_loop_on_the_device_makes_the_same_steps(setting):
+    model, optimizer, state, data = setting
+    mesh = devices.make_mesh(jax.devices()[:1])
+    index, weight = map(jnp.asarray, batches.batches(75, 30, 30, seed=(0, 0)))
+    ends = []
+    for on_device in (True, False):
+        chunk = step.make_chunk(model, optimizer, 0, mesh, loop_on_device=on_device)
+        copy = jax.tree.map(jnp.copy, state)
+        ends.append(chunk(copy, data, index, weight, 0, 3))
+    assert int(ends[0].step) == int(ends[1].step) == 3
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *ends)
+
+
+def test_adam_is_kerass(small_config):
+    """Five updates of one number by hand, with Keras's betas and epsilon."""
+    small_config.optimizer.learning_rate = 0.1
+    optimizer = step.make_optimizer(small_config)
+    p, m, v, theirs = 1.0, 0.0, 0.0, jnp.array(1.0)
+    state = optimizer.init(theirs)
+    for t in range(1, 6):
+        g = 2 * p
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        p -= 0.1 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-7)
+        updates, state = optimizer.update(2 * theirs, state, theirs)
+        theirs = optax.apply_updates(theirs, updates)
+        assert float(theirs) == pytest.approx(p, rel=1e-5)
+
+
+def test_unknown_optimizer_names_the_known_ones(small_config):
+    small_config.optimizer.name = "sgdd"
+    with pytest.raises(errors.UserError, match="unknown optimizer 'sgdd'; known: adam"):
+        step.make_optimizer(small_config)
