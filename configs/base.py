@@ -46,7 +46,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.build = ml_collections.ConfigDict()
     config.data.build.detector = "haar"  # haar, yunet (with a model file), none
     config.data.build.detector_model = placeholder(str)
-    config.data.build.face_margin = 0.25  # added on each side, as a part of the face's width
+    config.data.build.face_margin = 0.15  # added on each side, as a part of the face's width
     config.data.build.flow_scale = placeholder(float)  # pixels a frame; None: min-max, as the paper
     config.data.build.frame_choice = "random"  # random, uniform
     config.data.build.noise_snr_db = 15.0

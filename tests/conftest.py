@@ -126,3 +126,50 @@ def strong_config():
     from configs import ravdess_strong
 
     return ravdess_strong.get_config()
+
+
+@pytest.fixture(scope="session")
+def small_pack(tmp_path_factory) -> Path:
+    """A pack of 60 clips, 3 views each, 16x16 pixels: brightness tells the emotion, with noise."""
+    from mmer_jax.datasets import pack
+
+    rng = np.random.default_rng(0)
+    emotions = np.array(["anger", "disgust", "fear", "happiness", "sadness"])
+    clip, view = np.repeat(np.arange(60), 3), np.tile(np.arange(3), 60)
+    n = len(clip)
+    one = np.ones(n, np.int32)
+
+    def pictures(channels):
+        brightness = 30 + 45 * (clip % 5)[:, None, None, None]
+        noisy = brightness + rng.normal(0, 25, (n, 16, 16, channels))
+        return np.clip(noisy, 0, 255).astype(np.uint8)
+
+    table = {
+        "clip": np.array([f"01-01-{3 + c % 5:02d}-02-01-01-{c // 5 + 1:02d}" for c in clip]),
+        "view": view,
+        "emotion": emotions[clip % 5],
+        "subject": np.array([f"actor_{c // 5 + 1:02d}" for c in clip]),
+        "gender": np.full(n, "male"),
+        "intensity": np.full(n, "strong"),
+        "statement": one,
+        "repetition": one,
+        "channel": np.full(n, "audio_video"),
+        "audio_variant": np.array(["original", "noise", "pitch_shift"])[view],
+        "content_id": np.array([f"sound{c}" for c in clip]),
+        "frame_index": one,
+        "frame_time": np.zeros(n, np.float32),
+        "duration": np.ones(n, np.float32),
+    }
+    info = {
+        "dataset": "ravdess",
+        "origin": "rendered",
+        "builder_config": "triplets",
+        "version": "1.0.0",
+        "options": {},
+        "skipped": {},
+    }
+    path = tmp_path_factory.mktemp("pack") / "16px"
+    pack.write_pack(
+        path, info, table, {"face": pictures(3), "flow": pictures(3), "mel": pictures(1)}
+    )
+    return path

@@ -1,0 +1,65 @@
+# make demo    renders clips, builds a data set, trains three networks, writes runs/demo/report/
+# make test    runs all tests; make test ARGS="-k flow" some of them
+# make lint    checks style
+# make clean   removes the environment and caches; results in runs/ stay
+#
+# The first of them makes a virtual environment in .venv with the versions of constraints.txt.
+# Any Python from 3.11 to 3.13 is taken; choose one with make PYTHON=/path/to/python.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
+INSTALLED := $(VENV)/installed
+
+.PHONY: help demo test lint clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# \{0,1\}//; /^$$/q; p' Makefile
+
+demo: $(INSTALLED)
+	$(BIN)/python run.py --config=configs/demo.py
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+# Below: the environment. The mark is written last, so that a failed installation is repeated.
+
+$(INSTALLED): $(VENV)/pyvenv.cfg setup.cfg constraints.txt pyproject.toml
+	@echo "Installing what mmer-jax needs into $(VENV), 3.5 GB: this takes some minutes."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 \
+	    -e '.[data,build,dev]' -c constraints.txt
+	@error=$$($(BIN)/python -c 'import cv2' 2>&1) || { \
+	    echo "OpenCV is installed but cannot be loaded: $${error##*Error: }"; \
+	    echo "On Debian and Ubuntu: apt-get install libgl1 libglib2.0-0. Then run make again."; \
+	    exit 1; } >&2
+	@touch $@
+
+# A Python that cannot run, is too old or too new, or cannot make environments is passed over.
+$(VENV)/pyvenv.cfg:
+	@found=; \
+	for python in $(PYTHONS); do \
+	    "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	        2>/dev/null || continue; \
+	    found="$${found:-$$python}"; \
+	    "$$python" -c 'import ensurepip, venv' 2>/dev/null || continue; \
+	    echo "Making $(VENV) with $$("$$python" --version)."; \
+	    rm -rf $(VENV); \
+	    exec "$$python" -m venv $(VENV); \
+	done; \
+	if [ -n "$$found" ]; then \
+	    echo "$$found cannot make virtual environments: its venv module is incomplete."; \
+	    echo "On Debian and Ubuntu: apt-get install python3-venv (or python3.11-venv)."; \
+	else \
+	    echo "mmer-jax needs Python 3.11, 3.12 or 3.13; tried: $(PYTHONS)."; \
+	    echo "If it has another name: make PYTHON=/path/to/python3.11"; \
+	fi >&2; \
+	exit 1

@@ -1,0 +1,366 @@
+"""From one RAVDESS recording to its examples.
+
+This is what worker processes run: no TensorFlow here. An example is a dict, feature name -> value.
+Pictures in it are PNG files (bytes), so that compressing is spread over the workers too.
+"""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import soxr
+
+from mmer_jax import errors
+from mmer_jax.datasets import ravdess
+from mmer_jax.datasets.recordings import Recording
+from mmer_jax.media import augment, faces, flow, frame_choice, sound, spectrogram, video
+
+SIZE = 224  # side of stored pictures
+VIEWS = tuple(augment.AUDIO_VARIANTS)[:3]  # the sound that goes with view 0, 1 and 2
+FACE_FRAMES = 5  # frames in which the face is looked for
+
+# Modality -> its picture of a sound: (float samples, rate, size) -> uint8 [size, size, channels].
+SOUND_PICTURES = {"mel": spectrogram.mel_image}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is chosen when a data set is built.
+
+    Attributes:
+      detector: name of the face detector, see media.faces.DETECTORS.
+      detector_model: the detector's model file, where it needs one.
+      face_margin: added on each side of the face, as a part of its width.
+      flow_scale: speed in pixels a frame of the brightest flow; None: the fastest in each picture.
+      frame_choice: how a clip's three frames are chosen, see media.frame_choice.CHOICES.
+      noise_snr_db: of the noisy sound.
+      pitch_semitones: of the sound with shifted pitch.
+      video_only: also use the video-only recordings; their sound is silence.
+    """
+
+    detector: str = "haar"
+    detector_model: str | None = None
+    face_margin: float = faces.MARGIN
+    flow_scale: float | None = None
+    frame_choice: str = "random"
+    noise_snr_db: float = augment.AudioAmounts.noise_snr_db
+    pitch_semitones: float = augment.AudioAmounts.pitch_semitones
+    video_only: bool = False
+
+    def check(self) -> None:
+        """Raises a UserError for an option that no clip could be worked on with."""
+        _detector(self.detector, self.detector_model)
+        if self.frame_choice not in frame_choice.CHOICES:
+            raise errors.unknown("choice of frames", self.frame_choice, frame_choice.CHOICES)
+        if self.flow_scale is not None and not self.flow_scale > 0:
+            raise errors.UserError(f"flow_scale must be above 0 pixels, found {self.flow_scale}")
+        if not self.face_margin >= 0:
+            raise errors.UserError(f"face_margin must not be negative, found {self.face_margin}")
+
+    def record(self) -> dict:
+        """The options as records tell them: numbers as floats, a model file by its digest.
+
+        Raises:
+          UserError: there is no such model file.
+        """
+        told = dataclasses.asdict(self)
+        told = {name: float(v) if type(v) is int else v for name, v in told.items()}
+        if self.detector_model:
+            if not Path(self.detector_model).is_file():
+                raise errors.UserError(f"there is no detector model {self.detector_model}")
+            content = Path(self.detector_model).read_bytes()
+            told["detector_model"] = hashlib.sha256(content).hexdigest()[:16]
+        return told
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of one recording: its examples, or the reason why there are none."""
+
+    name: str
+    examples: list[dict]
+    problem: errors.ClipError | None = None
+
+
+def work(recording: Recording, kind: str, options: Options) -> Outcome:
+    """Makes the examples of one recording for one of KINDS."""
+    try:
+        return Outcome(recording.name, KINDS[kind].make(recording, options))
+    except errors.ClipError as problem:
+        return Outcome(recording.name, [], problem)
+    except Exception as e:
+        e.add_note(f"while working on {recording.name} ({recording.path})")
+        raise
+
+
+def triplets(recording: Recording, options: Options) -> list[dict]:
+    """Three examples: three frames, the flow into each, and three versions of the sound."""
+    facts = _facts(recording)
+    source = recording.source()
+    heard = _hear(source, recording.name, needed=_channel(recording) != "video_only")
+
+    def wanted(count: int) -> list[int]:
+        chosen = _chosen(recording.name, count, options)
+        return [*chosen, *(i - 1 for i in chosen), *_spread(count)]
+
+    seen = video.read_frames(source, wanted)
+    chosen = _chosen(recording.name, seen.count, options)
+    square = _square([seen.images[i] for i in _spread(seen.count)], options)
+    amounts = augment.AudioAmounts(
+        noise_snr_db=options.noise_snr_db, pitch_semitones=options.pitch_semitones
+    )
+    sounds = sound_pictures(recording.name, heard.samples, heard.rate, VIEWS, amounts)
+    examples = []
+    for view, (index, variant, pictures) in enumerate(zip(chosen, VIEWS, sounds, strict=True)):
+        before, face = (faces.crop(seen.images[i], square.box, SIZE) for i in (index - 1, index))
+        examples.append(
+            facts
+            | _picture_facts(view, index, seen.times[index], square, heard)
+            | {"audio_variant": variant}
+            | {"face": _png(face), "flow": _png(_flow(before, face, options))}
+            | {name: _png(picture) for name, picture in pictures.items()}
+        )
+    return examples
+
+
+def frames(recording: Recording, options: Options) -> list[dict]:
+    """An example for every frame but the first: the face and the flow into it."""
+    facts = _facts(recording)
+    source = recording.source()
+    heard = _hear(source, recording.name, needed=False)
+    sampled = video.read_frames(source, _spread)
+    if sampled.count < 2:
+        raise errors.ClipError("too short", f"flow needs two frames, found {sampled.count}")
+    square = _square(list(sampled.images.values()), options)
+    examples = []
+    before = None
+    for index, time, image in video.iter_frames(source):
+        face = faces.crop(image, square.box, SIZE)
+        if before is not None:
+            examples.append(
+                facts
+                | _picture_facts(index - 1, index, time, square, heard)
+                | {"face": _png(face), "flow": _png(_flow(before, face, options))}
+            )
+        before = face
+    return examples
+
+
+def speech(recording: Recording, options: Options) -> list[dict]:
+    """One example: the sound itself, at its own rate."""
+    facts = _facts(recording)
+    heard = _hear(recording.source(), recording.name, needed=True)
+    return [
+        facts
+        | {
+            "samples": heard.samples,
+            "sample_rate": heard.rate,
+            "duration": heard.duration,
+            "content_id": heard.content_id,
+        }
+    ]
+
+
+def sound_pictures(
+    name: str,
+    samples: np.ndarray,
+    rate: int,
+    variants: Sequence[str],
+    amounts: augment.AudioAmounts,
+) -> list[dict[str, np.ndarray]]:
+    """The pictures of some versions of a clip's sound.
+
+    Args:
+      name: the clip's name: the noise follows from it.
+      samples: int16 [n], mono.
+      rate: samples a second.
+      variants: of media.augment.AUDIO_VARIANTS.
+      amounts: how strong they are.
+
+    Returns:
+      for each variant, modality -> uint8 [SIZE, SIZE, channels].
+    """
+    heard = samples.astype(np.float32) / 32768
+    if rate != spectrogram.RATE:
+        heard = soxr.resample(heard, rate, spectrogram.RATE, quality="HQ")
+    pictures = []
+    for variant in variants:
+        rng = random_of(name, f"sound {variant}")
+        varied = augment.vary(heard, spectrogram.RATE, variant, amounts, rng)
+        pictures.append(
+            {m: make(varied, spectrogram.RATE, SIZE) for m, make in SOUND_PICTURES.items()}
+        )
+    return pictures
+
+
+@dataclasses.dataclass(frozen=True)
+class Sound:
+    """A clip's name and its sound as the builder config `speech` stores it: int16 [n] at `rate`."""
+
+    name: str
+    samples: np.ndarray
+    rate: int
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def views_of_sound(
+    heard: Sound, amounts: augment.AudioAmounts
+) -> tuple[str, list[dict[str, np.ndarray]]]:
+    """The clip's name and sound_pictures for its three views: a worker's task."""
+    return heard.name, sound_pictures(heard.name, heard.samples, heard.rate, VIEWS, amounts)
+
+
+def random_of(name: str, purpose: str) -> np.random.Generator:
+    """Random numbers that depend on the clip and on what they are for, and on nothing else."""
+    digest = hashlib.sha256(f"{name} {purpose}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A builder config.
+
+    Attributes:
+      make: a recording and options -> examples, or a ClipError.
+      title: what an example is.
+      options: the names of the options that it heeds.
+      packed: the names of the options that come into play when a pack is made from it.
+      channels: sets of channels to read, the first that there is something of; `video_only` is
+        added to each if that option is set.
+    """
+
+    make: Callable[[Recording, Options], list[dict]]
+    title: str
+    options: tuple[str, ...]
+    packed: tuple[str, ...]
+    channels: tuple[tuple[str, ...], ...]
+
+    def choices(self, options: Options) -> list[tuple[str, ...]]:
+        """What recordings.select takes."""
+        more = ("video_only",) if options.video_only else ()
+        return [channels + more for channels in self.channels]
+
+
+_PICTURE_OPTIONS = ("detector", "detector_model", "face_margin", "flow_scale", "video_only")
+_SOUND_OPTIONS = ("noise_snr_db", "pitch_semitones")
+
+KINDS = {
+    "triplets": Kind(
+        triplets,
+        "three triplets a clip of face, optical flow into it, and log-mel spectrogram",
+        (*_PICTURE_OPTIONS, "frame_choice", *_SOUND_OPTIONS),
+        (),
+        (("audio_video",),),
+    ),
+    "frames": Kind(
+        frames,
+        "the face in every frame but the first, and the optical flow into it",
+        _PICTURE_OPTIONS,
+        (),
+        (("audio_video",),),
+    ),
+    "speech": Kind(
+        speech,
+        "the sound of every clip, int16 samples at the recording's own rate",
+        (),
+        _SOUND_OPTIONS,
+        # The sound of the videos is the same recording, 1600 samples later and through AAC.
+        (("audio_only",), ("audio_video",)),
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Heard:
+    samples: np.ndarray  # int16 [n]
+    rate: int
+    duration: float  # seconds
+    content_id: str
+
+
+def _hear(source: str | bytes, name: str, needed: bool) -> _Heard:
+    try:
+        samples, rate = sound.read_sound(source, None)
+    except errors.ClipError as problem:
+        if needed or problem.kind != "no sound":
+            raise
+        samples, rate = np.zeros(0, np.float32), spectrogram.RATE
+    whole = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
+    if not sound.is_silent(samples):
+        content_id = hashlib.sha256(whole.tobytes()).hexdigest()[:16]
+    elif needed:
+        raise errors.ClipError("silent sound", f"{len(samples)} samples, all zero")
+    else:
+        # All silent takes of one length have the same samples: that must not make them one take.
+        content_id = f"silent {name}"
+    return _Heard(whole, rate, len(whole) / rate, content_id)
+
+
+def _facts(recording: Recording) -> dict:
+    take = ravdess.parse_name(recording.name)
+    return {
+        "label": take.emotion,
+        "clip": recording.name,
+        "subject": take.subject,
+        "gender": take.gender,
+        "intensity": take.intensity,
+        "statement": take.statement,
+        "repetition": take.repetition,
+    }
+
+
+def _picture_facts(
+    view: int, index: int, time: float, square: faces.FaceBox, heard: _Heard
+) -> dict:
+    return {
+        "view": view,
+        "frame_index": index,
+        "frame_time": time,
+        "face_box": np.asarray(square.box, np.float32),
+        "face_found": square.found,
+        "duration": heard.duration,
+        "content_id": heard.content_id,
+    }
+
+
+def _channel(recording: Recording) -> str:
+    return ravdess.parse_name(recording.name).channel
+
+
+def _chosen(name: str, count: int, options: Options) -> list[int]:
+    rng = random_of(name, "frames")
+    return frame_choice.choose_frames(count, len(VIEWS), options.frame_choice, rng)
+
+
+def _spread(count: int) -> list[int]:
+    """Frames in the middle of equal parts of the clip."""
+    return sorted({(2 * i + 1) * count // (2 * FACE_FRAMES) for i in range(FACE_FRAMES)})
+
+
+def _square(images: list[np.ndarray], options: Options) -> faces.FaceBox:
+    detector = _detector(options.detector, options.detector_model)
+    return faces.face_square(images, detector, options.face_margin)
+
+
+@functools.lru_cache(maxsize=1)
+def _detector(name: str, model_path: str | None) -> faces.Detector:
+    return faces.make_detector(name, model_path)
+
+
+def _flow(before: np.ndarray, face: np.ndarray, options: Options) -> np.ndarray:
+    return flow.flow_image(flow.dense_flow(before, face), options.flow_scale)
+
+
+def _png(image: np.ndarray) -> bytes:
+    """uint8 [h, w, 3] RGB or [h, w, 1] as a PNG file."""
+    stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[-1] == 3 else image
+    done, encoded = cv2.imencode(".png", stored)
+    if not done:
+        raise ValueError(f"cannot encode {image.dtype} {image.shape} as PNG")
+    return encoded.tobytes()

@@ -1,0 +1,312 @@
+"""Packs: a built data set made ready for one run, as memory-mapped arrays and a table.
+
+A pack is a folder:
+
+    pack.json         what it is: data set, build options, size, modalities, digests
+    table.npz         one column per fact about an example, all of length n (see COLUMNS)
+    <modality>.npy    uint8 [n, size, size, channels], one per modality
+
+Training reads packs and nothing else. This module needs only numpy, so that a machine without
+TensorFlow, OpenCV or PyAV can train from a copied pack; `packing.py` makes packs from built sets.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mmer_jax import errors, modalities
+
+FORMAT = 1
+INFO_FILE = "pack.json"
+TABLE_FILE = "table.npz"
+
+# Kind of numpy dtype that each column has: U text, i integer, f float (seconds).
+COLUMNS = {
+    "clip": "U",
+    "view": "i",
+    "emotion": "U",
+    "subject": "U",
+    "gender": "U",
+    "intensity": "U",
+    "statement": "i",
+    "repetition": "i",
+    "channel": "U",
+    "audio_variant": "U",
+    "content_id": "U",
+    "frame_index": "i",
+    "frame_time": "f",
+    "duration": "f",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Pack:
+    """An open pack.
+
+    Attributes:
+      path: its folder.
+      info: what pack.json holds.
+      table: column name -> array [n]; rows are sorted by (clip, view).
+      arrays: modality -> read-only memory-mapped uint8 [n, size, size, channels].
+    """
+
+    path: Path
+    info: dict
+    table: dict[str, np.ndarray]
+    arrays: dict[str, np.memmap]
+
+    def __len__(self) -> int:
+        return self.info["examples"]
+
+    def digest(self, names: Iterable[str]) -> str:
+        """Digest of the table and the named modalities: adding another one leaves it the same."""
+        digests = self.info["digests"]
+        return _combine({"table": digests["table"], **{n: digests[n] for n in names}})
+
+
+def open_pack(path: str | os.PathLike, wanted: Iterable[str] | None = None) -> Pack:
+    """Opens the pack at `path` (its folder, or the pack.json in it).
+
+    Args:
+      path: the folder.
+      wanted: modalities that must be there; only these are opened. None opens all.
+
+    Raises:
+      UserError: nothing there, not a pack, half written or half copied, another format, or a wanted
+        modality that it does not hold.
+    """
+    path = Path(path)
+    if path.name == INFO_FILE:
+        path = path.parent
+    info = _read_info(path)
+    held = info["modalities"]
+    names = list(held if wanted is None else wanted)
+    for name in names:
+        if name not in held:
+            raise errors.UserError(
+                f"the pack {path} has no modality {name!r}; it holds {', '.join(held)}"
+            )
+    table = _read_table(path, info["examples"])
+    arrays = {}
+    for name in names:
+        channels = modalities.get([name])[0].channels
+        shape = (info["examples"], info["size"], info["size"], channels)
+        arrays[name] = _map_array(path / f"{name}.npy", shape)
+    return Pack(path, info, table, arrays)
+
+
+def write_pack(
+    path: str | os.PathLike,
+    info: Mapping,
+    table: Mapping[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
+) -> Pack:
+    """Writes arrays that are in memory as a pack; rows may come in any order.
+
+    Args:
+      path: the folder to make. If a pack with the same table is there, the arrays are added to it.
+      info: what pack.json shall say beside what follows from the arrays (dataset, origin,
+        builder_config, version, options, skipped).
+      table: every column of COLUMNS, of one length n.
+      arrays: modality -> uint8 [n, size, size, channels].
+    """
+    order = row_order(table)
+    size = next(iter(arrays.values())).shape[1]
+    sorted_table = {name: np.asarray(column)[order] for name, column in table.items()}
+    with PackWriter(path, info, sorted_table, list(arrays), size) as writer:
+        for name, array in arrays.items():
+            writer.arrays[name][:] = array[order]
+    return open_pack(path)
+
+
+def row_order(table: Mapping[str, np.ndarray]) -> np.ndarray:
+    """int [n]: the permutation that sorts rows by (clip, view), the order of rows in every pack."""
+    return np.lexsort((np.asarray(table["view"]), np.asarray(table["clip"])))
+
+
+class PackWriter:
+    """Writes one pack, or adds modalities to one; whole or not at all.
+
+    As a context manager: fill `arrays` (writable memory maps, modality -> uint8 [n, size, size, c])
+    inside the block. Leaving it normally puts the pack in place; leaving it by an error leaves
+    nothing. Everything is written to a folder beside the target and moved there by renaming, so
+    that a killed run never leaves a pack that looks complete.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        info: Mapping,
+        table: Mapping[str, np.ndarray],
+        names: Iterable[str],
+        size: int,
+    ):
+        self.path = Path(path)
+        self._table = _checked_table(table)
+        self._mods = modalities.get(names)
+        self._info = dict(info)
+        self._size = size
+        self.arrays: dict[str, np.memmap] = {}
+
+    def __enter__(self) -> "PackWriter":
+        self._held = None
+        if (self.path / INFO_FILE).exists():
+            self._held = _read_info(self.path)
+            same = _digest(self._table) == self._held["digests"]["table"]
+            if not same or self._held["size"] != self._size:
+                raise errors.UserError(
+                    f"the pack {self.path} was made from other examples or at another size; delete "
+                    "that folder to have it made again"
+                )
+        self._temporary = _fresh_folder(self.path)
+        count = len(self._table["clip"])
+        for m in self._mods:
+            self.arrays[m.name] = np.lib.format.open_memmap(
+                self._temporary / f"{m.name}.npy",
+                mode="w+",
+                dtype=np.uint8,
+                shape=(count, self._size, self._size, m.channels),
+            )
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self.arrays.clear()
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _finish(self) -> None:
+        if self._held is None and (self.path / INFO_FILE).exists():  # another process was faster
+            self._held = _read_info(self.path)
+        digests = {"table": _digest(self._table)}
+        for name, array in self.arrays.items():
+            array.flush()
+            digests[name] = _digest({name: array})
+        if self._held:
+            digests = {**self._held["digests"], **digests}
+        names = [name for name in modalities.MODALITIES if name in digests]
+        info = {
+            "format": FORMAT,
+            **(self._held or self._info),
+            "size": self._size,
+            "modalities": names,
+            "examples": len(self._table["clip"]),
+            "digests": digests,
+            "digest": _combine(digests),
+        }
+        (self._temporary / INFO_FILE).write_text(json.dumps(info, indent=1) + "\n")
+        if self._held:
+            for name in [
+                *(f"{n}.npy" for n in self.arrays),
+                INFO_FILE,
+            ]:  # pack.json last: it names them
+                os.replace(self._temporary / name, self.path / name)
+            return
+        with open(self._temporary / TABLE_FILE, "wb") as f:
+            np.savez_compressed(f, **self._table)
+        if self.path.exists():  # leftovers of something else: no pack.json in it
+            raise errors.UserError(f"{self.path} is in the way: a folder without {INFO_FILE}")
+        os.rename(self._temporary, self.path)
+
+
+def _read_info(path: Path) -> dict:
+    file = path / INFO_FILE
+    if not file.exists():
+        found = "holds no pack.json" if path.is_dir() else "does not exist"
+        packs = sorted(str(p.parent) for p in path.glob(f"*/{INFO_FILE}"))
+        hint = f"; packs below it: {', '.join(packs)}" if packs else ""
+        raise errors.UserError(f"{path} is not a pack: it {found}{hint}")
+    try:
+        info = json.loads(file.read_text())
+    except ValueError as e:
+        raise errors.UserError(f"{file} is damaged ({e}); copy or make the pack again") from e
+    if info.get("format") != FORMAT:
+        raise errors.UserError(
+            f"{file} has format {info.get('format')!r}, this program reads format {FORMAT}"
+        )
+    return info
+
+
+def _read_table(path: Path, count: int) -> dict[str, np.ndarray]:
+    file = path / TABLE_FILE
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            table = {name: stored[name] for name in stored.files}
+    except Exception as e:  # zipfile, zlib and numpy each have their own
+        raise errors.UserError(f"{file} is missing or damaged; copy or make the pack again") from e
+    if any(len(column) != count for column in table.values()):
+        raise errors.UserError(f"{file} does not have the {count} rows that {INFO_FILE} names")
+    return table
+
+
+def _map_array(file: Path, shape: tuple[int, ...]) -> np.memmap:
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as e:
+        raise errors.UserError(
+            f"{file} is missing or incomplete; copy or make the pack again"
+        ) from e
+    if array.shape != shape or array.dtype != np.uint8:
+        raise errors.UserError(
+            f"{file} holds {array.dtype} {array.shape} where {INFO_FILE} promises uint8 {shape}"
+        )
+    return array
+
+
+def _checked_table(table: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The table with its columns in order; a programming mistake in it is a ValueError."""
+    columns = {name: np.asarray(table[name]) for name in COLUMNS}
+    lengths = {len(c) for c in columns.values()}
+    wrong = [n for n, c in columns.items() if c.dtype.kind != COLUMNS[n]]
+    if wrong or len(lengths) != 1 or set(table) != set(COLUMNS):
+        raise ValueError(f"bad pack table: kinds {wrong}, lengths {lengths}, columns {set(table)}")
+    if not np.array_equal(row_order(columns), np.arange(len(columns["clip"]))):
+        raise ValueError("the rows of a pack must be sorted by (clip, view)")
+    return columns
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """sha256 over names, dtypes, shapes and contents, without loading a memory map at once."""
+    sha = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        for start in range(0, len(array), 256):
+            sha.update(np.ascontiguousarray(array[start : start + 256]).tobytes())
+    return sha.hexdigest()[:16]
+
+
+def _combine(digests: Mapping[str, str]) -> str:
+    text = json.dumps(digests, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _fresh_folder(target: Path) -> Path:
+    """An empty folder beside `target`. What killed runs of this machine left there is removed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{target.name}.{socket.gethostname()}."
+    for old in target.parent.glob(f"{prefix}*"):
+        if not _is_alive(int(old.name[len(prefix) :])):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = target.parent / f"{prefix}{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,188 @@
+"""Makes packs from built data sets: pictures at the size of one run, and the table beside them."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmer_jax import errors, modalities
+from mmer_jax.datasets import clips, pack, parallel, ravdess, tfds_io
+from mmer_jax.datasets.pack import PackWriter
+from mmer_jax.media.augment import AUDIO_VARIANTS, AudioAmounts
+from mmer_jax.progress import Progress
+
+ORIGINAL = next(iter(AUDIO_VARIANTS))
+
+
+def make_pack(
+    built: tfds_io.BuiltSet,
+    names: Iterable[str],
+    size: int,
+    audio: AudioAmounts | None = None,
+    workers: int | None = None,
+) -> Path:
+    """The pack of some modalities of a built set, beside it: reused, completed or made.
+
+    Args:
+      built: from tfds_io.ensure_built.
+      names: modalities.
+      size: side of the pictures, at most clips.SIZE.
+      audio: amounts of the altered sounds. The pictures of builder config `speech` are made here,
+        with the defaults for None; the others had theirs when they were built, and amounts given
+        here must be those.
+      workers: processes that make pictures of sound; None for one a core.
+
+    Returns:
+      the pack's folder, for pack.open_pack.
+
+    Raises:
+      UserError: the built set does not give one of the modalities, was built with other amounts,
+        or a size out of range.
+    """
+    wanted = [m.name for m in modalities.get(names)]
+    given = _given(built)
+    for name in wanted:
+        if name not in given:
+            raise errors.UserError(
+                f"the builder config {built.builder_config} gives {', '.join(given)}, not {name}"
+            )
+    if not 8 <= size <= clips.SIZE:
+        raise errors.UserError(f"pictures can be 8 to {clips.SIZE} pixels wide, found size {size}")
+    amounts = audio or AudioAmounts()
+    if _is_sound(built):
+        path = built.data_dir / "packs" / _key(size, amounts)
+    else:
+        _check_amounts(built, audio)
+        path = built.data_dir / "packs" / f"{size}px"
+    if (path / pack.INFO_FILE).exists():
+        held = pack.open_pack(path).info["modalities"]
+        wanted = [name for name in wanted if name not in held]
+        if not wanted:
+            return path
+    table, rows = _table(built)
+    title = f"packing {' '.join(wanted)} at {size} px"
+    with (
+        PackWriter(path, _info(built, amounts), table, wanted, size) as writer,
+        Progress(len(rows), title, "examples") as progress,
+    ):
+        for key, pictures in _pictures(built, wanted, amounts, workers):
+            for name, picture in pictures.items():
+                writer.arrays[name][rows[key]] = resize(picture, size)
+            progress.update()
+    return path
+
+
+def resize(picture: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [h, h, c] -> uint8 [size, size, c], each new pixel the mean of the area it covers."""
+    if picture.shape[0] == size:
+        return picture
+    resized = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    return resized.reshape(size, size, picture.shape[2])
+
+
+def _given(built: tfds_io.BuiltSet) -> Sequence[str]:
+    """The modalities that can be had from a built set."""
+    if _is_sound(built):
+        return tuple(clips.SOUND_PICTURES)
+    return [name for name in modalities.MODALITIES if name in built.features]
+
+
+def _is_sound(built: tfds_io.BuiltSet) -> bool:
+    return "samples" in built.features
+
+
+def _key(size: int, amounts: AudioAmounts) -> str:
+    if _used(amounts) == _used(AudioAmounts()):
+        return f"{size}px"
+    text = json.dumps(_used(amounts), sort_keys=True)
+    return f"{size}px-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _check_amounts(built: tfds_io.BuiltSet, audio: AudioAmounts | None) -> None:
+    if audio is None:
+        return
+    for name, value in _used(audio).items():
+        made_with = built.metadata["options"].get(name, value)
+        if made_with != value:
+            raise errors.UserError(
+                f"{built.data_dir} was built with {name} {made_with}, not {value}: its sounds "
+                "cannot be altered any more; build it with that option"
+            )
+
+
+def _used(amounts: AudioAmounts) -> dict[str, float]:
+    """The amounts that the three views' sounds depend on."""
+    return {
+        "noise_snr_db": float(amounts.noise_snr_db),
+        "pitch_semitones": float(amounts.pitch_semitones),
+    }
+
+
+def _info(built: tfds_io.BuiltSet, amounts: AudioAmounts) -> dict:
+    options = dict(built.metadata["options"])
+    if _is_sound(built):
+        options |= _used(amounts)
+    return {
+        "dataset": built.dataset,
+        "origin": built.metadata["origin"],
+        "builder_config": built.builder_config,
+        "version": built.version,
+        "options": options,
+        "source": built.metadata["source"],
+        "skipped": {kind: len(names) for kind, names in built.metadata["skipped"].items()},
+    }
+
+
+# Features of a built set that are columns of a pack under another name.
+_RENAMED = {"label": "emotion"}
+
+
+def _table(built: tfds_io.BuiltSet) -> tuple[dict[str, np.ndarray], dict[tuple[str, int], int]]:
+    """The pack's table, sorted, and the row of each (clip, view)."""
+    features = [f for f in built.features if _RENAMED.get(f, f) in pack.COLUMNS]
+    listed = []
+    for example in tfds_io.read(built, features):
+        row = {_RENAMED.get(name, name): value for name, value in example.items()}
+        row["channel"] = ravdess.parse_name(row["clip"]).channel
+        if _is_sound(built):
+            listed += [row | facts for facts in _SPEECH_ROWS]
+        else:
+            listed.append({"audio_variant": ORIGINAL} | row)
+    listed.sort(key=lambda row: (row["clip"], row["view"]))
+    dtypes = {"U": np.str_, "i": np.int32, "f": np.float32}
+    table = {
+        name: np.array([row[name] for row in listed], dtypes[kind])
+        for name, kind in pack.COLUMNS.items()
+    }
+    rows = {(row["clip"], int(row["view"])): i for i, row in enumerate(listed)}
+    return table, rows
+
+
+# A speech set's clip gives a row for each version of its sound; no frame belongs to it.
+_SPEECH_ROWS = [
+    {"view": view, "audio_variant": variant, "frame_index": -1, "frame_time": np.nan}
+    for view, variant in enumerate(clips.VIEWS)
+]
+
+
+def _pictures(
+    built: tfds_io.BuiltSet, names: Sequence[str], amounts: AudioAmounts, workers: int | None
+) -> Iterator[tuple[tuple[str, int], dict[str, np.ndarray]]]:
+    """Yields ((clip, view), modality -> uint8 [clips.SIZE, clips.SIZE, c]), in any order."""
+    if not _is_sound(built):
+        for example in tfds_io.read(built, ["clip", "view", *names]):
+            key = (example.pop("clip"), int(example.pop("view")))
+            yield key, example
+        return
+    sounds = (
+        clips.Sound(e["clip"], e["samples"], int(e["sample_rate"]))
+        for e in tfds_io.read(built, ["clip", "samples", "sample_rate"])
+    )
+    work = partial(clips.views_of_sound, amounts=amounts)
+    for clip, views in parallel.ordered_map(work, sounds, workers):
+        for view, pictures in enumerate(views):
+            yield (clip, view), {name: pictures[name] for name in names}

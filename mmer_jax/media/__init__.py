@@ -1,0 +1,1 @@
+"""Raw recordings to numpy arrays. Knows no data set, no TensorFlow, no JAX."""

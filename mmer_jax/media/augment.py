@@ -1,0 +1,143 @@
+"""Altered versions of a sound: noise, pitch, time shift, time stretch (the paper's section 7.2)."""
+
+import dataclasses
+from collections.abc import Callable
+
+import librosa
+import numpy as np
+
+from mmer_jax import errors
+
+# librosa's window: there is neither pitch nor tempo in less.
+_WINDOW = 2048
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioAmounts:
+    """How strongly each alteration works. The paper gives no amounts.
+
+    Attributes:
+      noise_snr_db: mean power of the sound over that of the noise, in dB.
+      pitch_semitones: positive is higher.
+      shift_seconds: positive is later.
+      stretch_factor: tempo; above 1 is faster and shorter.
+
+    Raises:
+      UserError: a tempo that is not above 0.
+    """
+
+    noise_snr_db: float = 15.0
+    pitch_semitones: float = 2.0
+    shift_seconds: float = 0.5
+    stretch_factor: float = 0.8
+
+    def __post_init__(self):
+        if not self.stretch_factor > 0:
+            raise errors.UserError(f"stretch_factor must be above 0, found {self.stretch_factor}")
+
+
+def add_noise(samples: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
+    """Adds white Gaussian noise, `snr_db` decibels below the sound's mean power.
+
+    Args:
+      samples: float [n].
+      snr_db: signal-to-noise ratio in dB.
+      rng: where the noise comes from.
+
+    Returns:
+      float32 [n]; peaks may leave -1..1. Silence stays silent.
+    """
+    samples = np.asarray(samples, np.float32)
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    level = np.float32(np.sqrt(power * 10 ** (-snr_db / 10)))
+    return samples + level * rng.standard_normal(len(samples), np.float32)
+
+
+def shift_pitch(samples: np.ndarray, rate: int, semitones: float) -> np.ndarray:
+    """Changes the pitch, not the length: librosa.effects.pitch_shift.
+
+    Args:
+      samples: float [n].
+      rate: samples a second.
+      semitones: positive is higher.
+
+    Returns:
+      float32 [n].
+    """
+    padded = _at_least_a_window(samples)
+    return librosa.effects.pitch_shift(padded, sr=rate, n_steps=semitones)[: len(samples)]
+
+
+def shift_time(samples: np.ndarray, rate: int, seconds: float) -> np.ndarray:
+    """Moves the sound later (or earlier, where negative).
+
+    What leaves at one end comes in at the other: no word is lost, and a recording of one sentence
+    begins and ends with silence.
+
+    Args:
+      samples: float [n].
+      rate: samples a second.
+      seconds: positive is later.
+
+    Returns:
+      float32 [n].
+    """
+    return np.roll(np.asarray(samples, np.float32), round(seconds * rate))
+
+
+def stretch_time(samples: np.ndarray, factor: float) -> np.ndarray:
+    """Changes the tempo, not the pitch: librosa.effects.time_stretch.
+
+    Args:
+      samples: float [n].
+      factor: tempo; above 1 is faster and shorter.
+
+    Returns:
+      float32 [round(n / factor)].
+    """
+    stretched = librosa.effects.time_stretch(_at_least_a_window(samples), rate=factor)
+    return stretched[: round(len(samples) / factor)]
+
+
+def _at_least_a_window(samples: np.ndarray) -> np.ndarray:
+    samples = np.asarray(samples, np.float32)
+    return np.pad(samples, (0, max(0, _WINDOW - len(samples))))
+
+
+def vary(
+    samples: np.ndarray, rate: int, variant: str, amounts: AudioAmounts, rng: np.random.Generator
+) -> np.ndarray:
+    """The named version of a sound.
+
+    Args:
+      samples: float [n].
+      rate: samples a second.
+      variant: one of AUDIO_VARIANTS.
+      amounts: how strongly.
+      rng: where noise comes from; the other versions do not touch it.
+
+    Returns:
+      float32 [m]; m is n but for time_stretch.
+
+    Raises:
+      UserError: an unknown version.
+    """
+    if variant not in AUDIO_VARIANTS:
+        raise errors.unknown("audio variant", variant, AUDIO_VARIANTS)
+    return AUDIO_VARIANTS[variant](samples, rate, amounts, rng)
+
+
+# In the order of the class label `audio_variant`; the first three go with views 0, 1, 2.
+AUDIO_VARIANTS: dict[str, Callable[..., np.ndarray]] = {
+    "original": lambda samples, rate, amounts, rng: np.asarray(samples, np.float32),
+    "noise": lambda samples, rate, amounts, rng: add_noise(samples, amounts.noise_snr_db, rng),
+    "pitch_shift": lambda samples, rate, amounts, rng: shift_pitch(
+        samples, rate, amounts.pitch_semitones
+    ),
+    "time_shift": lambda samples, rate, amounts, rng: shift_time(
+        samples, rate, amounts.shift_seconds
+    ),
+    "time_stretch": lambda samples, rate, amounts, rng: stretch_time(
+        samples, amounts.stretch_factor
+    ),
+}

@@ -1,0 +1,62 @@
+"""Log-mel spectrogram of a sound, and the picture of it that networks see."""
+
+import cv2
+import librosa
+import numpy as np
+
+# librosa's defaults, which the paper used.
+RATE = 22050
+BANDS = 128
+WINDOW = 2048
+RANGE_DB = 80.0
+# The power below which librosa sees silence.
+_FLOOR = 1e-10
+
+
+def log_mel(samples: np.ndarray, rate: int = RATE, bands: int = BANDS) -> np.ndarray:
+    """The mel spectrogram in decibels below its loudest point.
+
+    librosa.power_to_db(librosa.feature.melspectrogram(...), ref=np.max), made total: silence gives the lowest value everywhere, and sound shorter than a window is padded with it.
+
+    Args:
+      samples: float [n] in -1..1.
+      rate: samples a second.
+      bands: number of mel bands between 0 Hz and half the rate.
+
+    Returns:
+      float32 [bands, 1 + n // 512], -80..0 dB, lowest frequencies in row 0.
+    """
+    samples = np.asarray(samples, np.float32)
+    if len(samples) < WINDOW:
+        samples = np.pad(samples, (0, WINDOW - len(samples)))
+    power = librosa.feature.melspectrogram(y=samples, sr=rate, n_fft=WINDOW, n_mels=bands)
+    # All at the floor would come out as "as loud as it gets" everywhere.
+    if power.max() <= _FLOOR:
+        return np.full(power.shape, -RANGE_DB, np.float32)
+    return librosa.power_to_db(power, ref=np.max, amin=_FLOOR, top_db=RANGE_DB)
+
+
+def mel_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarray:
+    """The spectrogram as a square grey picture.
+
+    Args:
+      samples: float [n] in -1..1.
+      rate: samples a second.
+      size: side of the picture; the whole duration is fitted to its width.
+
+    Returns:
+      uint8 [size, size, 1]: -80..0 dB as 0..255, low frequencies in the bottom row, time to the
+      right.
+    """
+    picture = _resized(log_mel(samples, rate)[::-1], size)
+    grey = np.round((picture + RANGE_DB) * (255 / RANGE_DB)).clip(0, 255)
+    return grey.astype(np.uint8)[..., None]
+
+
+def _resized(picture: np.ndarray, size: int) -> np.ndarray:
+    # Each axis by itself: averaging where it shrinks, interpolating where it grows.
+    for width, height in ((size, picture.shape[0]), (size, size)):
+        shrinks = width < picture.shape[1] or height < picture.shape[0]
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        picture = cv2.resize(picture, (width, height), interpolation=how)
+    return picture

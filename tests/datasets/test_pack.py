@@ -1,0 +1,160 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mmer_jax import errors
+from mmer_jax.datasets import pack
+from mmer_jax.datasets.pack import PackWriter, open_pack, write_pack
+
+INFO = {"dataset": "ravdess", "origin": "recorded", "builder_config": "triplets", "skipped": {}}
+
+
+def table(clips: int = 4, views: int = 3) -> dict[str, np.ndarray]:
+    """Sorted rows with recognisable values."""
+    count = clips * views
+    columns = {
+        name: np.array([f"{name} {i}" for i in range(count)]) if kind == "U" else np.arange(count)
+        for name, kind in pack.COLUMNS.items()
+    }
+    columns |= {name: columns[name] / 7 for name, kind in pack.COLUMNS.items() if kind == "f"}
+    columns["clip"] = np.repeat([f"clip {i}" for i in range(clips)], views)
+    columns["view"] = np.tile(np.arange(views), clips)
+    return columns
+
+
+def pictures(channels: int, seed: int = 0, count: int = 12) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 8, 8, channels), np.uint8)
+
+
+def test_what_is_written_is_read(tmp_path):
+    arrays = {"face": pictures(3), "mel": pictures(1)}
+    written = write_pack(tmp_path / "p", INFO, table(), arrays)
+    for path in (tmp_path / "p", tmp_path / "p" / "pack.json"):
+        read = open_pack(path)
+        assert len(read) == 12 and read.info == written.info
+        assert read.info["modalities"] == ["face", "mel"] and read.info["size"] == 8
+        for name, column in table().items():
+            np.testing.assert_array_equal(read.table[name], column)
+        for name, array in arrays.items():
+            assert isinstance(read.arrays[name], np.memmap)
+            np.testing.assert_array_equal(read.arrays[name], array)
+    assert [f.name for f in tmp_path.iterdir()] == ["p"]
+
+
+def test_rows_are_sorted_whatever_their_order(tmp_path):
+    arrays = {"face": pictures(3), "mel": pictures(1)}
+    first = write_pack(tmp_path / "a", INFO, table(), arrays)
+    order = np.random.default_rng(1).permutation(12)
+    shuffled = {name: column[order] for name, column in table().items()}
+    second = write_pack(tmp_path / "b", INFO, shuffled, {k: v[order] for k, v in arrays.items()})
+    assert first.info["digest"] == second.info["digest"]
+
+
+def test_the_digest_sees_every_pixel_and_every_fact(tmp_path):
+    digests = set()
+    for change in range(3):
+        columns, faces = table(), pictures(3)
+        if change == 1:
+            faces[11, 7, 7, 2] ^= 1
+        if change == 2:
+            columns["duration"][11] += 1
+        digests.add(
+            write_pack(tmp_path / str(change), INFO, columns, {"face": faces}).info["digest"]
+        )
+    assert len(digests) == 3
+
+
+def test_adding_a_modality_keeps_the_others(tmp_path):
+    before = write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)})
+    after = write_pack(tmp_path / "p", {}, table(), {"face": pictures(3)})
+    assert after.info["modalities"] == ["face", "mel"]
+    assert after.info["origin"] == "recorded"
+    assert before.digest(["mel"]) == after.digest(["mel"]) != after.digest(["mel", "face"])
+    np.testing.assert_array_equal(after.arrays["mel"], pictures(1))
+
+
+def test_adding_to_a_pack_of_other_examples_is_an_error(tmp_path):
+    write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)})
+    with pytest.raises(errors.UserError, match="other examples"):
+        write_pack(tmp_path / "p", INFO, table(clips=6, views=2), {"face": pictures(3)})
+
+
+def test_an_error_on_the_way_leaves_nothing(tmp_path):
+    with pytest.raises(KeyError), PackWriter(tmp_path / "p", INFO, table(), ["mel"], 8):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_removed_and_a_living_ones_kept(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    prefix = f".p.{os.uname().nodename}."
+    (tmp_path / f"{prefix}{dead.pid}").mkdir()
+    (tmp_path / f"{prefix}{os.getppid()}").mkdir()
+    write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)})
+    assert sorted(f.name for f in tmp_path.iterdir()) == [f"{prefix}{os.getppid()}", "p"]
+
+
+def test_of_two_writers_at_once_both_end_well(tmp_path, monkeypatch):
+    with PackWriter(tmp_path / "p", INFO, table(), ["mel"], 8) as slow:
+        slow.arrays["mel"][:] = pictures(1)
+        with monkeypatch.context() as other_process:
+            other_process.setattr(os, "getpid", os.getppid)
+            write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)})
+    np.testing.assert_array_equal(open_pack(tmp_path / "p").arrays["mel"], pictures(1))
+
+
+def broken(tmp_path, damage):
+    write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)})
+    damage(tmp_path / "p")
+    return tmp_path / "p"
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-10])
+
+
+def edit(file, **changes):
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda p: (p / "pack.json").unlink(), "is not a pack: it holds no pack.json"),
+        (lambda p: p.rename(p.with_name("q")), "is not a pack: it does not exist"),
+        (lambda p: cut(p / "pack.json"), "damaged"),
+        (lambda p: cut(p / "mel.npy"), "mel.npy is missing or incomplete"),
+        (lambda p: (p / "mel.npy").unlink(), "mel.npy is missing or incomplete"),
+        (lambda p: cut(p / "table.npz"), "table.npz is missing or damaged"),
+        (lambda p: (p / "table.npz").unlink(), "table.npz is missing or damaged"),
+        (lambda p: edit(p / "pack.json", format=2), "has format 2, this program reads format 1"),
+        (lambda p: edit(p / "pack.json", examples=13), "13 rows"),
+        (lambda p: edit(p / "pack.json", size=9), r"promises uint8 \(12, 9, 9, 1\)"),
+    ],
+)
+def test_a_damaged_pack_is_one_sentence(tmp_path, damage, said):
+    with pytest.raises(errors.UserError, match=said):
+        open_pack(broken(tmp_path, damage))
+
+
+def test_a_modality_that_is_not_there_is_named_with_those_that_are(tmp_path):
+    write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)})
+    with pytest.raises(errors.UserError, match="no modality 'face'; it holds mel"):
+        open_pack(tmp_path / "p", ["face"])
+    with pytest.raises(errors.UserError, match=r"packs below it: .*p"):
+        open_pack(tmp_path)
+
+
+def test_reading_needs_only_numpy():
+    code = (
+        "import sys; from mmer_jax.datasets import pack, emotions; "
+        "print(sys.modules.keys() & "
+        "{'tensorflow', 'tensorflow_datasets', 'cv2', 'av', 'librosa', 'scipy', 'jax'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,86 @@
+"""Flow: its direction, its speed, and the colours of both."""
+
+import cv2
+import numpy as np
+import pytest
+
+from mmer_jax.media import flow
+
+SIZE = 128
+
+
+def pattern():
+    """A smooth random texture, larger than the picture on every side."""
+    noise = np.random.default_rng(0).uniform(0, 255, (SIZE + 64, SIZE + 64, 3))
+    return np.clip(cv2.GaussianBlur(noise, (0, 0), 3) * 4 - 380, 0, 255).astype(np.uint8)
+
+
+def panned(right, down):
+    """Two pictures; what is seen in the first is that much further right and down in the second."""
+    whole = pattern()
+    before = whole[32 : 32 + SIZE, 32 : 32 + SIZE]
+    after = whole[32 - down : 32 - down + SIZE, 32 - right : 32 - right + SIZE]
+    return before, after
+
+
+def hue_and_value(image):
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+    return hsv[..., 0].astype(int) * 2, hsv[..., 2]
+
+
+# Degrees in the picture, clockwise from "right" since y points down.
+DIRECTIONS = {(4, 0): 0, (0, 4): 90, (-4, 0): 180, (0, -4): 270, (3, 3): 45, (-3, 3): 135}
+
+
+@pytest.mark.parametrize("move", DIRECTIONS)
+def test_flow_is_the_motion(move):
+    found = flow.dense_flow(*panned(*move))
+    assert found.shape == (SIZE, SIZE, 2)
+    assert found.dtype == np.float32
+    inside = found[16:-16, 16:-16]
+    assert np.abs(inside - move).mean() < 0.2
+
+
+@pytest.mark.parametrize("scale", [None, 8.0])
+@pytest.mark.parametrize("move", DIRECTIONS)
+def test_a_panned_pattern_has_the_hue_of_its_direction_everywhere(move, scale):
+    image = flow.flow_image(flow.dense_flow(*panned(*move)), scale)
+    assert image.shape == (SIZE, SIZE, 3)
+    assert image.dtype == np.uint8
+    hue, value = hue_and_value(image)
+    seen = value > 20  # the hue of black says nothing
+    assert seen.mean() > 0.95
+    off = np.abs((hue - DIRECTIONS[move] + 180) % 360 - 180)
+    assert np.percentile(off[seen], 98) < 15
+
+
+def test_motion_to_the_right_is_red():
+    image = flow.flow_image(np.full((4, 4, 2), (3.0, 0.0), np.float32), None)
+    assert (image == (255, 0, 0)).all()
+
+
+def test_per_frame_values_reach_from_black_to_full():
+    speeds = np.zeros((1, 4, 2), np.float32)
+    speeds[0, :, 0] = (1, 2, 3, 5)
+    value = flow.flow_image(speeds, None)[0, :, 0]
+    assert value.tolist() == [0, 64, 128, 255]
+
+
+def test_a_fixed_scale_compares_frames():
+    speeds = np.zeros((1, 4, 2), np.float32)
+    speeds[0, :, 1] = (0, 2, 4, 9)
+    value = flow.flow_image(speeds, 4.0).max(axis=-1)[0]
+    assert value.tolist() == [0, 128, 255, 255]
+    with pytest.raises(ValueError, match="above 0"):
+        flow.flow_image(speeds, 0.0)
+
+
+@pytest.mark.parametrize("scale", [None, 4.0])
+def test_no_motion_is_black(scale):
+    still = pattern()[:SIZE, :SIZE]
+    assert not flow.flow_image(np.zeros((8, 8, 2), np.float32), scale).any()
+    found = flow.dense_flow(still, still)
+    assert np.isfinite(found).all()
+    assert not flow.flow_image(found, scale).any()
+    blank = np.full_like(still, 255)
+    assert not flow.flow_image(flow.dense_flow(blank, blank), scale).any()

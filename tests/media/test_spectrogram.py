@@ -1,0 +1,83 @@
+"""The mel picture: against librosa, and a tone in the row of its frequency."""
+
+import warnings
+
+import librosa
+import numpy as np
+import pytest
+
+from mmer_jax.media import sound, spectrogram
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.mark.parametrize("length", [2048, 3000, 22050, 70001])
+@pytest.mark.parametrize("rate", [22050, 16000])
+def test_log_mel_equals_librosas(length, rate):
+    rng = np.random.default_rng(length)
+    samples = rng.standard_normal(length).astype(np.float32) * np.linspace(0, 0.3, length)
+    samples[: length // 4] = 0
+    ours = spectrogram.log_mel(samples, rate)
+    power = librosa.feature.melspectrogram(y=samples.astype(np.float32), sr=rate)
+    theirs = librosa.power_to_db(power, ref=np.max)
+    assert ours.shape == theirs.shape
+    assert ours.dtype == np.float32
+    assert np.abs(ours - theirs).max() < 1e-2
+
+
+def test_log_mel_equals_librosas_on_real_speech(real_data):
+    path = real_data / "ravdess_speech_flac" / "Actor_02" / "03-01-05-02-01-01-02.flac"
+    samples, rate = sound.read_sound(path, 22050)
+    theirs = librosa.power_to_db(librosa.feature.melspectrogram(y=samples, sr=rate), ref=np.max)
+    assert np.abs(spectrogram.log_mel(samples) - theirs).max() < 1e-2
+
+
+@pytest.mark.parametrize("hertz", [200, 1000, 5000])
+@pytest.mark.parametrize("seconds", [0.3, 3, 20])
+def test_a_tone_lights_the_row_of_its_frequency(sine, hertz, seconds):
+    image = spectrogram.mel_image(sine(hertz, seconds), 22050)
+    assert image.shape == (224, 224, 1)
+    assert image.dtype == np.uint8
+    # 128 bands in 224 rows, the lowest at the bottom: a band is 1.75 rows high.
+    centres = librosa.mel_frequencies(128 + 2, fmin=0, fmax=22050 / 2)[1:-1]
+    band = np.argmin(np.abs(centres - hertz))
+    expected = 224 - (band + 0.5) * 224 / 128
+    for column in (40, 112, 180):
+        assert abs(np.argmax(image[:, column, 0]) + 0.5 - expected) <= 2
+
+
+def test_low_frequencies_are_at_the_bottom_and_time_runs_right(sine):
+    low_then_high = np.concatenate([sine(200, 1), sine(4000, 1)])
+    image = spectrogram.mel_image(low_then_high, 22050, size=64)[..., 0]
+    left, right = np.argmax(image[:, 10]), np.argmax(image[:, 54])
+    assert left > 50
+    assert right < 32
+
+
+def test_decibels_map_to_grey(sine):
+    """Loudest is 255, 80 dB below it 0, and 40 dB are half of the way."""
+    tone = np.concatenate([sine(1000, 1), sine(1000, 1) / 100, np.zeros(22050, np.float32)])
+    columns = spectrogram.mel_image(tone, 22050)[..., 0].max(axis=0).astype(int)
+    assert columns[37] >= 250
+    assert columns[37] - columns[112] == pytest.approx(255 / 2, abs=2)
+    assert columns[200] == 0
+
+
+def test_silence_is_black():
+    for samples in (np.zeros(22050), np.zeros(0), np.full(22050, 1e-9)):
+        assert np.all(spectrogram.log_mel(samples) == -80)
+        assert not spectrogram.mel_image(samples, 22050).any()
+
+
+@pytest.mark.parametrize("length", [1, 10, 511, 2047])
+def test_sound_shorter_than_a_window(sine, length):
+    mel = spectrogram.log_mel(sine(1000, 1)[-length:])
+    assert mel.shape == (128, 5)
+    assert np.isfinite(mel).all()
+    assert mel.max() == 0
+    assert spectrogram.mel_image(sine(1000, 1)[:length], 22050).shape == (224, 224, 1)

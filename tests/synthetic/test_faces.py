@@ -1,0 +1,91 @@
+"""What a detector and a plain look at the pixels find in rendered pictures."""
+
+import collections
+
+import numpy as np
+import pytest
+
+from mmer_jax.datasets.ravdess import parse_name
+from mmer_jax.media import faces
+from mmer_jax.media.sound import read_sound
+from mmer_jax.media.video import iter_frames, read_frames
+from mmer_jax.synthetic import render_ravdess
+from mmer_jax.synthetic.actor import SKIN_TONES, make_actor, skin_tone
+from mmer_jax.synthetic.expression import CONTROLS
+
+
+def test_the_default_detector_finds_the_face_on_every_skin_tone(clips):
+    detector = faces.make_detector("haar")
+    found = collections.defaultdict(list)
+    for path in clips:
+        images = read_frames(path, lambda n: [n // 3, 2 * n // 3]).images
+        box = faces.face_square(list(images.values()), detector, margin=0.0)
+        left, top, right, bottom = box.box
+        centred = abs((left + right) / 2 - 160) < 45 and abs((top + bottom) / 2 - 120) < 50
+        found[skin_tone(int(path.stem[-2:]))].append(box.found and centred and right - left > 80)
+    assert set(found) == set(range(len(SKIN_TONES)))
+    shares = {tone: np.mean(hits) for tone, hits in found.items()}
+    assert min(shares.values()) >= 0.95, shares
+
+
+def test_eight_actors_have_light_and_dark_skin():
+    tones = [skin_tone(number) for number in range(1, 9)]
+    assert len(set(tones)) == 8 and min(tones) == 0 and max(tones) == 9
+
+
+def test_skin_in_the_picture_is_as_dark_as_the_tone_says(clips):
+    cheek = {}
+    for path in clips:
+        if parse_name(path.stem).emotion == "sadness":
+            image = next(iter_frames(path))[2]
+            cheek[skin_tone(int(path.stem[-2:]))] = float(np.median(image[130:150, 120:200]))
+    lightness = [cheek[tone] for tone in sorted(cheek)]
+    assert np.corrcoef(lightness, range(10))[0, 1] < -0.9
+    assert lightness[0] > 150 and lightness[9] < 70
+
+
+def test_an_actor_is_the_same_person_every_time_and_unlike_others():
+    one, again, other = (make_actor(4, n, len(CONTROLS)) for n in (3, 3, 5))
+    assert one.pitch == again.pitch and one.width == again.width
+    assert one.pitch != other.pitch and one.width != other.width
+    assert (one.gender, make_actor(4, 2, 1).gender) == ("male", "female")
+
+
+def test_the_face_moves_and_the_first_frame_is_calmer_than_the_middle(clips):
+    changes = []
+    for path in clips[::5]:
+        images = np.stack([image for _, _, image in iter_frames(path)]).astype(float)
+        face = images[:, 60:200, 100:220]
+        changes.append([np.abs(face[k] - face[0]).mean() for k in (1, len(face) // 2)])
+    first, middle = np.mean(changes, axis=0)
+    assert middle > 2 * first > 0
+
+
+@pytest.fixture(scope="module")
+def still_talk(tmp_path_factory):
+    """Neutral clips without variation: little moves but the lips."""
+    return render_ravdess(
+        tmp_path_factory.mktemp("neutral"),
+        actors=3,
+        emotions=("neutral",),
+        repetitions=(1,),
+        variation=0.0,
+        fps=20,
+        workers=1,
+    )
+
+
+def test_lips_move_with_the_voice(still_talk):
+    agreement = []
+    for path in still_talk:
+        sound, rate = read_sound(path, None)
+        shut, opening, loudness = [], [], []
+        for _, time, image in iter_frames(path):
+            mouth = image[150:200, 130:190].astype(float)
+            if not shut:
+                shut.append(mouth)  # nobody speaks in the first frame
+            opening.append(np.abs(mouth - shut[0]).mean())
+            around = slice(max(round((time - 0.03) * rate), 0), round((time + 0.03) * rate))
+            loudness.append(np.sqrt(np.mean(sound[around] ** 2)))
+        agreement.append(np.corrcoef(opening, loudness)[0, 1])
+    assert np.mean(agreement) > 0.5, agreement

@@ -1,0 +1,94 @@
+"""The synthesised voice, measured with librosa."""
+
+import librosa
+import numpy as np
+import pytest
+from scipy.linalg import solve_toeplitz
+
+from mmer_jax.synthetic import expression, voice
+from mmer_jax.synthetic.actor import make_actor, random_for
+
+SECONDS = 1.4
+
+
+def speak(actor_number, emotion, variation, name="clip"):
+    """One strong sentence: float32 [n]."""
+    actor = make_actor(0, actor_number, len(expression.CONTROLS))
+    intensity = "normal" if emotion == "neutral" else "strong"
+    played = expression.perform(
+        0, name, actor, emotion, intensity, 1, seconds=SECONDS, fps=15, variation=variation
+    )
+    rng = random_for(0, name, "voice")
+    return voice.synthesise(played.syllables, played.style, actor, SECONDS, rng), played
+
+
+def median_pitch(sound, actor_number):
+    """Hz, over the louder half of the sound."""
+    low = 55 if actor_number % 2 else 90
+    pitch = librosa.yin(sound, fmin=low, fmax=650, sr=voice.RATE, frame_length=2048)
+    level = librosa.feature.rms(y=sound, frame_length=2048)[0]
+    return float(np.median(pitch[level > np.median(level)]))
+
+
+@pytest.fixture(scope="module")
+def pitches():
+    """Semitones above the actor's median voice, by emotion, each a mean over actors and takes."""
+    found = {}
+    for emotion in ("neutral", "anger", "disgust", "fear", "happiness", "sadness"):
+        semitones = []
+        for number in (1, 2, 3, 4):
+            for take in "ab":
+                sound, _ = speak(number, emotion, 0.0, f"{emotion}{take}")
+                base = make_actor(0, number, len(expression.CONTROLS)).pitch
+                semitones.append(12 * np.log2(median_pitch(sound, number) / base))
+        found[emotion] = np.median(semitones)
+    return found
+
+
+def test_pitch_follows_the_emotion(pitches):
+    order = sorted(pitches, key=pitches.get)
+    assert order.index("fear") > order.index("anger") > order.index("neutral"), pitches
+    assert order.index("happiness") > order.index("neutral"), pitches
+    assert order.index("sadness") < order.index("anger"), pitches
+    assert pitches["fear"] - pitches["sadness"] > 5, pitches
+
+
+def test_women_speak_higher_than_men():
+    male, female = (median_pitch(speak(n, "neutral", 0.0)[0], n) for n in (1, 2))
+    assert 70 < male < 160 < female < 300
+
+
+def test_anger_is_brighter_louder_and_faster_than_sadness():
+    (anger, angry), (sadness, sad) = (speak(1, name, 0.0) for name in ("anger", "sadness"))
+    bright, dull = (
+        librosa.feature.spectral_centroid(y=sound, sr=voice.RATE).mean()
+        for sound in (anger, sadness)
+    )
+    assert bright > 1.3 * dull
+    assert np.sqrt(np.mean(anger**2)) > 1.5 * np.sqrt(np.mean(sadness**2))
+    lengths = [p.syllables[-1].end - p.syllables[0].start for p in (angry, sad)]
+    assert lengths[0] < 0.85 * lengths[1]
+
+
+def test_a_vowel_has_its_formants():
+    """A long AA of a male voice has its energy where Peterson and Barney found it."""
+    actor = make_actor(0, 1, len(expression.CONTROLS))
+    syllable = voice.Syllable(0.05, 0.95, "", "AA", "AA", "", 1.0)
+    sound = voice.synthesise([syllable], voice.VoiceStyle(), actor, 1.0, np.random.default_rng(0))
+    middle = sound[6000:18000]
+    flat = middle[1:] - 0.95 * middle[:-1]  # takes the source's slope away
+    order = 24
+    likeness = np.array([flat[: len(flat) - k] @ flat[k:] for k in range(order + 1)])
+    predictor = solve_toeplitz(likeness[:-1], likeness[1:])  # linear prediction
+    roots = np.roots([1, *-predictor])
+    roots = roots[(roots.imag > 0) & (np.abs(roots) > 0.9)]
+    peaks = np.sort(np.angle(roots)) * voice.RATE / (2 * np.pi)
+    for expected in (730, 1090, 2440):
+        assert np.min(np.abs(peaks / (expected * actor.formant_scale) - 1)) < 0.12, peaks
+
+
+def test_voices_vary_from_take_to_take():
+    one, again, other = (speak(1, "fear", 1.0, name)[0] for name in ("x", "x", "y"))
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one - other).max() > 0.05
+    assert one.dtype == np.float32 and len(one) == round(SECONDS * voice.RATE)
