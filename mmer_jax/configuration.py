@@ -1,11 +1,11 @@
 """What a config means: its rows, its cells, its identity, and whether a workdir is its own."""
 
 import dataclasses
+import difflib
 import hashlib
 import json
 import os
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 
 import ml_collections
@@ -27,6 +27,8 @@ FREE_FIELDS = (
     "data.data_dir",
     "data.pack",
 )
+
+NOTE = "config.json"
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -84,12 +86,10 @@ def resolve_row(
       UserError: the row overrides a field that does not exist, or the result is not consistent.
     """
     resolved = config.copy_and_resolve_references()
-    try:
-        resolved.update(config.rows[row].to_dict())
-    except (KeyError, TypeError, ValueError) as e:
-        raise errors.UserError(
-            f"row {row!r} of the config overrides a field that it cannot: {explain_field_error(e)}"
-        ) from e
+    for field in flatten(config.rows[row].to_dict()):
+        if problem := unknown_field(config, field):
+            raise errors.UserError(f"row {row!r} of the config: {problem}")
+    resolved.update(config.rows[row].to_dict())
     for field, value in (overrides or {}).items():
         if not field.startswith("rows."):
             resolved.update_from_flattened_dict({field: value})
@@ -125,19 +125,18 @@ def _check(config: ml_collections.ConfigDict) -> None:
         )
 
 
-def explain_field_error(error: Exception) -> str:
-    """ml_collections' error for an unknown or mistyped field, in one readable sentence."""
-    text = str(error.args[0]) if error.args else str(error)
-    key = re.search(r'Key "(\w+)" does not exist', text)
-    if not key:
-        return text.splitlines()[0][:300] if text else repr(error)
-    guess = re.search(r'Did you mean "(\w+)"', text)
-    known = re.findall(r"'(\w+)': ", text.split("Did you mean")[0])
-    return (
-        f"no field {key[1]!r}"
-        + (f"; did you mean {guess[1]!r}?" if guess else ".")
-        + (f" Known there: {', '.join(known)}" if known else "")
-    )
+def unknown_field(config: ml_collections.ConfigDict, field: str) -> str | None:
+    """Says what is wrong with a dotted field that the config lacks, or None if it has it."""
+    node = config
+    for name in field.split("."):
+        if not isinstance(node, ml_collections.ConfigDict):
+            return f"no field {field!r}: {node!r} has no parts"
+        if name not in node:
+            guess = difflib.get_close_matches(name, list(node), 1)
+            meant = f"; did you mean {guess[0]!r}?" if guess else "."
+            return f"no field {name!r}{meant} Known there: {', '.join(sorted(node))}"
+        node = node[name]
+    return None
 
 
 def measured_epochs(config: ml_collections.ConfigDict) -> tuple[int, ...]:
@@ -172,31 +171,34 @@ def flatten(tree: Mapping, prefix: str = "") -> dict[str, object]:
     return flat
 
 
-def claim_workdir(
+def check_workdir(
     workdir: pathlib.Path,
     config: ml_collections.ConfigDict,
     rows: Sequence[str],
     data: Mapping[str, str],
-) -> None:
-    """Notes in WORKDIR/config.json what its cells are made with, or checks it against that note.
+) -> dict:
+    """What WORKDIR/config.json shall say of its cells, if they and new ones fit together.
 
     Args:
-      workdir: made if missing.
+      workdir: of the run; may not be there yet.
       config: as loaded, with the command line's overrides.
       rows: the rows about to run.
-      data: digests of what they are trained from, by name.
+      data: digests of what they are trained from, by name; empty where it is not known yet.
 
     Raises:
       UserError: the workdir holds cells made with another config or other data; names the fields.
     """
-    path = workdir / "config.json"
     mine = {
         "config": identity(config),
         "rows": {row: flatten(config.rows[row].to_dict()) for row in rows},
         "data": dict(data),
     }
-    theirs = json.loads(path.read_text()) if path.exists() else {"rows": {}, "data": {}}
-    differ = _differences(mine["config"], theirs.get("config", mine["config"]))
+    path = workdir / NOTE
+    has_cells = (workdir / records.FILE_NAME).exists() or any(workdir.glob("checkpoints/*"))
+    if not (has_cells and path.exists()):
+        return mine
+    theirs = json.loads(path.read_text())
+    differ = _differences(mine["config"], theirs["config"])
     for row in set(mine["rows"]) & set(theirs["rows"]):
         differ += _differences(mine["rows"][row], theirs["rows"][row], f"rows.{row}.")
     for name in set(mine["data"]) & set(theirs["data"]):
@@ -206,15 +208,16 @@ def claim_workdir(
             f"{workdir} holds cells made with another config. What differs: {'; '.join(differ)}. "
             "Choose another --workdir, or go back to the fields of that one."
         )
+    return {"config": mine["config"]} | {k: {**theirs[k], **mine[k]} for k in ("rows", "data")}
+
+
+def claim_workdir(workdir: pathlib.Path, *config_rows_data) -> None:
+    """Checks as `check_workdir`, and writes the note."""
+    note = check_workdir(workdir, *config_rows_data)
     workdir.mkdir(parents=True, exist_ok=True)
-    note = {
-        "config": mine["config"],
-        "rows": {**theirs["rows"], **mine["rows"]},
-        "data": {**theirs["data"], **mine["data"]},
-    }
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary = workdir / f"{NOTE}.{os.getpid()}.tmp"
     temporary.write_text(json.dumps(note, indent=1, sort_keys=True) + "\n")
-    temporary.replace(path)
+    temporary.replace(workdir / NOTE)
 
 
 def _differences(mine: Mapping, theirs: Mapping, prefix: str = "") -> list[str]:

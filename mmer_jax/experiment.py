@@ -59,6 +59,7 @@ def run(
             emotions.lookup(emotion)
     ways = {name: protocols.get(name) for name in config.protocols}
 
+    configuration.check_workdir(workdir, config, list(rows), {})  # before a long build
     data = _open_data(config, workdir, [m for r in rows.values() for m in r.modalities])
     configuration.claim_workdir(workdir, config, list(rows), _digests(data))
     folds = {name: way.folds(data.table) for name, way in ways.items()}
@@ -150,7 +151,7 @@ def run_cell(
     with Progress(epochs[-1], cell.name, "epochs") as progress:
 
         def on_epoch(entry: Mapping[str, float]) -> None:
-            progress.done = entry["epoch"] - 1
+            progress.skip_to(entry["epoch"] - 1)  # a continued run begins later
             progress.update(1, note=f"loss {entry['train_loss']:.3f}")
             writer.write_scalars(
                 entry["epoch"], {k: entry[k] for k in ("train_loss", "train_accuracy")}
@@ -253,13 +254,20 @@ def _render(config, workdir: pathlib.Path) -> pathlib.Path:
 
     fields = {k: v for k, v in config.data.rendered.items() if k != "enabled"}
     folder = workdir / "clips"
-    synthetic.render_ravdess(
-        folder,
-        **fields,
-        emotions=config.data.emotions,
-        intensities=config.data.intensities,
-        workers=config.run.workers,
-    )
+    with Progress(None, "rendering", "clips") as progress:
+
+        def on_clip(done: int, total: int) -> None:
+            progress.total = total
+            progress.update(done - progress.done)
+
+        synthetic.render_ravdess(
+            folder,
+            **fields,
+            emotions=config.data.emotions,
+            intensities=config.data.intensities,
+            workers=config.run.workers,
+            progress=on_clip,
+        )
     return folder
 
 

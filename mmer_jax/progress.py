@@ -64,6 +64,12 @@ class Progress:
             self._next = now + self._every
             self._show(self._line(now - self._start))
 
+    def skip_to(self, done: int) -> None:
+        """Counts up to `done` as there before: in the count, not in the rate."""
+        if done > self.done:
+            self._before += done - self.done
+            self.done = done
+
     def close(self, finished: bool = True) -> None:
         """Writes the closing line. Only the first call does something."""
         if self._closed:

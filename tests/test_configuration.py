@@ -114,7 +114,7 @@ def test_values_that_cannot_be_are_explained(strong_config, field, value, said):
 def test_a_row_with_an_unknown_field_is_explained(strong_config):
     with strong_config.unlocked():
         strong_config.rows.bad = {"modle": {"name": "x"}}
-    with pytest.raises(errors.UserError, match=r"row 'bad'.*no field 'modle'; did you mean 'model'"):
+    with pytest.raises(errors.UserError, match=r"'bad'.*no field 'modle'; did you mean 'model'"):
         configuration.resolve_row(strong_config, "bad")
 
 
@@ -129,6 +129,9 @@ def test_measured_epochs(strong_config):
 def test_a_workdir_is_one_configs(strong_config, tmp_path):
     claim = configuration.claim_workdir
     claim(tmp_path, strong_config, ["mel"], {"mel": "1", "table": "t"})
+    strong_config.optimizer.learning_rate = 2e-4
+    claim(tmp_path, strong_config, ["mel"], {"mel": "1", "table": "t"})  # it holds no cell yet
+    (tmp_path / "checkpoints" / "a").mkdir(parents=True)
     strong_config.seeds, strong_config.protocols, strong_config.row = (1, 2), ("clip_random",), "x"
     strong_config.run.checkpoint_seconds = 5.0
     strong_config.data.manual_dir = "elsewhere"
@@ -140,8 +143,8 @@ def test_a_workdir_is_one_configs(strong_config, tmp_path):
     with pytest.raises(errors.UserError, match=r"rows.mel.model.hidden: there \[2048\], now \[5\]"):
         claim(tmp_path, strong_config, ["mel"], {"mel": "1", "table": "t"})
     strong_config.optimizer.learning_rate = 1.0
-    with pytest.raises(errors.UserError, match="optimizer.learning_rate: there 0.0003, now 1.0"):
-        claim(tmp_path, strong_config, ["flow"], {"flow": "1", "table": "t"})
+    with pytest.raises(errors.UserError, match=r"learning_rate: there 0.0002, now 1.0"):
+        configuration.check_workdir(tmp_path, strong_config, ["flow"], {})
 
 
 def test_digest_is_over_what_makes_a_result(strong_config):

@@ -16,7 +16,8 @@ _FLOOR = 1e-10
 def log_mel(samples: np.ndarray, rate: int = RATE, bands: int = BANDS) -> np.ndarray:
     """The mel spectrogram in decibels below its loudest point.
 
-    librosa.power_to_db(librosa.feature.melspectrogram(...), ref=np.max), made total: silence gives the lowest value everywhere, and sound shorter than a window is padded with it.
+    librosa.power_to_db(librosa.feature.melspectrogram(...), ref=np.max), made total: silence gives
+    the lowest value everywhere, and sound shorter than a window is padded with it.
 
     Args:
       samples: float [n] in -1..1.

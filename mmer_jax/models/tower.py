@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from mmer_jax.models import convolution
+
 
 def max_pool_2x2(x: jax.Array) -> jax.Array:
     """Maximum over 2x2 windows with stride 2; an odd last row or column is dropped, as Keras does.
@@ -25,6 +27,23 @@ def max_pool_2x2(x: jax.Array) -> jax.Array:
     return x.reshape(b, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
 
 
+class Convolution(nn.Module):
+    """3x3, stride 1, padding "same", with a bias.
+
+    The parameters are those of `nn.Conv`: kernel [3, 3, c, features] and bias [features].
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """float [b, h, w, c] -> float [b, h, w, features]."""
+        shape = (3, 3, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return convolution.convolve_3x3(x, kernel) + bias
+
+
 class Tower(nn.Module):
     """Picture -> feature map: for each number of filters a convolution, ReLU and a 2x2 maximum.
 
@@ -40,13 +59,7 @@ class Tower(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """float [b, s, s, c] -> float [b, s / 2^n, s / 2^n, filters[-1]], n blocks."""
         for i, features in enumerate(self.filters):
-            x = nn.Conv(
-                features,
-                (3, 3),
-                padding="SAME",
-                kernel_init=nn.initializers.glorot_uniform(),
-                name=f"conv{i + 1}",
-            )(x)
+            x = Convolution(features, name=f"conv{i + 1}")(x)
             x = max_pool_2x2(nn.relu(x))
         return x
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from mmer_jax import models, modalities
+from mmer_jax import modalities, models
 from mmer_jax.configuration import resolve_row
 from mmer_jax.models import registry
 

@@ -49,7 +49,7 @@ def test_unknown_model_names_the_known_ones(strong_config):
 
 def test_too_small_pictures_say_the_smallest(strong_config):
     config = resolve_row(strong_config, "mel", {"data.size": 16})
-    with pytest.raises(errors.UserError, match="data.size=32 or more"):
+    with pytest.raises(errors.UserError, match=r"data.size=32 or more"):
         models.build(config)
 
 

@@ -32,7 +32,7 @@ def small_config(strong_config):
 
 @pytest.fixture(scope="session")
 def task():
-    """(arrays, examples) of 75 examples whose brightness tells the class: 3 batches of 30, 30, 15."""
+    """(arrays, examples) of 75 examples whose brightness tells the class: batches 30, 30, 15."""
     rng = np.random.default_rng(0)
     n = 75
     label = (np.arange(n) % CLASSES).astype(np.int32)

@@ -43,7 +43,10 @@ def setting(small_config, task):
 def test_padding_changes_nothing(setting):
     model, optimizer, state, data = setting
     states = []
-    for index, weight in ((np.arange(5), np.ones(5)), (np.r_[:5, 70:73], np.r_[[1.0] * 5, [0] * 3])):
+    for index, weight in (
+        (np.arange(5), np.ones(5)),
+        (np.r_[:5, 70:73], np.r_[[1.0] * 5, [0] * 3]),
+    ):
         pictures, label = data.take(jnp.asarray(index))
         states.append(
             step.update(
