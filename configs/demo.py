@@ -17,11 +17,11 @@ def get_config(row: str = ""):
     config.row = row
     config.table_rows = ("face", "mel", "face_flow_mel")
     config.protocols = ("clip_random",)
-    # 6 actors x 5 emotions x 2 intensities x 2 sentences x 2 repetitions: 240 clips, 48 to test.
-    config.data.rendered = {"enabled": True, "actors": 6, "seed": 0}
+    # 5 actors x 5 emotions x 2 intensities x 2 sentences x 2 repetitions: 200 clips, 40 to test.
+    config.data.rendered = {"enabled": True, "actors": 5, "seed": 0}
     config.data.intensities = ("normal", "strong")
-    config.data.size = 64
-    config.epochs = 12
-    config.measure_epochs = (4, 8, 12)
+    config.data.size = 48
+    config.epochs = 10
+    config.measure_epochs = (5, 10)
     config.lock()
     return config

@@ -1,0 +1,67 @@
+"""Seconds a training step of each kind of network, on pictures of noise.
+
+python benchmarks/training_step.py [--size=64] [--batch=30] [--steps=10] [ROW ...]
+"""
+
+import argparse
+import os
+import statistics
+import time
+
+import jax
+import numpy as np
+
+from configs import base
+from mmer_jax import models
+from mmer_jax.configuration import resolve_row
+from mmer_jax.models import registry
+from mmer_jax.training import batches, devices, step
+
+
+def measure(row: str, size: int, batch: int, steps: int) -> tuple[float, int]:
+    """(median seconds a step, number of parameters)."""
+    config = resolve_row(base.get_config(), row, {"data.size": size, "batch_size": batch})
+    mesh = devices.make_mesh()
+    whole = devices.replicated(mesh)
+    model, optimizer = models.build(config), step.make_optimizer(config)
+    rng = np.random.default_rng(0)
+    n = 4 * batch
+    arrays = {
+        name: rng.integers(0, 256, (n, *x.shape[1:]), np.uint8)
+        for name, x in registry.batch_shapes(config).items()
+    }
+    rows = {name: np.arange(n, dtype=np.int32) for name in arrays}
+    data = jax.device_put(step.DeviceData(arrays, rows, np.arange(n, dtype=np.int32) % 5), whole)
+    state = jax.jit(
+        lambda: step.init_state(model, optimizer, registry.batch_shapes(config), 0),
+        out_shardings=whole,
+    )()
+    chunk = step.make_chunk(model, optimizer, 0, mesh)
+    index, weight = batches.batches(n, batch, devices.padded_size(batch, mesh), seed=0)
+    index, weight = jax.device_put((index, weight), devices.by_batch(mesh, axis=1))
+    times = []
+    for i in range(steps + 1):  # the first compiles
+        start = time.perf_counter()
+        state = chunk(state, data, index, weight, i % 4, i % 4 + 1)
+        jax.block_until_ready(state)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:]), models.count_parameters(state.params)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rows", nargs="*", default=["face", "mel", "face_mel", "face_flow_mel"])
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=10)
+    given = parser.parse_args()
+    print(f"jax {jax.__version__}, {devices.describe()}, {os.cpu_count()} cores, ", end="")
+    print(f"load {os.getloadavg()[0]:.1f}, {given.size} pixels, batch {given.batch}")
+    print(f"{'row':<16}{'parameters':>12}{'s a step':>10}{'pictures/s':>12}")
+    for row in given.rows:
+        seconds, parameters = measure(row, given.size, given.batch, given.steps)
+        print(f"{row:<16}{parameters:>12,}{seconds:>10.3f}{given.batch / seconds:>12.0f}")
+
+
+if __name__ == "__main__":
+    main()
