@@ -40,9 +40,10 @@ def parse(argv: list[str]) -> list[str]:
 
 def _unknown_field(argv: list[str]) -> str | None:
     """Which --config.FIELD the config lacks. ml_collections names it without what is known."""
-    given = next(a for a in argv if a.startswith("--config=")).removeprefix("--config=")
+    words = " ".join(argv).replace("--config=", "--config ").split()
+    given = words[words.index("--config") + 1]
     config = runpy.run_path(given.partition(":")[0])["get_config"]()
-    fields = [a.removeprefix("--config.").split("=")[0] for a in argv if a.startswith("--config.")]
+    fields = [w.removeprefix("--config.").split("=")[0] for w in words if "--config." in w]
     problems = (configuration.unknown_field(config, field) for field in fields)
     return next((problem for problem in problems if problem), None)
 
@@ -52,7 +53,7 @@ def main(argv: list[str]) -> None:
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # orbax tells of every file it writes
     name = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
-    workdir = pathlib.Path(_WORKDIR.value or pathlib.Path("runs") / name)
+    workdir = pathlib.Path(_WORKDIR.value or f"runs/{name}").expanduser()
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     try:
         experiment.run(_CONFIG.value, workdir, overrides)

@@ -18,7 +18,8 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-from mmer_jax.datasets import parallel, recordings, tfds_io
+from mmer_jax import parallel
+from mmer_jax.datasets import recordings, tfds_io
 from mmer_jax.media import video
 
 CHANNELS = [("audio_video",)]

@@ -90,6 +90,11 @@ def resolve_row(
         if problem := unknown_field(config, field):
             raise errors.UserError(f"row {row!r} of the config: {problem}")
     resolved.update(config.rows[row].to_dict())
+    if "modalities" in (overrides or {}):
+        raise errors.UserError(
+            "the modalities follow from the row; choose one after the config's name, as in "
+            f"--config=FILE:{row}. Known: {', '.join(config.rows)}"
+        )
     for field, value in (overrides or {}).items():
         if not field.startswith("rows."):
             resolved.update_from_flattened_dict({field: value})
@@ -109,9 +114,18 @@ def _check(config: ml_collections.ConfigDict) -> None:
             value = value[part]
         if value <= 0:
             raise errors.UserError(f"config.{field} is {value}; it must be above 0")
+    for field in ("seeds", "folds", "measure_epochs"):
+        wrong = [v for v in config[field] if not isinstance(v, int) or v < 0]
+        if wrong:
+            raise errors.UserError(
+                f"config.{field} must be whole numbers from 0, found {wrong[0]!r}; several are "
+                f"given as --config.{field}=0,1,2"
+            )
+    if not config.seeds:
+        raise errors.UserError("config.seeds is empty; one is --config.seeds=0")
     for part in ("test_fraction", "validation_fraction"):
-        value, low = config.split[part], 0.0
-        if not low <= value < 1 or (part == "test_fraction" and value == 0):
+        value = config.split[part]
+        if not 0 <= value < 1 or (part == "test_fraction" and value == 0):
             raise errors.UserError(f"config.split.{part} is {value}; it must be between 0 and 1")
     for field in ("dropout_features", "dropout_output"):
         if not 0 <= config.model[field] < 1:
@@ -174,7 +188,7 @@ def flatten(tree: Mapping, prefix: str = "") -> dict[str, object]:
 def check_workdir(
     workdir: pathlib.Path,
     config: ml_collections.ConfigDict,
-    rows: Sequence[str],
+    rows: Mapping[str, ml_collections.ConfigDict],
     data: Mapping[str, str],
 ) -> dict:
     """What WORKDIR/config.json shall say of its cells, if they and new ones fit together.
@@ -182,7 +196,7 @@ def check_workdir(
     Args:
       workdir: of the run; may not be there yet.
       config: as loaded, with the command line's overrides.
-      rows: the rows about to run.
+      rows: the rows about to run -> their resolved configs.
       data: digests of what they are trained from, by name; empty where it is not known yet.
 
     Raises:
@@ -190,17 +204,23 @@ def check_workdir(
     """
     mine = {
         "config": identity(config),
-        "rows": {row: flatten(config.rows[row].to_dict()) for row in rows},
+        "rows": {row: identity(resolved) for row, resolved in rows.items()},
         "data": dict(data),
     }
     path = workdir / NOTE
-    has_cells = (workdir / records.FILE_NAME).exists() or any(workdir.glob("checkpoints/*"))
-    if not (has_cells and path.exists()):
+    traces = (records.FILE_NAME, "predictions/*", "checkpoints/*/[0-9]*")
+    if not any(any(workdir.glob(trace)) for trace in traces):
         return mine
+    if not path.exists():
+        raise errors.UserError(
+            f"{workdir} holds cells but no {NOTE} that says what they were made with; choose "
+            "another --workdir"
+        )
     theirs = json.loads(path.read_text())
     differ = _differences(mine["config"], theirs["config"])
-    for row in set(mine["rows"]) & set(theirs["rows"]):
-        differ += _differences(mine["rows"][row], theirs["rows"][row], f"rows.{row}.")
+    if not differ:  # or each row would tell the same once more
+        for row in sorted(set(mine["rows"]) & set(theirs["rows"])):
+            differ += _differences(mine["rows"][row], theirs["rows"][row], f"row {row}: ")
     for name in set(mine["data"]) & set(theirs["data"]):
         differ += _differences({name: data[name]}, {name: theirs["data"][name]}, "data digest of ")
     if differ:

@@ -1,12 +1,11 @@
 """The whole way from a config to records: data, cells, training, measuring, table and report."""
 
-import dataclasses
-import importlib.metadata
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 
@@ -14,18 +13,12 @@ import jax
 import ml_collections
 import numpy as np
 
-from mmer_jax import configuration, errors, modalities, models, training
+from mmer_jax import configuration, errors, models, provenance, sources, training
 from mmer_jax.configuration import Cell
 from mmer_jax.datasets import emotions, pack, protocols, selection
 from mmer_jax.evaluation import metrics, predictions, records, report, table
 from mmer_jax.progress import Progress
 from mmer_jax.training import checkpoints, devices, loop
-
-# Whose versions a record names, where they are installed.
-PACKAGES = (
-    *("mmer-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"),
-    *("tensorflow-datasets", "librosa", "opencv-python", "av"),
-)
 
 
 def run(
@@ -58,16 +51,22 @@ def run(
         for emotion in resolved.data.emotions:
             emotions.lookup(emotion)
     ways = {name: protocols.get(name) for name in config.protocols}
+    with _alone_in(workdir):
+        return _run(config, rows, ways, workdir)
 
-    configuration.check_workdir(workdir, config, list(rows), {})  # before a long build
-    data = _open_data(config, workdir, [m for r in rows.values() for m in r.modalities])
-    configuration.claim_workdir(workdir, config, list(rows), _digests(data))
+
+def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
+    configuration.check_workdir(workdir, config, rows, {})  # before a long build
+    data = sources.open_data(config, workdir, [m for r in rows.values() for m in r.modalities])
+    configuration.claim_workdir(workdir, config, rows, _digests(data))
     folds = {name: way.folds(data.table) for name, way in ways.items()}
     if config.folds:
         folds = {name: tuple(config.folds) for name in ways}
 
     cells = configuration.cells(list(rows), folds, config.seeds)
     missing = [cell for cell in cells if not _is_finished(cell, rows[cell.row], workdir)]
+    for cell in set(cells) - set(missing):  # killed between its last result and tidying up
+        shutil.rmtree(workdir / "checkpoints" / cell.name, ignore_errors=True)
     _say(f"{workdir}: {len(cells)} cells asked for, {len(cells) - len(missing)} already there")
     for i, cell in enumerate(missing, 1):
         _say(f"[{i}/{len(missing)}] {cell.name}")
@@ -75,9 +74,27 @@ def run(
 
     found = records.read(workdir / records.FILE_NAME)
     print(table.terminal_table(found))
-    page = report.write_report(workdir, examples=_pictures(config, data))
+    page = report.write_report(workdir, examples=_pictures(config, pack.open_pack(data.path)))
     _say(f"report: {page}")
     return found
+
+
+@contextlib.contextmanager
+def _alone_in(workdir: pathlib.Path):
+    """Keeps a second process out of the workdir. A process that ends in any way frees it."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = open(workdir / ".lock", "w")  # noqa: SIM115
+    except OSError as e:
+        raise errors.UserError(f"{workdir} cannot be a workdir: {e.strerror}") from e
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise errors.UserError(
+                f"another process is at work in {workdir}; wait for it, or choose another --workdir"
+            ) from e
+        yield
 
 
 def run_cell(
@@ -114,23 +131,11 @@ def run_cell(
         "config_digest": configuration.digest(config),
         "config": config.to_dict(),
         "device": devices.describe(),
-        "versions": _versions(),
-        "git_commit": _git_commit(),
+        "versions": provenance.versions(),
+        "git_commit": provenance.git_commit(),
     }
 
     def on_measure(measured: loop.Measurement) -> None:
-        # Predictions first: a record without them would be taken for finished work.
-        predictions.save(
-            workdir / "predictions" / f"{cell.name}.npz",
-            measured.epoch,
-            {
-                name: predictions.Examples(part.clip, part.view, part.label, p)
-                for (name, part), p in zip(
-                    parts.items(), (measured.probabilities[n] for n in parts), strict=True
-                )
-            },
-            config.data.emotions,
-        )
         _write_json(workdir / "curves" / f"{cell.name}.json", list(measured.history))
         record = about | {
             "epochs": measured.epoch,
@@ -140,15 +145,28 @@ def run_cell(
             "paper_accuracy": _paper_accuracy(cell, config, data, measured.epoch),
             "seconds_per_epoch": float(np.median([e["seconds"] for e in measured.history])),
         }
-        if not records.has(records.read(workdir / records.FILE_NAME), records.key(record)):
-            records.append(workdir / records.FILE_NAME, record)
         writer.write_scalars(
             measured.epoch, {"test_accuracy": record["accuracy"], "test_loss": record["loss"]}
         )
+        if records.has(records.read(workdir / records.FILE_NAME), records.key(record)):
+            return  # measured before the run was killed, and its predictions are there
+        # Predictions first: a record without them would be taken for finished work.
+        predictions.save(
+            workdir / "predictions" / f"{cell.name}.npz",
+            measured.epoch,
+            {
+                name: predictions.Examples(
+                    part.clip, part.view, part.label, measured.probabilities[name]
+                )
+                for name, part in parts.items()
+            },
+            config.data.emotions,
+        )
+        records.append(workdir / records.FILE_NAME, record)
 
     folder = workdir / "checkpoints" / cell.name
     writer = _tensorboard(workdir / "tensorboard" / cell.name, config.run.tensorboard)
-    with Progress(epochs[-1], cell.name, "epochs") as progress:
+    with contextlib.closing(writer), Progress(epochs[-1], cell.name, "epochs") as progress:
 
         def on_epoch(entry: Mapping[str, float]) -> None:
             progress.skip_to(entry["epoch"] - 1)  # a continued run begins later
@@ -169,10 +187,11 @@ def run_cell(
             on_measure=on_measure,
             on_epoch=on_epoch,
         )
-    writer.flush()
     if config.run.keep_params:
         checkpoints.save_params(workdir / "params" / cell.name, outcome.state.params)
     shutil.rmtree(folder)
+    if outcome.signum is not None:
+        raise training.Interrupted(outcome.signum)
     return outcome
 
 
@@ -204,71 +223,6 @@ def split_examples(
 
 
 # Data
-
-
-def _open_data(config, workdir: pathlib.Path, names) -> pack.Pack:
-    """The pack to train from: the one named, or one made from what is built, or built now."""
-    wanted = [m.name for m in modalities.get(dict.fromkeys(names))]
-    if config.data.pack:
-        found = pack.open_pack(config.data.pack, wanted)
-        if found.info["size"] != config.data.size:
-            raise errors.UserError(
-                f"the pack {found.path} has pictures of {found.info['size']} pixels and the config "
-                f"asks for {config.data.size}; use --config.data.size={found.info['size']}"
-            )
-        return found
-    try:
-        from mmer_jax.datasets import packing, tfds_io
-        from mmer_jax.media.augment import AudioAmounts
-    except ModuleNotFoundError as e:
-        raise errors.UserError(
-            f"building a data set needs the package {e.name}, which is not installed here. Install "
-            "mmer-jax[data], or train from a pack made elsewhere: --config.data.pack=FOLDER"
-        ) from e
-    manual_dir, data_dir = config.data.manual_dir, config.data.data_dir
-    if config.data.rendered.enabled and not manual_dir:
-        manual_dir, data_dir = _render(config, workdir), data_dir or workdir / "data"
-    built = tfds_io.ensure_built(
-        dataset=config.data.dataset,
-        builder_config=config.data.builder,
-        options=config.data.build.to_dict(),
-        data_dir=data_dir,
-        manual_dir=manual_dir,
-        download=config.data.download,
-        strict=config.run.strict,
-        workers=config.run.workers,
-    )
-    amounts = {f.name: config.data.build.get(f.name) for f in dataclasses.fields(AudioAmounts)}
-    path = packing.make_pack(
-        built,
-        wanted,
-        config.data.size,
-        audio=AudioAmounts(**{name: a for name, a in amounts.items() if a is not None}),
-        workers=config.run.workers,
-    )
-    return pack.open_pack(path, wanted)
-
-
-def _render(config, workdir: pathlib.Path) -> pathlib.Path:
-    from mmer_jax import synthetic
-
-    fields = {k: v for k, v in config.data.rendered.items() if k != "enabled"}
-    folder = workdir / "clips"
-    with Progress(None, "rendering", "clips") as progress:
-
-        def on_clip(done: int, total: int) -> None:
-            progress.total = total
-            progress.update(done - progress.done)
-
-        synthetic.render_ravdess(
-            folder,
-            **fields,
-            emotions=config.data.emotions,
-            intensities=config.data.intensities,
-            workers=config.run.workers,
-            progress=on_clip,
-        )
-    return folder
 
 
 def _digests(data: pack.Pack) -> dict[str, str]:
@@ -360,32 +314,6 @@ def _with_shuffled_labels(examples: selection.Examples, seed: int) -> selection.
     )
 
 
-def _versions() -> dict[str, str]:
-    found = {"python": sys.version.split()[0]}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # a machine that trains from packs has no TensorFlow or OpenCV
-    return found
-
-
-def _git_commit() -> str | None:
-    """The commit of this source, with a + if files differ from it; None outside a checkout."""
-    here = pathlib.Path(__file__).parent
-    try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return answer.stdout.strip() or None
-
-
 def _write_json(path: pathlib.Path, value) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -399,7 +327,7 @@ class _NoWriter:
     def write_scalars(self, step, scalars):
         pass
 
-    def flush(self):
+    def close(self):
         pass
 
 

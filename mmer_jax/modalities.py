@@ -15,21 +15,38 @@ class Modality:
       stream: the part of a recording that it comes from, "picture" or "sound". Modalities of the
         sound are the ones that an audio variant alters.
       title: how tables and figures call it.
+      reading: how its pictures are to be read, for the report.
+      shows_direction: its colours are directions; the report sets a wheel of colours beside it.
     """
 
     name: str
     channels: int
     stream: str
     title: str
+    reading: str
+    shows_direction: bool = False
 
 
 # The order is the one in which towers are joined (figure 8: face, flow, mel).
 MODALITIES = {
     m.name: m
     for m in (
-        Modality("face", 3, "picture", "face frames"),
-        Modality("flow", 3, "picture", "optical flow"),
-        Modality("mel", 1, "sound", "mel spectrogram"),
+        Modality("face", 3, "picture", "face frames", "the crop around the face"),
+        Modality(
+            "flow",
+            3,
+            "picture",
+            "optical flow",
+            "colour is the direction of motion, brightness its speed",
+            shows_direction=True,
+        ),
+        Modality(
+            "mel",
+            1,
+            "sound",
+            "mel spectrogram",
+            "time runs to the right, low frequencies at the bottom, brighter is louder",
+        ),
     )
 }
 

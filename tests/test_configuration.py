@@ -103,12 +103,21 @@ def test_names_may_come_as_one_text(strong_config):
         ("model.dropout_output", 1.0, "below 1"),
         ("data.emotions", ("anger",), "two or more"),
         ("data.emotions", ("anger", "anger"), "different emotions"),
-        ("modalities", ("face", "smell"), "unknown modality 'smell'; known: face, flow, mel"),
+        ("seeds", ("all",), "config.seeds must be whole numbers from 0, found 'all'"),
+        ("seeds", (-1,), "config.seeds must be whole numbers from 0, found -1"),
+        ("seeds", (), "config.seeds is empty"),
+        ("measure_epochs", ("x",), "config.measure_epochs must be whole"),
     ],
 )
 def test_values_that_cannot_be_are_explained(strong_config, field, value, said):
     with pytest.raises(errors.UserError, match=said):
         configuration.resolve_row(strong_config, "mel", {field: value})
+
+
+def test_a_row_with_an_unknown_modality_is_explained(strong_config):
+    strong_config.rows.mel.modalities = ("face", "smell")
+    with pytest.raises(errors.UserError, match="unknown modality 'smell'; known: face, flow, mel"):
+        configuration.resolve_row(strong_config, "mel")
 
 
 def test_a_row_with_an_unknown_field_is_explained(strong_config):
@@ -126,25 +135,62 @@ def test_measured_epochs(strong_config):
     assert configuration.measured_epochs(strong_config) == (2,)
 
 
-def test_a_workdir_is_one_configs(strong_config, tmp_path):
-    claim = configuration.claim_workdir
-    claim(tmp_path, strong_config, ["mel"], {"mel": "1", "table": "t"})
+def claim(workdir, config, rows, data, overrides=None):
+    resolved = {row: configuration.resolve_row(config, row, overrides) for row in rows}
+    configuration.claim_workdir(workdir, config, resolved, {**data, "table": "t"})
+
+
+@pytest.fixture
+def with_a_cell(strong_config, tmp_path):
+    """A workdir in which `mel` has a checkpoint."""
+    claim(tmp_path, strong_config, ["mel"], {"mel": "1"})
+    (tmp_path / "checkpoints" / "a" / "12").mkdir(parents=True)
+    return tmp_path
+
+
+def test_a_workdir_without_cells_may_change(strong_config, tmp_path):
+    claim(tmp_path, strong_config, ["mel"], {"mel": "1"})
+    (tmp_path / "checkpoints" / "a").mkdir(parents=True)  # orbax makes it before the first save
     strong_config.optimizer.learning_rate = 2e-4
-    claim(tmp_path, strong_config, ["mel"], {"mel": "1", "table": "t"})  # it holds no cell yet
-    (tmp_path / "checkpoints" / "a").mkdir(parents=True)
+    claim(tmp_path, strong_config, ["mel"], {"mel": "1"})
+
+
+def test_cells_may_differ_in_row_protocol_fold_and_seed(strong_config, with_a_cell):
     strong_config.seeds, strong_config.protocols, strong_config.row = (1, 2), ("clip_random",), "x"
     strong_config.run.checkpoint_seconds = 5.0
     strong_config.data.manual_dir = "elsewhere"
-    claim(tmp_path, strong_config, ["face", "mel"], {"face": "2", "mel": "1", "table": "t"})
+    claim(with_a_cell, strong_config, ["face", "mel"], {"face": "2", "mel": "1"})
     with pytest.raises(errors.UserError, match="data digest of face: there 2, now 3"):
-        claim(tmp_path, strong_config, ["face"], {"face": "3", "table": "t"})
-    strong_config.rows.mel.model.hidden = (5,)
-    claim(tmp_path, strong_config, ["face"], {"face": "2", "table": "t"})
-    with pytest.raises(errors.UserError, match=r"rows.mel.model.hidden: there \[2048\], now \[5\]"):
-        claim(tmp_path, strong_config, ["mel"], {"mel": "1", "table": "t"})
+        claim(with_a_cell, strong_config, ["face"], {"face": "3"})
+
+
+def test_other_fields_may_not_differ(strong_config, with_a_cell):
     strong_config.optimizer.learning_rate = 1.0
-    with pytest.raises(errors.UserError, match=r"learning_rate: there 0.0002, now 1.0"):
-        configuration.check_workdir(tmp_path, strong_config, ["flow"], {})
+    with pytest.raises(errors.UserError, match=r"learning_rate: there 0.0003, now 1.0"):
+        claim(with_a_cell, strong_config, ["flow"], {"flow": "1"})
+
+
+def test_a_rows_field_may_not_differ_however_it_was_set(strong_config, with_a_cell):
+    # The base config has this very value: only the row's own differs from it.
+    strong_config.model.hidden = (2048, 1024)
+    with pytest.raises(
+        errors.UserError, match=r"row mel: model.hidden: there \[2048\], now \[2048"
+    ):
+        claim(with_a_cell, strong_config, ["mel"], {"mel": "1"}, {"model.hidden": (2048, 1024)})
+    strong_config.rows.mel.model.hidden = (5,)
+    with pytest.raises(errors.UserError, match=r"model.hidden: there \[2048\], now \[5\]"):
+        claim(with_a_cell, strong_config, ["mel"], {"mel": "1"})
+
+
+def test_cells_without_a_note_are_nobodys(strong_config, with_a_cell):
+    (with_a_cell / "config.json").unlink()
+    with pytest.raises(errors.UserError, match=r"holds cells but no config.json"):
+        claim(with_a_cell, strong_config, ["mel"], {"mel": "1"})
+
+
+def test_modalities_follow_from_the_row(strong_config):
+    with pytest.raises(errors.UserError, match=r"follow from the row; .*:mel\. Known: face, "):
+        configuration.resolve_row(strong_config, "mel", {"modalities": ("face",)})
 
 
 def test_digest_is_over_what_makes_a_result(strong_config):

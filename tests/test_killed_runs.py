@@ -41,6 +41,8 @@ def never_killed(tmp_path_factory, small_pack):
 def test_a_killed_run_ends_like_one_never_killed(where, tmp_path, small_pack, never_killed):
     killed = run(tmp_path, small_pack, where)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
+    if where == "save":  # it was not whole yet
+        assert list(tmp_path.glob("checkpoints/*/*tmp*"))
     done = run(tmp_path, small_pack)
     assert done.returncode == 0, done.stderr
 

@@ -229,6 +229,7 @@ class Kind:
     Attributes:
       make: a recording and options -> examples, or a ClipError.
       title: what an example is.
+      gives: the modalities that can be had from it.
       options: the names of the options that it heeds.
       packed: the names of the options that come into play when a pack is made from it.
       channels: sets of channels to read, the first that there is something of; `video_only` is
@@ -237,6 +238,7 @@ class Kind:
 
     make: Callable[[Recording, Options], list[dict]]
     title: str
+    gives: tuple[str, ...]
     options: tuple[str, ...]
     packed: tuple[str, ...]
     channels: tuple[tuple[str, ...], ...]
@@ -254,6 +256,7 @@ KINDS = {
     "triplets": Kind(
         triplets,
         "three triplets a clip of face, optical flow into it, and log-mel spectrogram",
+        ("face", "flow", *SOUND_PICTURES),
         (*_PICTURE_OPTIONS, "frame_choice", *_SOUND_OPTIONS),
         (),
         (("audio_video",),),
@@ -261,6 +264,7 @@ KINDS = {
     "frames": Kind(
         frames,
         "the face in every frame but the first, and the optical flow into it",
+        ("face", "flow"),
         _PICTURE_OPTIONS,
         (),
         (("audio_video",),),
@@ -268,6 +272,7 @@ KINDS = {
     "speech": Kind(
         speech,
         "the sound of every clip, int16 samples at the recording's own rate",
+        tuple(SOUND_PICTURES),
         (),
         _SOUND_OPTIONS,
         # The sound of the videos is the same recording, 1600 samples later and through AAC.

@@ -82,7 +82,7 @@ def open_pack(path: str | os.PathLike, wanted: Iterable[str] | None = None) -> P
       UserError: nothing there, not a pack, half written or half copied, another format, or a wanted
         modality that it does not hold.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.name == INFO_FILE:
         path = path.parent
     info = _read_info(path)

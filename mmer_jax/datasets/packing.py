@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmer_jax import errors, modalities
-from mmer_jax.datasets import clips, pack, parallel, ravdess, tfds_io
+from mmer_jax import errors, modalities, parallel
+from mmer_jax.datasets import clips, pack, ravdess, tfds_io
 from mmer_jax.datasets.pack import PackWriter
 from mmer_jax.media.augment import AUDIO_VARIANTS, AudioAmounts
 from mmer_jax.progress import Progress
@@ -43,15 +43,7 @@ def make_pack(
       UserError: the built set does not give one of the modalities, was built with other amounts,
         or a size out of range.
     """
-    wanted = [m.name for m in modalities.get(names)]
-    given = _given(built)
-    for name in wanted:
-        if name not in given:
-            raise errors.UserError(
-                f"the builder config {built.builder_config} gives {', '.join(given)}, not {name}"
-            )
-    if not 8 <= size <= clips.SIZE:
-        raise errors.UserError(f"pictures can be 8 to {clips.SIZE} pixels wide, found size {size}")
+    wanted = check(built.metadata["builder_config"], names, size)
     amounts = audio or AudioAmounts()
     if _is_sound(built):
         path = built.data_dir / "packs" / _key(size, amounts)
@@ -76,19 +68,32 @@ def make_pack(
     return path
 
 
+def check(builder_config: str, names: Iterable[str], size: int) -> list[str]:
+    """The modalities in order, if a builder config gives them and pictures can be that large.
+
+    Raises:
+      UserError: it does not, or they cannot; also for names that nothing knows.
+    """
+    if builder_config not in clips.KINDS:
+        raise errors.unknown("builder config", builder_config, clips.KINDS)
+    gives = clips.KINDS[builder_config].gives
+    wanted = [m.name for m in modalities.get(names)]
+    for name in wanted:
+        if name not in gives:
+            raise errors.UserError(
+                f"the builder config {builder_config} gives {', '.join(gives)}, not {name}"
+            )
+    if not 8 <= size <= clips.SIZE:
+        raise errors.UserError(f"pictures can be 8 to {clips.SIZE} pixels wide, found size {size}")
+    return wanted
+
+
 def resize(picture: np.ndarray, size: int) -> np.ndarray:
     """uint8 [h, h, c] -> uint8 [size, size, c], each new pixel the mean of the area it covers."""
     if picture.shape[0] == size:
         return picture
     resized = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
     return resized.reshape(size, size, picture.shape[2])
-
-
-def _given(built: tfds_io.BuiltSet) -> Sequence[str]:
-    """The modalities that can be had from a built set."""
-    if _is_sound(built):
-        return tuple(clips.SOUND_PICTURES)
-    return [name for name in modalities.MODALITIES if name in built.features]
 
 
 def _is_sound(built: tfds_io.BuiltSet) -> bool:

@@ -74,6 +74,15 @@ def parse_name(name: str) -> Take:
     return Take(*others, subject=f"actor_{actor:02d}", gender=GENDERS[(actor + 1) % 2])
 
 
+def is_name(name: str) -> bool:
+    """Whether `parse_name` can read it."""
+    try:
+        parse_name(name)
+    except errors.ClipError:
+        return False
+    return True
+
+
 _ONE_TWO = {"01": 1, "02": 2}
 _ACTORS = {f"{number:02d}": number for number in ACTORS}
 _PARTS = (

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,9 @@ HOW_TO_GET = (
     "Video_Speech_Actor_24.zip (for the builder config `speech` Audio_Speech_Actors_01-24.zip), or "
     "the Actor_XX folders that they hold, into one folder"
 )
+
+# What reading a member of an archive raises where it is damaged, locked or packed in a rare way.
+_DAMAGED = (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Recording:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 return archive.read(self.member)
-        except (zipfile.BadZipFile, EOFError) as e:
+        except _DAMAGED as e:
             raise errors.ClipError("truncated", f"damaged in {Path(self.path).name}: {e}") from e
 
 
@@ -104,7 +108,8 @@ def scan(folder: str | os.PathLike) -> list[Recording]:
             if path.suffix.lower() == ".zip":
                 found.extend(_scan_archive(path))
             elif _is_recording(path):
-                size = path.stat().st_size
+                # A link to nowhere counts as an empty file: skipped and named when it is read.
+                size = path.stat().st_size if path.exists() else 0
                 found.append(Recording(path.stem, path.suffix.lower(), str(path), None, size))
     return sorted(
         found, key=lambda r: (r.name, r.member is not None, r.ending, r.path, r.member or "")
@@ -128,8 +133,10 @@ def select(folder: str | os.PathLike, choices: Sequence[Sequence[str]]) -> Selec
     origin = "rendered" if (Path(folder).expanduser() / RENDERED_MARK).exists() else "recorded"
     for channels in choices:
         wanted, left_out = _sort_out(found, channels)
-        if wanted:
+        if any(ravdess.is_name(recording.name) for recording in wanted):
             return Selection(tuple(wanted), dict(sorted(left_out.items())), origin)
+    if wanted:
+        left_out["under other names"] = len(wanted)
     held = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
     looked_for = " or ".join(
         f"{c} speech ({' '.join(_endings(c))})" for channels in choices for c in channels

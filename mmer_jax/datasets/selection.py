@@ -49,10 +49,10 @@ def wanted_rows(
     keep = np.isin(table["emotion"], list(emotions))
     keep &= np.isin(table["intensity"], list(intensities))
     rows = np.flatnonzero(keep)
-    if not len(rows):
+    missing = sorted(set(emotions) - set(table["emotion"][rows].tolist()))
+    if missing:  # RAVDESS's neutral has no strong intensity
         raise errors.UserError(
-            f"no recording has one of the emotions {', '.join(emotions)} "
-            f"at the intensity {' or '.join(intensities)}"
+            f"the data hold no {', '.join(missing)} at the intensity {' or '.join(intensities)}"
         )
     return rows
 

@@ -4,27 +4,11 @@ for it, and only there."""
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from mmer_jax.datasets import protocols
 from mmer_jax.evaluation import summary
 
 # Test parts smaller than this make one clip worth a percentage point or more.
 FEW_CLIPS = 100
-
-# Protocols under which the test isn't what a stranger to the paper would take it for.
-BY_PROTOCOL = {
-    "triplet_random": (
-        "Test and training share recordings under triplet_random",
-        "Triplets are shuffled and split without regard to their clip, as we read the paper. A "
-        "test triplet has a sibling of the same clip in training with probability 0.96 (three "
-        "triplets a clip, four fifths in training: 1 - 0.2²), so the network can pass by "
-        "recognising the recording. The number is comparable with the paper's and not with a "
-        "deployment.",
-    ),
-    "clip_random": (
-        "Every test speaker is known under clip_random",
-        "No clip is on both sides, but the same people speak the same sentences on both. Nothing "
-        "here says how a new speaker would be understood.",
-    ),
-}
 
 
 class Caveat(NamedTuple):
@@ -49,8 +33,9 @@ def caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
             )
         )
     for block in blocks:
-        if block.protocol in BY_PROTOCOL:
-            result.append(Caveat(*BY_PROTOCOL[block.protocol]))
+        protocol = protocols.PROTOCOLS.get(block.protocol)
+        if protocol and protocol.caveat:
+            result.append(Caveat(*protocol.caveat))
     if any(_subjects(record["dataset"]) == 1 for record in found):
         result.append(
             Caveat(

@@ -20,13 +20,6 @@ import numpy as np
 from mmer_jax import errors, modalities
 from mmer_jax.evaluation import caveats, metrics, plots, records, summary
 
-# How each modality's picture is to be read, and whether the wheel of directions stands beside it.
-HOW_TO_READ = {
-    "face": ("the crop around the face", False),
-    "flow": ("colour is the direction of motion, brightness its speed", True),
-    "mel": ("time runs to the right, low frequencies at the bottom, brighter is louder", False),
-}
-
 
 def write_report(
     workdir: str | os.PathLike,
@@ -72,7 +65,9 @@ def write_report(
         run=_what_was_run(found),
         examples=[_example(example) for example in examples or ()],
         pictured=list(dict.fromkeys(name for e in examples or () for name in e["pictures"])),
-        how_to_read=HOW_TO_READ,
+        how_to_read={
+            m.name: (m.reading, m.shows_direction) for m in modalities.MODALITIES.values()
+        },
     )
     path = workdir / "report" / "index.html"
     path.parent.mkdir(parents=True, exist_ok=True)

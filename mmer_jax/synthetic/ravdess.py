@@ -1,25 +1,20 @@
 """Rendered clips in the layout and under the names of RAVDESS."""
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import fractions
+import functools
 import itertools
 import json
-import multiprocessing
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 
-from mmer_jax import errors
+from mmer_jax import errors, parallel
 from mmer_jax.datasets import ravdess as names
 from mmer_jax.synthetic import actor as actors_module
 from mmer_jax.synthetic import expression, stage, voice
@@ -150,12 +145,6 @@ def render_ravdess(
     look.check()
     dest = Path(dest)
     clips = clip_names(actors, emotions, intensities, statements, repetitions)
-    if workers is None:
-        workers = (
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        )
-    if workers < 1:
-        raise errors.UserError(f"the number of workers must be at least 1, found {workers}")
     _claim(dest, look)
     paths = [clip_path(dest, name) for name in clips]
     missing = [path for path in paths if not path.exists()]
@@ -165,9 +154,10 @@ def render_ravdess(
     for folder in {path.parent for path in missing}:
         folder.mkdir(exist_ok=True)
         _remove_stale_parts(folder)
-    for _ in _render_all(missing, look, min(workers, len(missing))):
-        done += 1
-        report(done, len(paths))
+    render = functools.partial(render_clip, look=look)
+    with contextlib.closing(parallel.ordered_map(render, missing, workers)) as rendered:
+        for number, _ in enumerate(rendered, done + 1):
+            report(number, len(paths))
     return paths
 
 
@@ -182,43 +172,6 @@ def _remove_stale_parts(folder: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             if time.time() - part.stat().st_mtime > _STALE_SECONDS:
                 part.unlink()
-
-
-def _render_all(paths: list[Path], look: Look, workers: int) -> Iterable[None]:
-    """Renders the clips in any order; yields once for each that is finished."""
-    if workers <= 1:
-        for path in paths:
-            render_clip(path, look)
-            yield
-        return
-    # Fresh processes: a fork of a parent that runs threads (JAX, TensorFlow) may lock up.
-    pool = concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
-    )
-    try:
-        running = [pool.submit(render_clip, path, look) for path in paths]
-        for future in concurrent.futures.as_completed(running):
-            future.result()
-            yield
-    except BrokenProcessPool:
-        raise errors.UserError(
-            "a process that renders clips was killed (often for want of memory): run the same"
-            " command again, with fewer workers; finished clips are kept"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent alone answers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Ends this process when its parent was killed; it would wait for work for ever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
 
 
 def _claim(dest: Path, look: Look) -> None:

@@ -20,7 +20,9 @@ class Checkpoints:
         self._last = time.monotonic()
         self._manager = ocp.CheckpointManager(
             pathlib.Path(folder).absolute(),
-            options=ocp.CheckpointManagerOptions(max_to_keep=2, create=True),
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=2, create=True, cleanup_tmp_directories=True
+            ),
             item_names=("state", "history"),
         )
 

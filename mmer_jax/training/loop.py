@@ -50,11 +50,19 @@ class Measurement:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """A finished run: its last state on the host, its history, the step that it started from."""
+    """A finished run.
+
+    Attributes:
+      state: the last one, on the host.
+      history: one dict an epoch.
+      resumed_from: the step that it started from.
+      signum: a signal that asked to stop when nothing was left to do; the caller obeys it.
+    """
 
     state: step.TrainState
     history: Sequence[Mapping[str, float]]
     resumed_from: int
+    signum: int | None
 
 
 def train(
@@ -96,7 +104,15 @@ def train(
 
     # Data: every picture that some example uses, on each device, once.
     parts = {"train": train_examples, **measured_parts}
-    data = _put(arrays, parts, whole)
+    try:
+        data = _put(arrays, parts, whole)
+    except jax.errors.JaxRuntimeError as e:
+        if "RESOURCE_EXHAUSTED" not in str(e):
+            raise
+        raise errors.UserError(
+            "the pictures do not fit into the memory of a device: choose smaller ones "
+            "(--config.data.size) or fewer modalities"
+        ) from e
 
     # State: shapes first, so that a restored one goes straight to its place.
     optimizer = step.make_optimizer(config)
@@ -152,10 +168,12 @@ def train(
                         for name in measured_parts
                     }
                     on_measure(Measurement(epoch + 1, probabilities, history))
-                _save_if_due(saves, state, history, signals)
+                if epoch + 1 < measure_epochs[-1]:
+                    _save_if_due(saves, state, history, signals)
         finally:
             saves.close()
-    return Outcome(jax.device_get(state), history, resumed_from)
+        signum = signals.received
+    return Outcome(jax.device_get(state), history, resumed_from, signum)
 
 
 def _put(arrays, parts, sharding) -> dict[str, step.DeviceData]:
@@ -180,17 +198,23 @@ def _predict_all(predict, params, data, config, mesh) -> np.ndarray:
         return np.zeros((0, len(config.data.emotions)), np.float32)
     width = devices.padded_size(min(config.run.predict_batch, n), mesh)
     index, _ = batches.batches(n, width, width)
-    return np.concatenate([np.asarray(predict(params, data, i)) for i in index])[:n]
+    probabilities = np.concatenate([np.asarray(predict(params, data, i)) for i in index])[:n]
+    if not np.isfinite(probabilities).all():
+        raise _diverged("a network's output", "when it was measured", config)
+    return probabilities
 
 
 def _check_finite(state, config) -> None:
-    diverged_at = int(state.diverged_at)
-    if diverged_at >= 0:
-        raise TrainingDivergedError(
-            f"the loss was not finite at step {diverged_at}. Try a smaller learning rate than "
-            f"{config.optimizer.learning_rate:g} (--config.optimizer.learning_rate) in another "
-            "--workdir."
-        )
+    if state.diverged_at >= 0:
+        raise _diverged("the loss", f"at step {int(state.diverged_at)}", config)
+
+
+def _diverged(what: str, when: str, config) -> TrainingDivergedError:
+    return TrainingDivergedError(
+        f"{what} was not finite {when}. Try a smaller learning rate than "
+        f"{config.optimizer.learning_rate:g} (--config.optimizer.learning_rate) in another "
+        "--workdir."
+    )
 
 
 def _save_if_due(saves, state, history, signals) -> None:

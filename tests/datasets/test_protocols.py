@@ -147,5 +147,8 @@ def test_selection_by_emotion_and_intensity():
     rows = selection.wanted_rows(table, emotions=("fear", "anger"), intensities=("normal",))
     assert set(table["emotion"][rows]) == {"fear", "anger"}
     assert set(table["intensity"][rows]) == {"normal"}
+    table["intensity"][table["emotion"] == "fear"] = "strong"
+    with pytest.raises(errors.UserError, match="hold no fear at the intensity normal"):
+        selection.wanted_rows(table, emotions=("fear", "anger"), intensities=("normal",))
     with pytest.raises(errors.UserError, match="no example of emotion calm; they have anger"):
         selection.wanted_rows(table, emotions=("calm",), intensities=("normal",))

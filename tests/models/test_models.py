@@ -54,5 +54,6 @@ def test_too_small_pictures_say_the_smallest(strong_config):
 
 
 def test_towers_are_joined_in_the_papers_order_whatever_order_is_asked_for(strong_config):
-    config = resolve_row(strong_config, "face_flow_mel", {"modalities": ("mel", "flow", "face")})
+    strong_config.rows.face_flow_mel.modalities = ("mel", "flow", "face")
+    config = resolve_row(strong_config, "face_flow_mel")
     assert models.build(config).modalities == ("face", "flow", "mel")

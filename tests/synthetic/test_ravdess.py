@@ -59,7 +59,6 @@ def test_a_whole_actor_has_the_sixty_takes_of_ravdess():
         ({"size": (95, 72)}, "even"),
         ({"seconds": 0.1}, "seconds"),
         ({"variation": 9}, "variation"),
-        ({"workers": 0}, "workers"),
     ],
 )
 def test_wrong_values_are_refused_before_anything_is_written(tmp_path, wrong, word):

@@ -16,8 +16,8 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import shuffle
 from tensorflow_datasets.core.utils import tqdm_utils
 
-from mmer_jax import errors, modalities
-from mmer_jax.datasets import clips, download, parallel, ravdess, recordings
+from mmer_jax import errors, modalities, parallel
+from mmer_jax.datasets import clips, download, ravdess, recordings
 from mmer_jax.media.augment import AUDIO_VARIANTS
 from mmer_jax.progress import Progress
 

@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from mmer_jax import errors
-from mmer_jax.datasets import parallel
+from mmer_jax import errors, parallel
 
 # Workers import a function by its module's name. Under pytest's importlib mode the name of this one
 # is no module elsewhere, so tasks are made of functions that any process can import.
