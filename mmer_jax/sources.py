@@ -40,8 +40,7 @@ def open_data(
     packing.check(config.data.builder, wanted, config.data.size)  # before a long build
     manual_dir, data_dir = config.data.manual_dir, config.data.data_dir
     if config.data.rendered.enabled and not manual_dir:
-        packing.check(config.data.builder, wanted, config.data.size)  # before a long build
-    manual_dir, data_dir = _render(config, workdir), data_dir or workdir / "data"
+        manual_dir, data_dir = _render(config, workdir), data_dir or workdir / "data"
     built = tfds_io.ensure_built(
         dataset=config.data.dataset,
         builder_config=config.data.builder,

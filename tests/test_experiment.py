@@ -12,7 +12,7 @@ from mmer_jax.evaluation import predictions
 
 
 def small_demo(row):
-    """80 rendered clips of four actors, half of them to test, 32x32 pixels."""
+    """80 rendered clips of four actors, half of them to test, 32x32 pixels, a narrow network."""
     from configs import demo
 
     config = demo.get_config(row)
@@ -22,6 +22,8 @@ def small_demo(row):
     config.split.test_fraction = 0.5
     config.epochs, config.measure_epochs = 16, (8, 16)
     config.optimizer.learning_rate = 1e-3
+    config.model.filters = (16, 32, 64)
+    config.rows[row].model.hidden = (128,)
     config.run.keep_params = False
     return config
 
@@ -75,10 +77,13 @@ def test_with_shuffled_labels_accuracy_falls_to_chance(found, workdir, tmp_path)
     config.split.shuffle_labels = True
     (folder,) = workdir.glob("data/ravdess/*/*/packs/*")
     config.data.pack = str(folder)
-    last = experiment.run(config, tmp_path)[-1]
-    low, high = last["accuracy_interval"]
-    assert low < 1 / 5 < high
-    assert last["accuracy"] < found[-1]["accuracy"]
+    # Test clips of one emotion are taken for one wrong emotion together, so that one run strays
+    # further from chance than forty coins would: the mean of several shuffles is at chance.
+    config.seeds = tuple(range(6))
+    last = [r["accuracy"] for r in experiment.run(config, tmp_path) if r["epochs"] == 16]
+    assert len(last) == 6
+    assert np.mean(last) == pytest.approx(1 / 5, abs=0.1)
+    assert max(last) < found[-1]["accuracy"]
 
 
 def test_all_three_inputs_train_in_the_same_workdir(found, workdir):
@@ -130,7 +135,7 @@ def test_mistakes_are_explained(strong_config, tmp_path, small_pack, field, valu
 
 def test_a_pack_of_another_size_is_refused(strong_config, tmp_path, small_pack):
     strong_config.row, strong_config.data.pack = "mel", str(small_pack)
-    with pytest.raises(errors.UserError, match=r"use --config.data.size=16"):
+    with pytest.raises(errors.UserError, match=r"to train from it add --config.data.size=16"):
         experiment.run(strong_config, tmp_path)
 
 
