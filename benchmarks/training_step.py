@@ -1,6 +1,8 @@
 """Seconds a training step of each kind of network, on pictures of noise.
 
-python benchmarks/training_step.py [--size=64] [--batch=30] [--steps=10] [ROW ...]
+python benchmarks/training_step.py [--size=64] [--batch=30] [--steps=10] [--loop] [ROW ...]
+
+--loop runs the steps in a loop on the device, as accelerators do, where CPUs dispatch them singly.
 """
 
 import argparse
@@ -18,7 +20,7 @@ from mmer_jax.models import registry
 from mmer_jax.training import batches, devices, step
 
 
-def measure(row: str, size: int, batch: int, steps: int) -> tuple[float, int]:
+def measure(row: str, size: int, batch: int, steps: int, loop: bool | None) -> tuple[float, int]:
     """(median seconds a step, number of parameters)."""
     config = resolve_row(base.get_config(), row, {"data.size": size, "batch_size": batch})
     mesh = devices.make_mesh()
@@ -36,7 +38,7 @@ def measure(row: str, size: int, batch: int, steps: int) -> tuple[float, int]:
         lambda: step.init_state(model, optimizer, registry.batch_shapes(config), 0),
         out_shardings=whole,
     )()
-    chunk = step.make_chunk(model, optimizer, 0, mesh)
+    chunk = step.make_chunk(model, optimizer, 0, mesh, loop_on_device=loop)
     index, weight = batches.batches(n, batch, devices.padded_size(batch, mesh), seed=0)
     index, weight = jax.device_put((index, weight), devices.by_batch(mesh, axis=1))
     times = []
@@ -54,12 +56,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch", type=int, default=30)
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--loop", action="store_true")
     given = parser.parse_args()
     print(f"jax {jax.__version__}, {devices.describe()}, {os.cpu_count()} cores, ", end="")
     print(f"load {os.getloadavg()[0]:.1f}, {given.size} pixels, batch {given.batch}")
     print(f"{'row':<16}{'parameters':>12}{'s a step':>10}{'pictures/s':>12}")
     for row in given.rows:
-        seconds, parameters = measure(row, given.size, given.batch, given.steps)
+        seconds, parameters = measure(row, given.size, given.batch, given.steps, given.loop or None)
         print(f"{row:<16}{parameters:>12,}{seconds:>10.3f}{given.batch / seconds:>12.0f}")
 
 

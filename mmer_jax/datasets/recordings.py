@@ -52,9 +52,12 @@ class Recording:
         """What media readers take: the path, or the unpacked content of an archive's member.
 
         Raises:
-          ClipError: "truncated", if the archive's member is damaged.
+          ClipError: "truncated", if the archive's member is damaged; "empty file", if there is
+            nothing behind a link.
         """
         if self.member is None:
+            if not Path(self.path).exists():
+                raise errors.ClipError("empty file", "a link to a file that is not there")
             return self.path
         try:
             with zipfile.ZipFile(self.path) as archive:
@@ -108,7 +111,7 @@ def scan(folder: str | os.PathLike) -> list[Recording]:
             if path.suffix.lower() == ".zip":
                 found.extend(_scan_archive(path))
             elif _is_recording(path):
-                # A link to nowhere counts as an empty file: skipped and named when it is read.
+                # A link to nowhere is named when it is read.
                 size = path.stat().st_size if path.exists() else 0
                 found.append(Recording(path.stem, path.suffix.lower(), str(path), None, size))
     return sorted(

@@ -1,5 +1,6 @@
 import zipfile
 
+import numpy as np
 import pytest
 
 from mmer_jax import errors
@@ -127,3 +128,40 @@ def test_a_folder_without_such_recordings_is_one_sentence_of_help(tmp_path, make
         recordings.select(make(tmp_path), VIDEO)
     if "cannot be read" not in str(raised.value):
         assert "zenodo.org/records/1188976" in str(raised.value)
+
+
+def test_a_damaged_or_locked_member_of_an_archive_is_one_bad_clip(tmp_path):
+    name = "01-01-03-01-01-01-01"
+    content = np.random.default_rng(0).bytes(2000) + bytes(60000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"Actor_01/{name}.mp4", content)
+    whole = (tmp_path / "a.zip").read_bytes()
+    (recording,) = recordings.scan(tmp_path)
+    assert recording.source() == content
+    for start in range(60, 2000, 150):
+        damaged = bytearray(whole)
+        damaged[start : start + 40] = bytes(255 - b for b in whole[start : start + 40])
+        (tmp_path / "a.zip").write_bytes(damaged)
+        with pytest.raises(errors.ClipError, match=r"truncated: damaged in a\.zip"):
+            recording.source()
+    locked = bytearray(whole)
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        locked[whole.index(header) + flags] |= 1  # the bit that says "encrypted"
+    (tmp_path / "a.zip").write_bytes(locked)
+    with pytest.raises(errors.ClipError, match="encrypted"):
+        recording.source()
+
+
+def test_a_link_to_nowhere_is_found_and_cannot_be_read(tmp_path):
+    (tmp_path / "01-01-03-01-01-01-01.mp4").symlink_to(tmp_path / "gone.mp4")
+    (recording,) = recordings.scan(tmp_path)
+    assert recording.size == 0
+    with pytest.raises(errors.ClipError, match="empty file: a link to a file that is not there"):
+        recording.source()
+
+
+def test_a_stray_sound_does_not_hide_the_videos(tmp_path):
+    (tmp_path / "01-01-03-01-01-01-01.mp4").write_bytes(b"x")
+    (tmp_path / "notes.wav").write_bytes(b"x")
+    chosen = recordings.select(tmp_path, [("audio_only",), ("audio_video",)])
+    assert [r.name for r in chosen.recordings] == ["01-01-03-01-01-01-01"]

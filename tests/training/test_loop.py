@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmer_jax import models, training
-from mmer_jax.training import checkpoints
+from mmer_jax.training import checkpoints, step
 
 
 def run(config, task, folder, epochs, **kwargs):
@@ -83,6 +83,21 @@ def test_a_signal_in_the_middle_of_an_epoch_saves_and_the_rest_is_the_same(
     assert_equal(whole.state, rest.state)
 
 
+def test_a_signal_while_the_last_files_are_written_is_handed_on(
+    small_config, task, tmp_path, one_device, monkeypatch
+):
+    close = checkpoints.Checkpoints.close
+
+    def signalled(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        close(self)
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "close", signalled)
+    outcome, measured = run(small_config, task, tmp_path, (1,), devices_used=one_device)
+    assert outcome.signum == signal.SIGTERM
+    assert set(measured) == {1}
+
+
 def test_the_number_of_devices_does_not_matter(small_config, task, tmp_path, one_device):
     """Dropout is on, and a batch of 30 does not divide by 4."""
     one, of_one = run(small_config, task, tmp_path / "1", (3,), devices_used=one_device)
@@ -126,6 +141,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(small_config, task, tmp_path, o
     with pytest.raises(training.TrainingDivergedError, match=r"at step \d+\. Try a smaller") as e:
         run(small_config, task, tmp_path, (2,), devices_used=one_device)
     assert "1e+38" in str(e.value)
+
+
+def test_an_output_that_is_not_finite_is_not_measured(
+    small_config, task, tmp_path, one_device, monkeypatch
+):
+    make_predict = step.make_predict
+    nowhere = lambda *a: lambda *b: make_predict(*a)(*b) * np.nan  # noqa: E731
+    monkeypatch.setattr(step, "make_predict", nowhere)
+    with pytest.raises(training.TrainingDivergedError, match="not finite when it was measured"):
+        run(small_config, task, tmp_path, (1,), devices_used=one_device)
 
 
 def test_parameters_come_back_as_they_were_saved(small_config, task, tmp_path, one_device):
