@@ -147,8 +147,8 @@ def make_chunk(
     (see `batches.batches`). The state is donated.
 
     On accelerators the steps run in one loop on the device. On CPUs they are dispatched one by one,
-    since XLA runs convolutions in a loop body some ten times slower there
-    (https://github.com/jax-ml/jax/issues/12868), while a dispatch costs next to nothing. The body
+    since XLA runs convolutions in a loop body slower there (docs/performance.md,
+    https://github.com/jax-ml/jax/issues/12868), while a dispatch costs next to nothing. The body
     is the same function; `loop_on_device` chooses otherwise.
     """
     whole, split = devices.replicated(mesh), devices.by_batch(mesh)
