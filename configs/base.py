@@ -40,7 +40,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     # Which examples.
     config.data = ml_collections.ConfigDict()
-    config.data.dataset = "ravdess"
+    config.data.dataset = "ravdess"  # ravdess, baum1_acted, baum1_spontaneous
     config.data.builder = "triplets"  # the builder config: triplets, frames or speech
     # What is chosen when the set is built; anything but these defaults is another folder.
     config.data.build = ml_collections.ConfigDict()
@@ -48,12 +48,20 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.build.detector_model = placeholder(str)
     config.data.build.face_margin = 0.15  # added on each side, as a part of the face's width
     config.data.build.flow_scale = placeholder(float)  # pixels a frame; None: min-max, as the paper
-    config.data.build.frame_choice = "random"  # random, uniform
+    config.data.build.frame_choice = "random"  # random, uniform, every_tenth, scored
+    config.data.build.frame_scores = placeholder(str)  # CSV file, for scored
     config.data.build.noise_snr_db = 15.0
     config.data.build.pitch_semitones = 2.0
+    config.data.build.shift_seconds = 0.5  # of the builder config speech, as the next
+    config.data.build.stretch_factor = 0.8
     config.data.build.video_only = False  # also the recordings without sound
     config.data.emotions = ("anger", "disgust", "fear", "happiness", "sadness")
-    config.data.intensities = ("strong",)
+    config.data.intensities = ("strong",)  # as the data set calls them; () for all
+    # Versions of the sound; there are also time_shift and time_stretch, in speech builds.
+    config.data.audio_variants = ("original", "noise", "pitch_shift")
+    config.data.one_spectrogram = False  # every frame of a clip with its unaltered sound
+    config.data.mask_background = False  # black around the face
+    config.data.picked = placeholder(str)  # CSV file of clip, frame_index: only these frames
     config.data.size = 128  # pixels; the paper does not give it
     # Where they come from (see the README); these do not enter a workdir's identity.
     config.data.manual_dir = placeholder(str)  # folder of the recordings
@@ -63,9 +71,20 @@ def get_config() -> ml_collections.ConfigDict:
     # Clips to render where there are no recordings; the fields of synthetic.render_ravdess.
     config.data.rendered = ml_collections.ConfigDict({"enabled": False})
 
+    # The other data set, where one is trained on and another tested on. What is not here is as
+    # in `data`.
+    config.test_data = ml_collections.ConfigDict()
+    config.test_data.dataset = placeholder(str)
+    config.test_data.intensities = ()
+    config.test_data.manual_dir = placeholder(str)
+    config.test_data.data_dir = placeholder(str)
+    config.test_data.pack = placeholder(str)
+    config.test_data.rendered = ml_collections.ConfigDict({"enabled": False})
+
     config.split = ml_collections.ConfigDict()
     config.split.test_fraction = 0.2  # the paper does not give it
     config.split.validation_fraction = 0.0  # of the rest; the paper speaks of none
+    config.split.leave_out_fold = placeholder(int)  # of actor_kfold: its subjects take no part
     config.split.shuffle_labels = False  # train on permuted labels: a check that chance comes out
 
     # The network; rows override what differs between them.
@@ -76,6 +95,12 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.hidden = (2048, 1024)
     config.model.dropout_features = 0.5
     config.model.dropout_output = 0.4
+
+    # Decision-level fusion of rows with one input each; an empty method trains a network.
+    config.fusion = ml_collections.ConfigDict()
+    config.fusion.method = ""  # mean, product, maximum, majority, weighted, logistic, ...
+    config.fusion.of = ()  # rows
+    config.fusion.inner_folds = 3  # parts of the training part, for what is fitted on top
 
     # Training.
     config.optimizer = ml_collections.ConfigDict({"name": "adam", "learning_rate": 3e-4})

@@ -26,7 +26,13 @@ FREE_FIELDS = (
     "data.download",
     "data.data_dir",
     "data.pack",
+    "test_data.manual_dir",
+    "test_data.data_dir",
+    "test_data.pack",
 )
+
+# Fields that name a file; what is in it is part of what a result is, and not where it lies.
+FILE_FIELDS = ("data.picked", "data.build.frame_scores", "data.build.detector_model")
 
 NOTE = "config.json"
 
@@ -162,6 +168,9 @@ def measured_epochs(config: ml_collections.ConfigDict) -> tuple[int, ...]:
 def identity(config: ml_collections.ConfigDict) -> dict[str, object]:
     """Every field that makes a result what it is, as dotted field -> JSON value."""
     flat = flatten(config.to_dict())
+    for field in FILE_FIELDS:
+        if flat.get(field):
+            flat[field] = file_digest(flat[field], field)
     return {
         field: value
         for field, value in flat.items()
@@ -172,6 +181,18 @@ def identity(config: ml_collections.ConfigDict) -> dict[str, object]:
 def digest(config: ml_collections.ConfigDict) -> str:
     """Twelve hex digits over `identity`."""
     return hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def file_digest(path: str, field: str) -> str:
+    """Digest of the file that a field of the config names.
+
+    Raises:
+      UserError: there is no such file.
+    """
+    file = pathlib.Path(path).expanduser()
+    if not file.is_file():
+        raise errors.UserError(f"there is no file {path}, which config.{field} names")
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def flatten(tree: Mapping, prefix: str = "") -> dict[str, object]:

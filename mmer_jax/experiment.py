@@ -57,24 +57,24 @@ def run(
 
 def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
     configuration.check_workdir(workdir, config, rows, {})  # before a long build
-    data = sources.open_data(config, workdir, [m for r in rows.values() for m in r.modalities])
+    data = sources.open_rows(config, rows, workdir)
     configuration.claim_workdir(workdir, config, rows, _digests(data))
-    folds = {name: way.folds(data.table) for name, way in ways.items()}
-    if config.folds:
-        folds = {name: tuple(config.folds) for name in ways}
-
-    cells = configuration.cells(list(rows), folds, config.seeds)
+    cells = [
+        cell
+        for row, resolved in rows.items()
+        for cell in configuration.cells([row], _folds(resolved, data[row], ways), config.seeds)
+    ]
     missing = [cell for cell in cells if not _is_finished(cell, rows[cell.row], workdir)]
     for cell in set(cells) - set(missing):  # killed between its last result and tidying up
         shutil.rmtree(workdir / "checkpoints" / cell.name, ignore_errors=True)
     _say(f"{workdir}: {len(cells)} cells asked for, {len(cells) - len(missing)} already there")
     for i, cell in enumerate(missing, 1):
         _say(f"[{i}/{len(missing)}] {cell.name}")
-        run_cell(cell, rows[cell.row], data, workdir)
+        run_cell(cell, rows[cell.row], data[cell.row], workdir)
 
     found = records.read(workdir / records.FILE_NAME)
     print(table.terminal_table(found))
-    page = report.write_report(workdir, examples=_pictures(config, pack.open_pack(data.path)))
+    page = report.write_report(workdir, examples=_pictures(rows, data))
     _say(f"report: {page}")
     return found
 
@@ -200,9 +200,7 @@ def split_examples(
 ) -> dict[str, selection.Examples]:
     """The examples of a cell's three parts: train, validation, test."""
     protocol = protocols.get(cell.protocol)
-    rows = selection.wanted_rows(
-        data.table, emotions=config.data.emotions, intensities=config.data.intensities
-    )
+    rows = _taking_part(config, data)
     split = protocol.split(
         {name: column[rows] for name, column in data.table.items()},
         fold=cell.fold,
@@ -216,7 +214,8 @@ def split_examples(
             rows[getattr(split, part)],
             names=config.modalities,
             emotions=config.data.emotions,
-            original_sound=protocol.original_sound_at_test and part != "train",
+            original_sound=config.data.one_spectrogram
+            or (protocol.original_sound_at_test and part != "train"),
         )
         for part in ("train", "validation", "test")
     }
@@ -225,16 +224,41 @@ def split_examples(
 # Data
 
 
-def _digests(data: pack.Pack) -> dict[str, str]:
-    held = data.info["digests"]
-    return {name: held[name] for name in ("table", *data.arrays)}
+def _taking_part(config, data: pack.Pack) -> np.ndarray:
+    """The rows of the pack's table that a cell divides into parts."""
+    rows = sources.wanted_rows(data, config)
+    if config.split.leave_out_fold is not None:
+        folds = protocols.subject_folds({"subject": data.table["subject"][rows]})
+        if config.split.leave_out_fold not in folds:
+            raise errors.unknown("fold to leave out", config.split.leave_out_fold, folds)
+        left_out = folds[config.split.leave_out_fold]
+        rows = rows[~np.isin(data.table["subject"][rows], left_out)]
+    return rows
+
+
+def _folds(config, data: pack.Pack, ways) -> dict[str, tuple[int, ...]]:
+    """Protocol -> its folds, or those that the config asks for."""
+    if config.folds:
+        return {name: tuple(config.folds) for name in ways}
+    rows = _taking_part(config, data)
+    table = {name: column[rows] for name, column in data.table.items()}
+    return {name: way.folds(table) for name, way in ways.items()}
+
+
+def _digests(data: Mapping[str, pack.Pack]) -> dict[str, str]:
+    """Name of a set, and of a modality in it -> digest of what the cells are trained from."""
+    found = {}
+    for held in data.values():
+        masked = " masked" * bool(held.info["options"].get("mask_background"))
+        for name in ("table", *held.arrays):
+            key = f"{held.info['dataset']} {held.info['builder_config']}{masked} {name}"
+            found[key] = held.info["digests"][name]
+    return found
 
 
 def _describe_data(config, data: pack.Pack) -> dict:
     keys = ("origin", "builder_config", "version", "options", "size", "skipped")
-    rows = selection.wanted_rows(
-        data.table, emotions=config.data.emotions, intensities=config.data.intensities
-    )
+    rows = _taking_part(config, data)
     return {
         "name": data.info["dataset"],
         **{key: data.info[key] for key in keys},
@@ -245,15 +269,15 @@ def _describe_data(config, data: pack.Pack) -> dict:
     }
 
 
-def _pictures(config, data: pack.Pack, clips: int = 2) -> list[dict]:
-    """Triplets of a few clips of each emotion asked for, for the report."""
+def _pictures(rows, packs: Mapping[str, pack.Pack], clips: int = 2) -> list[dict]:
+    """A few clips of each emotion, for the report: of the row with the most inputs."""
+    row = max(rows, key=lambda name: len(rows[name].modalities))
+    config, data = rows[row], packs[row]
+    taking_part = _taking_part(config, data)
+    taking_part = taking_part[np.unique(data.table["clip"][taking_part], return_index=True)[1]]
     chosen = []
     for emotion in config.data.emotions:
-        of_emotion = np.flatnonzero(
-            (data.table["emotion"] == emotion)
-            & np.isin(data.table["intensity"], list(config.data.intensities))
-            & (data.table["view"] == 0)
-        )
+        of_emotion = taking_part[data.table["emotion"][taking_part] == emotion]
         spread = np.linspace(0, len(of_emotion) - 1, min(clips, len(of_emotion))).round()
         chosen += of_emotion[spread.astype(int)].tolist()
     return [
@@ -293,6 +317,7 @@ def _paper_accuracy(cell: Cell, config, data: pack.Pack, epoch: int) -> float | 
         or data.info["dataset"] != paper.dataset
         or set(config.data.emotions) != set(paper.emotions)
         or set(config.data.intensities) != set(paper.intensities)
+        or config.test_data.dataset is not None
         or config.split.shuffle_labels
     ):
         return None

@@ -47,6 +47,28 @@ MODALITIES = {
             "mel spectrogram",
             "time runs to the right, low frequencies at the bottom, brighter is louder",
         ),
+        # Section 7.2's other pictures of a sound, and all six as the paper plotted them.
+        *(
+            Modality(name, 1, "sound", title, f"time runs to the right; {reading}")
+            for name, title, reading in (
+                ("waveform", "waveform", "white from the lowest to the highest sample"),
+                ("spectral_centroid", "spectral centroid", "white up to the centroid in Hz"),
+                ("spectral_bandwidth", "spectral bandwidth", "white up to the bandwidth in Hz"),
+                ("chromagram", "chromagram", "one row a pitch class, C at the bottom"),
+                ("spectrogram", "spectrogram", "linear frequency, low at the bottom, in dB"),
+            )
+        ),
+        *(
+            Modality(f"{name}_plot", 3, "sound", f"{title}, plotted", "a plot without axes")
+            for name, title in (
+                ("waveform", "waveform"),
+                ("spectral_centroid", "spectral centroid"),
+                ("spectral_bandwidth", "spectral bandwidth"),
+                ("chromagram", "chromagram"),
+                ("spectrogram", "spectrogram"),
+                ("mel", "mel spectrogram"),
+            )
+        ),
     )
 }
 

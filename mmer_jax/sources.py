@@ -1,29 +1,108 @@
 """Where a config's examples come from: a pack, a built data set, recordings, or rendered clips."""
 
 import dataclasses
+import json
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import ml_collections
+import numpy as np
 
-from mmer_jax import errors, modalities
-from mmer_jax.datasets import pack
+from mmer_jax import configuration, errors, modalities
+from mmer_jax.datasets import pack, selection
 from mmer_jax.progress import Progress
 
+# Fields of `data` that are about reading a pack, and differ between rows that share one.
+_READING = ("emotions", "intensities", "audio_variants", "one_spectrogram", "picked")
 
-def open_data(
-    config: ml_collections.ConfigDict, workdir: pathlib.Path, names: Iterable[str]
-) -> pack.Pack:
-    """The pack to train from: the one named, or one made from what is built, or built now.
+
+def open_rows(
+    config: ml_collections.ConfigDict,
+    rows: Mapping[str, ml_collections.ConfigDict],
+    workdir: pathlib.Path,
+) -> dict[str, pack.Pack]:
+    """What each row is trained and tested on. Rows with the same data share a pack.
 
     Args:
-      config: of any row; `data` and `run` are read.
+      config: as loaded; all of its rows decide what is rendered, so that running one row and then
+        another finds the same clips.
+      rows: the rows asked for -> their configs.
       workdir: where clips are rendered and their data set is built, if the config renders.
-      names: the modalities wanted.
 
     Raises:
       UserError: there is nothing to train from, or it is not what the config says.
     """
+    every = {name: configuration.resolve_row(config, name) for name in config.rows} | dict(rows)
+    needs = [part for resolved in every.values() for part in _parts(resolved)]
+    opened: dict[str, pack.Pack] = {}
+    packs = {}
+    for name, resolved in rows.items():
+        parts = []
+        for part in _parts(resolved):
+            key = _key(part)
+            if key not in opened:
+                shared = [p for p in needs if _key(p) == key]
+                wanted = [p for r in rows.values() for p in _parts(r) if _key(p) == key]
+                opened[key] = _open(
+                    part,
+                    workdir,
+                    names=[m for p in wanted for m in p.modalities],
+                    emotions=list(dict.fromkeys(e for p in shared for e in p.data.emotions)),
+                    intensities=list(dict.fromkeys(i for p in shared for i in p.data.intensities)),
+                )
+            parts.append((part, opened[key]))
+        packs[name] = _join(parts) if len(parts) > 1 else parts[0][1]
+    return packs
+
+
+def wanted_rows(data: pack.Pack, config: ml_collections.ConfigDict) -> np.ndarray:
+    """The rows of a pack, or of two joined, that a row of the config speaks of; int64 [n]."""
+    return selection.wanted_rows(
+        data.table,
+        emotions=config.data.emotions,
+        # Two sets have their own intensities: each was chosen before they were joined.
+        intensities=() if pack.ROLE in data.table else config.data.intensities,
+        audio_variants=config.data.audio_variants,
+    )
+
+
+def _parts(config: ml_collections.ConfigDict) -> list[ml_collections.ConfigDict]:
+    """The config itself, and for two data sets a second one that speaks of the other."""
+    if config.test_data.dataset is None:
+        return [config]
+    other = config.copy_and_resolve_references()
+    for field, value in config.test_data.items():
+        other.data[field] = value
+    return [config, other]
+
+
+def _key(config: ml_collections.ConfigDict) -> str:
+    data = {k: v for k, v in config.data.to_dict().items() if k not in _READING}
+    return json.dumps(data, sort_keys=True)
+
+
+def _join(parts) -> pack.Pack:
+    """Two packs as one: the first to train on, the second to test on."""
+    asked = parts[0][0].data.emotions
+    shared = set(asked).intersection(*({*p.table["emotion"].tolist()} for _, p in parts))
+    if missing := [emotion for emotion in asked if emotion not in shared]:
+        both = set.intersection(*({*p.table["emotion"].tolist()} for _, p in parts))
+        raise errors.UserError(
+            f"{' and '.join(p.info['dataset'] for _, p in parts)} do not both have "
+            f"{', '.join(missing)}; the emotions that they share: {', '.join(sorted(both))} "
+            "(--config.data.emotions)"
+        )
+    train, test = (
+        (
+            found,
+            selection.wanted_rows(found.table, emotions=asked, intensities=part.data.intensities),
+        )
+        for part, found in parts
+    )
+    return pack.join(train, test)
+
+
+def _open(config, workdir: pathlib.Path, names: Iterable[str], emotions, intensities) -> pack.Pack:
     wanted = [m.name for m in modalities.get(dict.fromkeys(names))]
     if config.data.pack:
         found = pack.open_pack(config.data.pack, wanted)
@@ -40,7 +119,8 @@ def open_data(
     packing.check(config.data.builder, wanted, config.data.size)  # before a long build
     manual_dir, data_dir = config.data.manual_dir, config.data.data_dir
     if config.data.rendered.enabled and not manual_dir:
-        manual_dir, data_dir = _render(config, workdir), data_dir or workdir / "data"
+        manual_dir = _render(config, workdir, emotions, intensities)
+        data_dir = data_dir or workdir / "data"
     built = tfds_io.ensure_built(
         dataset=config.data.dataset,
         builder_config=config.data.builder,
@@ -57,6 +137,7 @@ def open_data(
         wanted,
         config.data.size,
         audio=AudioAmounts(**{name: a for name, a in amounts.items() if a is not None}),
+        mask_background=config.data.mask_background,
         workers=config.run.workers,
     )
     return pack.open_pack(path, wanted)
@@ -67,12 +148,15 @@ def _check_pack(found: pack.Pack, config) -> None:
     info = found.info
     asked = {"data.dataset": config.data.dataset, "data.builder": config.data.builder}
     asked["data.size"] = config.data.size
+    asked["data.mask_background"] = config.data.mask_background
     holds = {"data.dataset": info["dataset"], "data.size": info["size"]}
     holds["data.builder"] = info["builder_config"].partition("-")[0]
+    holds["data.mask_background"] = info["options"].get("mask_background", False)
+    told = _as_told(config)
     for option, value in info["options"].items():
-        if option in config.data.build:
+        if option in told:
             holds[f"data.build.{option}"] = value
-            asked[f"data.build.{option}"] = config.data.build[option]
+            asked[f"data.build.{option}"] = told[option]
     wrong = [field for field in holds if asked[field] != holds[field]]
     if wrong:
         flags = " ".join(f"--config.{field}={holds[field]}" for field in wrong)
@@ -82,22 +166,34 @@ def _check_pack(found: pack.Pack, config) -> None:
         )
 
 
-def _render(config, workdir: pathlib.Path) -> pathlib.Path:
+def _as_told(config) -> dict:
+    """The build options as a pack tells them: a file by its content."""
+    told = config.data.build.to_dict()
+    for name in configuration.FILE_FIELDS:
+        option = name.removeprefix("data.build.")
+        if told.get(option):
+            told[option] = configuration.file_digest(told[option], name)
+    return told
+
+
+def _render(config, workdir: pathlib.Path, emotions, intensities) -> pathlib.Path:
     from mmer_jax import synthetic
 
     fields = {k: v for k, v in config.data.rendered.items() if k != "enabled"}
-    folder = workdir / "clips"
+    folder = workdir / "clips" / config.data.dataset
+    if config.data.dataset not in synthetic.RENDERERS:
+        raise errors.unknown("data set to render", config.data.dataset, synthetic.RENDERERS)
     with Progress(None, "rendering", "clips") as progress:
 
         def on_clip(done: int, total: int) -> None:
             progress.total = total
             progress.update(done - progress.done)
 
-        synthetic.render_ravdess(
+        synthetic.RENDERERS[config.data.dataset](
             folder,
             **fields,
-            emotions=config.data.emotions,
-            intensities=config.data.intensities,
+            emotions=emotions,
+            intensities=intensities,
             workers=config.run.workers,
             progress=on_clip,
         )

@@ -17,14 +17,22 @@ import soxr
 from mmer_jax import errors
 from mmer_jax.datasets import ravdess
 from mmer_jax.datasets.recordings import Recording
-from mmer_jax.media import augment, faces, flow, frame_choice, sound, spectrogram, video
+from mmer_jax.media import (
+    augment,
+    faces,
+    flow,
+    frame_choice,
+    representations,
+    sound,
+    spectrogram,
+    video,
+)
 
 SIZE = 224  # side of stored pictures
 VIEWS = tuple(augment.AUDIO_VARIANTS)[:3]  # the sound that goes with view 0, 1 and 2
+SOUND_VIEWS = tuple(augment.AUDIO_VARIANTS)  # of a clip whose sound alone is stored
+TRIPLET_SOUNDS = ("mel",)  # the pictures of a sound that triplets hold
 FACE_FRAMES = 5  # frames in which the face is looked for
-
-# Modality -> its picture of a sound: (float samples, rate, size) -> uint8 [size, size, channels].
-SOUND_PICTURES = {"mel": spectrogram.mel_image}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +45,11 @@ class Options:
       face_margin: added on each side of the face, as a part of its width.
       flow_scale: speed in pixels a frame of the brightest flow; None: the fastest in each picture.
       frame_choice: how a clip's three frames are chosen, see media.frame_choice.CHOICES.
+      frame_scores: CSV file with a score for every frame, where the choice needs one.
       noise_snr_db: of the noisy sound.
       pitch_semitones: of the sound with shifted pitch.
+      shift_seconds: of the sound that is moved in time.
+      stretch_factor: tempo of the sound that is stretched in time.
       video_only: also use the video-only recordings; their sound is silence.
     """
 
@@ -47,8 +58,11 @@ class Options:
     face_margin: float = faces.MARGIN
     flow_scale: float | None = None
     frame_choice: str = "random"
+    frame_scores: str | None = None
     noise_snr_db: float = augment.AudioAmounts.noise_snr_db
     pitch_semitones: float = augment.AudioAmounts.pitch_semitones
+    shift_seconds: float = augment.AudioAmounts.shift_seconds
+    stretch_factor: float = augment.AudioAmounts.stretch_factor
     video_only: bool = False
 
     def check(self) -> None:
@@ -113,7 +127,9 @@ def triplets(recording: Recording, options: Options) -> list[dict]:
     amounts = augment.AudioAmounts(
         noise_snr_db=options.noise_snr_db, pitch_semitones=options.pitch_semitones
     )
-    sounds = sound_pictures(recording.name, heard.samples, heard.rate, VIEWS, amounts)
+    sounds = sound_pictures(
+        recording.name, heard.samples, heard.rate, VIEWS, amounts, TRIPLET_SOUNDS
+    )
     examples = []
     for view, (index, variant, pictures) in enumerate(zip(chosen, VIEWS, sounds, strict=True)):
         before, face = (faces.crop(seen.images[i], square.box, SIZE) for i in (index - 1, index))
@@ -171,6 +187,7 @@ def sound_pictures(
     rate: int,
     variants: Sequence[str],
     amounts: augment.AudioAmounts,
+    modalities: Sequence[str],
 ) -> list[dict[str, np.ndarray]]:
     """The pictures of some versions of a clip's sound.
 
@@ -180,6 +197,7 @@ def sound_pictures(
       rate: samples a second.
       variants: of media.augment.AUDIO_VARIANTS.
       amounts: how strong they are.
+      modalities: the pictures wanted, of media.representations.PICTURES.
 
     Returns:
       for each variant, modality -> uint8 [SIZE, SIZE, channels].
@@ -192,7 +210,7 @@ def sound_pictures(
         rng = random_of(name, f"sound {variant}")
         varied = augment.vary(heard, spectrogram.RATE, variant, amounts, rng)
         pictures.append(
-            {m: make(varied, spectrogram.RATE, SIZE) for m, make in SOUND_PICTURES.items()}
+            {m: representations.PICTURES[m](varied, spectrogram.RATE, SIZE) for m in modalities}
         )
     return pictures
 
@@ -210,10 +228,12 @@ class Sound:
 
 
 def views_of_sound(
-    heard: Sound, amounts: augment.AudioAmounts
+    heard: Sound, amounts: augment.AudioAmounts, modalities: Sequence[str]
 ) -> tuple[str, list[dict[str, np.ndarray]]]:
-    """The clip's name and sound_pictures for its three views: a worker's task."""
-    return heard.name, sound_pictures(heard.name, heard.samples, heard.rate, VIEWS, amounts)
+    """The clip's name and sound_pictures for SOUND_VIEWS: a worker's task."""
+    return heard.name, sound_pictures(
+        heard.name, heard.samples, heard.rate, SOUND_VIEWS, amounts, modalities
+    )
 
 
 def random_of(name: str, purpose: str) -> np.random.Generator:
@@ -256,7 +276,7 @@ KINDS = {
     "triplets": Kind(
         triplets,
         "three triplets a clip of face, optical flow into it, and log-mel spectrogram",
-        ("face", "flow", *SOUND_PICTURES),
+        ("face", "flow", *TRIPLET_SOUNDS),
         (*_PICTURE_OPTIONS, "frame_choice", *_SOUND_OPTIONS),
         (),
         (("audio_video",),),
@@ -272,9 +292,9 @@ KINDS = {
     "speech": Kind(
         speech,
         "the sound of every clip, int16 samples at the recording's own rate",
-        tuple(SOUND_PICTURES),
+        tuple(representations.PICTURES),
         (),
-        _SOUND_OPTIONS,
+        (*_SOUND_OPTIONS, "shift_seconds", "stretch_factor"),
         # The sound of the videos is the same recording, 1600 samples later and through AAC.
         (("audio_only",), ("audio_video",)),
     ),

@@ -126,6 +126,53 @@ def write_pack(
     return open_pack(path)
 
 
+# Column of the table of two packs that are joined: which part of a split a row belongs to.
+ROLE = "role"
+
+
+def join(train: tuple[Pack, np.ndarray], test: tuple[Pack, np.ndarray]) -> Pack:
+    """Two packs as one in memory, for a network that is trained on one set and tested on another.
+
+    Args:
+      train: the pack to train from, and the rows of it that take part (int [n]).
+      test: the same for testing; a pack of the same modalities and size.
+
+    Returns:
+      a Pack whose table has the column ROLE, "train" or "test".
+
+    Raises:
+      UserError: a clip is in both.
+    """
+    (first, first_rows), (second, second_rows) = train, test
+    table = {
+        name: np.concatenate([first.table[name][first_rows], second.table[name][second_rows]])
+        for name in first.table
+    }
+    table[ROLE] = np.repeat(["train", "test"], [len(first_rows), len(second_rows)])
+    if same := set(table["clip"][: len(first_rows)]) & set(table["clip"][len(first_rows) :]):
+        raise errors.UserError(
+            f"{first.path} and {second.path} both hold clips called {min(same)}: one data set "
+            "cannot be trained and tested on under cross_dataset"
+        )
+    arrays = {
+        name: np.concatenate([first.arrays[name][first_rows], second.arrays[name][second_rows]])
+        for name in first.arrays
+        if name in second.arrays
+    }
+    info = {"size": first.info["size"], "origin": first.info["origin"]}
+    for key in ("dataset", "builder_config", "version"):
+        info[key] = f"{first.info[key]} to {second.info[key]}"
+    for key in ("options", "skipped"):
+        info[key] = {"train": first.info[key], "test": second.info[key]}
+    if second.info["origin"] != "recorded":
+        info["origin"] = second.info["origin"]
+    info["digests"] = {
+        name: _combine({"train": first.info["digests"][name], "test": second.info["digests"][name]})
+        for name in ("table", *arrays)
+    }
+    return Pack(first.path, info, table, arrays)
+
+
 def row_order(table: Mapping[str, np.ndarray]) -> np.ndarray:
     """int [n]: the permutation that sorts rows by (clip, view), the order of rows in every pack."""
     return np.lexsort((np.asarray(table["view"]), np.asarray(table["clip"])))

@@ -1,5 +1,6 @@
 """Makes packs from built data sets: pictures at the size of one run, and the table beside them."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from mmer_jax import errors, modalities, parallel
 from mmer_jax.datasets import clips, pack, ravdess, tfds_io
 from mmer_jax.datasets.pack import PackWriter
+from mmer_jax.media import faces
 from mmer_jax.media.augment import AUDIO_VARIANTS, AudioAmounts
 from mmer_jax.progress import Progress
 
@@ -23,6 +25,7 @@ def make_pack(
     names: Iterable[str],
     size: int,
     audio: AudioAmounts | None = None,
+    mask_background: bool = False,
     workers: int | None = None,
 ) -> Path:
     """The pack of some modalities of a built set, beside it: reused, completed or made.
@@ -34,6 +37,7 @@ def make_pack(
       audio: amounts of the altered sounds. The pictures of builder config `speech` are made here,
         with the defaults for None; the others had theirs when they were built, and amounts given
         here must be those.
+      mask_background: make what is outside of the face's oval black, in pictures of the face.
       workers: processes that make pictures of sound; None for one a core.
 
     Returns:
@@ -49,20 +53,23 @@ def make_pack(
         path = built.data_dir / "packs" / _key(size, amounts)
     else:
         _check_amounts(built, audio)
-        path = built.data_dir / "packs" / f"{size}px"
+        path = built.data_dir / "packs" / (f"{size}px" + "-masked" * mask_background)
     if (path / pack.INFO_FILE).exists():
         held = pack.open_pack(path).info["modalities"]
         wanted = [name for name in wanted if name not in held]
         if not wanted:
             return path
     table, rows = _table(built)
+    masked = [m.name for m in modalities.get(wanted) if mask_background and m.stream == "picture"]
     title = f"packing {' '.join(wanted)} at {size} px"
     with (
-        PackWriter(path, _info(built, amounts), table, wanted, size) as writer,
+        PackWriter(path, _info(built, amounts, mask_background), table, wanted, size) as writer,
         Progress(len(rows), title, "examples") as progress,
     ):
         for key, pictures in _pictures(built, wanted, amounts, workers):
             for name, picture in pictures.items():
+                if name in masked:
+                    picture = faces.mask_background(picture)
                 writer.arrays[name][rows[key]] = resize(picture, size)
             progress.update()
     return path
@@ -120,17 +127,15 @@ def _check_amounts(built: tfds_io.BuiltSet, audio: AudioAmounts | None) -> None:
 
 
 def _used(amounts: AudioAmounts) -> dict[str, float]:
-    """The amounts that the three views' sounds depend on."""
-    return {
-        "noise_snr_db": float(amounts.noise_snr_db),
-        "pitch_semitones": float(amounts.pitch_semitones),
-    }
+    return {name: float(amount) for name, amount in dataclasses.asdict(amounts).items()}
 
 
-def _info(built: tfds_io.BuiltSet, amounts: AudioAmounts) -> dict:
+def _info(built: tfds_io.BuiltSet, amounts: AudioAmounts, mask_background: bool) -> dict:
     options = dict(built.metadata["options"])
     if _is_sound(built):
         options |= _used(amounts)
+    if mask_background:
+        options["mask_background"] = True
     return {
         "dataset": built.dataset,
         "origin": built.metadata["origin"],
@@ -170,7 +175,7 @@ def _table(built: tfds_io.BuiltSet) -> tuple[dict[str, np.ndarray], dict[tuple[s
 # A speech set's clip gives a row for each version of its sound; no frame belongs to it.
 _SPEECH_ROWS = [
     {"view": view, "audio_variant": variant, "frame_index": -1, "frame_time": np.nan}
-    for view, variant in enumerate(clips.VIEWS)
+    for view, variant in enumerate(clips.SOUND_VIEWS)
 ]
 
 
@@ -187,7 +192,7 @@ def _pictures(
         clips.Sound(e["clip"], e["samples"], int(e["sample_rate"]))
         for e in tfds_io.read(built, ["clip", "samples", "sample_rate"])
     )
-    work = partial(clips.views_of_sound, amounts=amounts)
+    work = partial(clips.views_of_sound, amounts=amounts, modalities=tuple(names))
     for clip, views in parallel.ordered_map(work, sounds, workers):
         for view, pictures in enumerate(views):
-            yield (clip, view), {name: pictures[name] for name in names}
+            yield (clip, view), pictures

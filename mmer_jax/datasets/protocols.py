@@ -11,6 +11,7 @@ import numpy as np
 from sklearn import model_selection
 
 from mmer_jax import errors
+from mmer_jax.datasets import pack
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Protocol:
         way is reproduced, in which altered versions are drawn into the test part too.
       caveat: title and text of what a reader must know before believing a number.
       unit: table -> for each row the name of the thing that stays on one side.
+      test_sets: table -> for each fold the units that are tested; None where they are drawn.
     """
 
     name: str
@@ -41,11 +43,11 @@ class Protocol:
     caveat: tuple[str, str]
     original_sound_at_test: bool
     unit: Callable[[Mapping[str, np.ndarray]], np.ndarray]
+    test_sets: Callable[[Mapping[str, np.ndarray]], dict[int, list[str]]] | None = None
 
     def folds(self, table: Mapping[str, np.ndarray]) -> tuple[int, ...]:
         """The folds there are. A random split has one; its seeds repeat it."""
-        del table
-        return (0,)
+        return tuple(self.test_sets(table)) if self.test_sets else (0,)
 
     def split(
         self,
@@ -58,9 +60,9 @@ class Protocol:
     ) -> Split:
         """Divides the rows of a table.
 
-        Units, not rows, are drawn, stratified by emotion: first the test part, then validation
-        out of the remaining ones. The same seed gives the same split to every row of a table of
-        results, so that their networks are tested on the same clips.
+        Units, not rows, are drawn, stratified by emotion: first the test part, unless the protocol
+        fixes it, then validation out of the remaining ones. The same seed gives the same split to
+        every row of a table of results, so that their networks are tested on the same clips.
 
         Args:
           table: columns `emotion`, `clip`, `view`, `content_id` of one length.
@@ -76,7 +78,13 @@ class Protocol:
             raise errors.unknown(f"fold of {self.name}", fold, self.folds(table))
         units, first, members = np.unique(self.unit(table), return_index=True, return_inverse=True)
         emotion = np.asarray(table["emotion"])[first]
-        rest, test = _draw(np.arange(len(units)), emotion, test_fraction, (seed, 0), self.name)
+        if self.test_sets:
+            tested = np.isin(units, self.test_sets(table)[fold])
+            rest, test = np.flatnonzero(~tested), np.flatnonzero(tested)
+            if self.unit is _each_subject:  # who has every emotion: nothing to stratify by
+                emotion = np.full(len(units), "any")
+        else:
+            rest, test = _draw(np.arange(len(units)), emotion, test_fraction, (seed, 0), self.name)
         if validation_fraction:
             train, validation = _draw(rest, emotion, validation_fraction, (seed, 1), self.name)
         else:
@@ -115,6 +123,53 @@ def _each_recording(table):
     return np.where(content == "", table["clip"], content)
 
 
+def _each_subject(table):
+    return np.asarray(table["subject"])
+
+
+# The five folds most used in print for RAVDESS: the actors tested in each.
+RAVDESS_FOLDS = (
+    (2, 5, 14, 15, 16),
+    (3, 6, 7, 13, 18),
+    (10, 11, 12, 19, 20),
+    (8, 17, 21, 23, 24),
+    (1, 4, 9, 22),
+)
+
+
+def subject_folds(table: Mapping[str, np.ndarray]) -> dict[int, list[str]]:
+    """Fold -> the subjects tested in it.
+
+    RAVDESS has the folds most used in print, as far as their actors are there; any other set five
+    folds of its subjects, dealt in the order of their names.
+
+    Raises:
+      UserError: fewer than two folds have a subject.
+    """
+    subjects = np.unique(table["subject"]).tolist()
+    printed = [[f"actor_{number:02d}" for number in fold] for fold in RAVDESS_FOLDS]
+    if set(subjects) <= {name for fold in printed for name in fold}:
+        folds = [[name for name in fold if name in subjects] for fold in printed]
+    else:
+        folds = [subjects[i :: len(RAVDESS_FOLDS)] for i in range(len(RAVDESS_FOLDS))]
+    found = {i: fold for i, fold in enumerate(folds) if fold}
+    if len(found) < 2:
+        raise errors.UserError(
+            f"actor_kfold needs subjects in two of its folds or more, found {', '.join(subjects)}; "
+            "clip_random and triplet_random can be served"
+        )
+    return found
+
+
+def _second_set(table):
+    if pack.ROLE not in table:
+        raise errors.UserError(
+            "cross_dataset needs a second data set to test on: --config.test_data.dataset=NAME, or "
+            "a row of configs/cross_dataset.py"
+        )
+    return {0: np.unique(_each_recording(table)[table[pack.ROLE] == "test"]).tolist()}
+
+
 PROTOCOLS = {
     p.name: p
     for p in (
@@ -146,6 +201,33 @@ PROTOCOLS = {
             ),
             original_sound_at_test=True,
             unit=_each_recording,
+        ),
+        Protocol(
+            "actor_kfold",
+            "No subject is on both sides: everybody who is tested is a stranger to the network. "
+            "The sentences are the same on both sides. RAVDESS has the five folds most used in "
+            "print; other sets five folds of whole subjects.",
+            (
+                "Sentences are shared under actor_kfold",
+                "No subject is on both sides, but all say the same few sentences before the same "
+                "camera: other words, rooms and devices are not tested.",
+            ),
+            original_sound_at_test=True,
+            unit=_each_subject,
+            test_sets=subject_folds,
+        ),
+        Protocol(
+            "cross_dataset",
+            "Trained on one data set, tested on all of another: no subject, sentence, language, "
+            "room or device is on both sides.",
+            (
+                "Training and test are two data sets under cross_dataset",
+                "Everything differs between them: language, actors, pictures, sound, and how "
+                "labels came about. A low number does not say which of it is to blame.",
+            ),
+            original_sound_at_test=True,
+            unit=_each_recording,
+            test_sets=_second_set,
         ),
     )
 }

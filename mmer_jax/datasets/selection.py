@@ -31,23 +31,36 @@ class Examples:
 
 
 def wanted_rows(
-    table: Mapping[str, np.ndarray], *, emotions: Sequence[str], intensities: Sequence[str]
+    table: Mapping[str, np.ndarray],
+    *,
+    emotions: Sequence[str],
+    intensities: Sequence[str] = (),
+    audio_variants: Sequence[str] = (),
 ) -> np.ndarray:
-    """Row numbers of the wanted emotions and intensities, int64 [n].
+    """Row numbers of the wanted emotions, intensities and versions of the sound, int64 [n].
+
+    Args:
+      table: a pack's table.
+      emotions: canonical names.
+      intensities: as the data set has them; none for all.
+      audio_variants: of media.augment.AUDIO_VARIANTS; none for all.
 
     Raises:
-      UserError: an emotion or intensity of which the pack has no example.
+      UserError: an emotion, intensity or version of which the pack has no example.
     """
-    for column, wanted in (("emotion", emotions), ("intensity", intensities)):
+    choices = {"emotion": emotions, "intensity": intensities, "audio_variant": audio_variants}
+    choices = {column: wanted for column, wanted in choices.items() if len(wanted)}
+    for column, wanted in choices.items():
         there = sorted(set(table[column].tolist()))
         missing = [name for name in wanted if name not in there]
         if missing:
             raise errors.UserError(
-                f"the data hold no example of {column} {', '.join(missing)}; "
+                f"the data hold no example of {column.replace('_', ' ')} {', '.join(missing)}; "
                 f"they have {', '.join(there)}"
             )
-    keep = np.isin(table["emotion"], list(emotions))
-    keep &= np.isin(table["intensity"], list(intensities))
+    keep = np.ones(len(table["emotion"]), bool)
+    for column, wanted in choices.items():
+        keep &= np.isin(table[column], list(wanted))
     rows = np.flatnonzero(keep)
     missing = sorted(set(emotions) - set(table["emotion"][rows].tolist()))
     if missing:  # RAVDESS's neutral has no strong intensity

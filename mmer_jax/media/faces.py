@@ -19,6 +19,8 @@ Detector = Callable[[np.ndarray], np.ndarray]
 # Added on each side of the face as a part of its width. The cascade's box ends above the eyebrows
 # and below the lips; with this the forehead, a little hair, the chin and the ears are inside.
 MARGIN = 0.15
+# Width and height of a face in its crop: detectors find squares from brows to chin.
+OVAL = (0.75, 0.95)
 
 # Detection works on a small copy: (longest side in pixels, step between face sizes). The first pass
 # finds a face that fills a quarter of the height, which nearly all recordings of a speaker show;
@@ -104,6 +106,22 @@ def crop(image: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
     part = image[top : top + side, left : left + side]
     how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
     return cv2.resize(part, (size, size), interpolation=how)
+
+
+def mask_background(picture: np.ndarray) -> np.ndarray:
+    """Blackens what is outside of an upright oval in the middle of a crop, where the face is.
+
+    Args:
+      picture: uint8 [s, s, c], a crop by `face_square`'s box.
+
+    Returns:
+      uint8 [s, s, c]; the oval is OVAL of the side wide and high.
+    """
+    side = picture.shape[0]
+    place = (np.arange(side) + 0.5) / side * 2 - 1
+    width, height = OVAL
+    inside = (place / width) ** 2 + (place[:, None] / height) ** 2 <= 1
+    return picture * inside[..., None].astype(np.uint8)
 
 
 def _haar(model_path: str | None) -> Detector:

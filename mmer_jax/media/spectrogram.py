@@ -30,7 +30,13 @@ def log_mel(samples: np.ndarray, rate: int = RATE, bands: int = BANDS) -> np.nda
     samples = np.asarray(samples, np.float32)
     if len(samples) < WINDOW:
         samples = np.pad(samples, (0, WINDOW - len(samples)))
-    power = librosa.feature.melspectrogram(y=samples, sr=rate, n_fft=WINDOW, n_mels=bands)
+    return below_peak(
+        librosa.feature.melspectrogram(y=samples, sr=rate, n_fft=WINDOW, n_mels=bands)
+    )
+
+
+def below_peak(power: np.ndarray) -> np.ndarray:
+    """Power in decibels below its loudest point, float32, -80..0; silence is -80 everywhere."""
     # All at the floor would come out as "as loud as it gets" everywhere.
     if power.max() <= _FLOOR:
         return np.full(power.shape, -RANGE_DB, np.float32)
@@ -49,14 +55,18 @@ def mel_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarray:
       uint8 [size, size, 1]: -80..0 dB as 0..255, low frequencies in the bottom row, time to the
       right.
     """
-    picture = _resized(log_mel(samples, rate)[::-1], size)
+    picture = resized(log_mel(samples, rate)[::-1], size)
     grey = np.round((picture + RANGE_DB) * (255 / RANGE_DB)).clip(0, 255)
     return grey.astype(np.uint8)[..., None]
 
 
-def _resized(picture: np.ndarray, size: int) -> np.ndarray:
-    # Each axis by itself: averaging where it shrinks, interpolating where it grows.
-    for width, height in ((size, picture.shape[0]), (size, size)):
+def resized(picture: np.ndarray, size: int, height: int | None = None) -> np.ndarray:
+    """Resizes float32 [h, w] to [height or size, size], each axis by itself.
+
+    Averages where it shrinks, interpolates where it grows.
+    """
+    final = size if height is None else height
+    for width, height in ((size, picture.shape[0]), (size, final)):
         shrinks = width < picture.shape[1] or height < picture.shape[0]
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         picture = cv2.resize(picture, (width, height), interpolation=how)

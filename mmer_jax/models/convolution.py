@@ -1,4 +1,4 @@
-"""The 3x3 convolution, with a weight gradient that CPUs compute fast."""
+"""The 3x3 convolution, in forms that CPUs compute fast."""
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +11,18 @@ def _convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=_LAYOUT)
 
 
-@jax.custom_vjp
+# Maps of up to so many pixels are convolved as one matrix product.
+_SMALL = 4
+
+
 def convolve_3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """A convolution with padding "same" and stride 1.
 
-    It is `lax.conv_general_dilated`, whose gradient with respect to the kernel XLA's CPU backend
-    computes at a small part of the rate of a matrix product (docs/performance.md). There it is
-    computed as the matrix products that it is, one for each of the nine places in the kernel. The
-    numbers are the same up to the order of summation. Other devices use XLA's own.
+    It is `lax.conv_general_dilated`, but for two things that XLA's CPU backend computes at a small
+    part of the rate of a matrix product (docs/performance.md): maps of 2x2 pixels or less, which
+    are one product of patches and kernel here, on all devices; and the gradient with respect to
+    the kernel, which on CPUs is a product for each of the nine places in the kernel. The numbers
+    are the same up to the order of summation.
 
     Args:
       x: float [b, h, w, c].
@@ -27,6 +31,15 @@ def convolve_3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       float [b, h, w, d].
     """
+    b, h, w, c = x.shape
+    if h * w <= _SMALL:
+        patches = jnp.concatenate(_shifted(x), axis=-1).reshape(b * h * w, 9 * c)
+        return (patches @ kernel.reshape(9 * c, -1)).reshape(b, h, w, -1)
+    return _convolve_large(x, kernel)
+
+
+@jax.custom_vjp
+def _convolve_large(x, kernel):
     return _convolve(x, kernel)
 
 
@@ -43,7 +56,14 @@ def _backward(saved, dy):
     return backward(dy)[0], dkernel
 
 
-convolve_3x3.defvjp(_forward, _backward)
+_convolve_large.defvjp(_forward, _backward)
+
+
+def _shifted(x):
+    """What each of the nine places in the kernel sees: nine of float [b, h, w, c]."""
+    h, w = x.shape[1:3]
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]
 
 
 def kernel_gradient_as_products(x: jax.Array, dy: jax.Array) -> jax.Array:
@@ -57,8 +77,7 @@ def kernel_gradient_as_products(x: jax.Array, dy: jax.Array) -> jax.Array:
       float [3, 3, c, d].
     """
     b, h, w, c = x.shape
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    shifted = [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]
+    shifted = _shifted(x)
     dy = dy.reshape(b * h * w, -1)
     if c <= 3:  # pictures: nine very thin products are slower than one
         patches = jnp.concatenate(shifted, axis=-1).reshape(b * h * w, 9 * c)

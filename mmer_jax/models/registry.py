@@ -30,17 +30,10 @@ def build(config: ml_collections.ConfigDict) -> nn.Module:
     """The model that a config (of one row) names.
 
     Raises:
-      UserError: an unknown model or modality, or pictures too small for the number of poolings.
+      UserError: an unknown model or modality.
     """
     if config.model.name not in MODELS:
         raise errors.unknown("model", config.model.name, MODELS)
-    smallest = 2 ** len(config.model.filters)
-    if config.data.size < smallest:
-        raise errors.UserError(
-            f"pictures of {config.data.size} pixels vanish in {len(config.model.filters)} "
-            "poolings; "
-            f"use --config.data.size={smallest} or more"
-        )
     return MODELS[config.model.name](config)
 
 

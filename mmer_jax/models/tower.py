@@ -48,6 +48,7 @@ class Tower(nn.Module):
     """Picture -> feature map: for each number of filters a convolution, ReLU and a 2x2 maximum.
 
     Keras's defaults, which the paper used: Glorot uniform kernels and zero bias; padding "same".
+    A map of one pixel is not pooled any more.
 
     Attributes:
       filters: the number of filters of each block.
@@ -60,7 +61,9 @@ class Tower(nn.Module):
         """float [b, s, s, c] -> float [b, s / 2^n, s / 2^n, filters[-1]], n blocks."""
         for i, features in enumerate(self.filters):
             x = Convolution(features, name=f"conv{i + 1}")(x)
-            x = max_pool_2x2(nn.relu(x))
+            x = nn.relu(x)
+            if min(x.shape[1:3]) > 1:  # one pixel has nothing left to pool
+                x = max_pool_2x2(x)
         return x
 
 

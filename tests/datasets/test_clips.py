@@ -174,7 +174,9 @@ def test_a_tone_lights_its_own_row_at_any_rate():
         for frequency in (200.0, 4000.0):
             time = np.arange(rate) / rate
             samples = np.int16(20000 * np.sin(2 * np.pi * frequency * time))
-            (pictures,) = clips.sound_pictures("x", samples, rate, ["original"], AudioAmounts())
+            (pictures,) = clips.sound_pictures(
+                "x", samples, rate, ["original"], AudioAmounts(), ["mel"]
+            )
             row = pictures["mel"][:, 112, 0].astype(float).argmax()
             band = (223 - row + 0.5) * spectrogram.BANDS / 224
             assert abs(band - 0.5 - np.abs(edges - frequency).argmin()) < 1.5

@@ -40,7 +40,7 @@ def split(name, table, seed=0, validation=0.1):
     )
 
 
-@pytest.mark.parametrize("name", protocols.PROTOCOLS)
+@pytest.mark.parametrize("name", ["triplet_random", "clip_random"])
 @pytest.mark.parametrize("validation", [0.0, 0.1])
 def test_every_row_is_in_one_part_and_classes_are_even(name, validation):
     table = ravdess_like()
@@ -72,6 +72,42 @@ def test_clip_random_keeps_identical_recordings_together_and_silent_ones_apart()
         assert len(test & set(twins)) in (0, 2)
         apart += 0 < len(test & set(table["clip"][silent])) < 4
     assert apart  # the silent ones are not one recording
+
+
+def test_actor_kfold_tests_every_actor_once_and_as_a_stranger():
+    table, way = ravdess_like(), protocols.get("actor_kfold")
+    assert way.folds(table) == (0, 1, 2, 3, 4)
+    tested = []
+    for fold in way.folds(table):
+        parts = way.split(table, fold=fold, seed=0, test_fraction=0.2, validation_fraction=0.2)
+        people = [set(table["subject"][p]) for p in (parts.train, parts.validation, parts.test)]
+        assert len(set.union(*people)) == sum(map(len, people)) == 24
+        assert len(people[1]) == round(0.2 * (24 - len(people[2])))
+        tested += sorted(people[2])
+    assert sorted(tested) == [f"actor_{a:02d}" for a in range(1, 25)]
+    # Fold 0, as printed.
+    assert tested[:5] == ["actor_02", "actor_05", "actor_14", "actor_15", "actor_16"]
+
+
+def test_actor_kfold_with_some_actors_or_with_other_peoples_names():
+    few = ravdess_like(actors=5)
+    assert protocols.get("actor_kfold").folds(few) == (0, 1, 4)  # those with an actor to test
+    others = {**few, "subject": np.char.replace(few["subject"], "actor_", "S0")}
+    assert protocols.subject_folds(others) == {i: [f"S0{i + 1:02d}"] for i in range(5)}
+    with pytest.raises(errors.UserError, match="found actor_01; clip_random"):
+        protocols.get("actor_kfold").folds(ravdess_like(actors=1))
+
+
+def test_cross_dataset_tests_on_the_second_set_alone():
+    table = ravdess_like(actors=4)
+    way = protocols.get("cross_dataset")
+    with pytest.raises(errors.UserError, match="needs a second data set"):
+        way.folds(table)
+    table["role"] = np.where(table["subject"] == "actor_04", "test", "train")
+    parts = way.split(table, fold=0, seed=0, test_fraction=0.2, validation_fraction=0.1)
+    assert set(table["role"][parts.test]) == {"test"}
+    assert (table["role"] == "test").sum() == len(parts.test)
+    assert len(parts.validation) == pytest.approx(0.1 * 3 * 60, abs=3)
 
 
 def test_triplet_random_puts_a_sibling_in_training_with_the_probability_it_states():
@@ -152,3 +188,8 @@ def test_selection_by_emotion_and_intensity():
         selection.wanted_rows(table, emotions=("fear", "anger"), intensities=("normal",))
     with pytest.raises(errors.UserError, match="no example of emotion calm; they have anger"):
         selection.wanted_rows(table, emotions=("calm",), intensities=("normal",))
+    with pytest.raises(errors.UserError, match="no example of audio variant time_shift"):
+        selection.wanted_rows(table, emotions=("fear",), audio_variants=("time_shift",))
+    originals = selection.wanted_rows(table, emotions=("fear",), audio_variants=("original",))
+    assert set(table["view"][originals]) == {0}
+    assert set(table["emotion"][originals]) == {"fear"}

@@ -186,3 +186,12 @@ def test_real_faces_are_found_on_dark_skin_before_a_white_wall(originals):
             dark = (image * 0.15 + 85) * 0.2  # grey levels 17 to 24
             found.append(len(detector((image * (1 - person) + dark * person).astype(np.uint8))))
     assert np.mean(np.array(found) > 0) >= 0.95
+
+
+def test_the_background_is_blackened_around_an_oval():
+    picture = np.full((40, 40, 3), 200, np.uint8)
+    masked = faces.mask_background(picture)
+    assert set(np.unique(masked)) == {0, 200}
+    assert masked[20, 20].all() and not masked[0, 0].any() and not masked[20, 0].any()
+    width, height = faces.OVAL
+    assert (masked[..., 0] > 0).mean() == pytest.approx(np.pi / 4 * width * height, abs=0.02)

@@ -9,7 +9,7 @@ from mmer_jax.models import convolution, tower
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 8])
-@pytest.mark.parametrize("size", [(8, 8), (7, 5), (1, 1)])
+@pytest.mark.parametrize("size", [(8, 8), (7, 5), (2, 2), (1, 3), (1, 1)])
 def test_it_and_its_gradients_are_flaxs(channels, size):
     x = jax.random.normal(jax.random.key(0), (2, *size, channels))
     theirs = nn.Conv(6, (3, 3), padding="SAME", bias_init=nn.initializers.normal())

@@ -47,10 +47,9 @@ def test_unknown_model_names_the_known_ones(strong_config):
         models.build(config)
 
 
-def test_too_small_pictures_say_the_smallest(strong_config):
-    config = resolve_row(strong_config, "mel", {"data.size": 16})
-    with pytest.raises(errors.UserError, match=r"data.size=32 or more"):
-        models.build(config)
+def test_a_map_of_one_pixel_is_not_pooled(strong_config):
+    deep = resolve_row(strong_config, "mel", {"data.size": 16})  # five blocks: 8, 4, 2, 1, 1
+    assert apply(deep).shape == (3, 5)
 
 
 def test_towers_are_joined_in_the_papers_order_whatever_order_is_asked_for(strong_config):

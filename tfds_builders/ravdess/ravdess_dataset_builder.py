@@ -37,8 +37,8 @@ class RavdessConfig(tfds.core.BuilderConfig):
     change the data and do not enter the name.
 
     Attributes:
-      detector, detector_model, face_margin, flow_scale, frame_choice, noise_snr_db,
-        pitch_semitones, video_only: see clips.Options.
+      detector, detector_model, face_margin, flow_scale, frame_choice, frame_scores, noise_snr_db,
+        pitch_semitones, shift_seconds, stretch_factor, video_only: see clips.Options.
       strict: a recording that cannot be used ends the build, instead of being left out.
       workers: processes; None for one a core.
       base_url: where archives are downloaded from.
@@ -49,8 +49,11 @@ class RavdessConfig(tfds.core.BuilderConfig):
     face_margin: float = clips.Options.face_margin
     flow_scale: float | None = clips.Options.flow_scale
     frame_choice: str = clips.Options.frame_choice
+    frame_scores: str | None = clips.Options.frame_scores
     noise_snr_db: float = clips.Options.noise_snr_db
     pitch_semitones: float = clips.Options.pitch_semitones
+    shift_seconds: float = clips.Options.shift_seconds
+    stretch_factor: float = clips.Options.stretch_factor
     video_only: bool = clips.Options.video_only
     strict: bool = False
     workers: int | None = None
