@@ -52,6 +52,7 @@ def run(
             emotions.lookup(emotion)
     ways = {name: protocols.get(name) for name in config.protocols}
     with _alone_in(workdir):
+        _keep_compiled(workdir / "compiled")
         return _run(config, rows, ways, workdir)
 
 
@@ -95,6 +96,13 @@ def _alone_in(workdir: pathlib.Path):
                 f"another process is at work in {workdir}; wait for it, or choose another --workdir"
             ) from e
         yield
+
+
+def _keep_compiled(folder: pathlib.Path) -> None:
+    """Lets cells that are the same program, other seeds above all, be compiled once a workdir."""
+    if jax.config.jax_compilation_cache_dir is None:  # else the user has a place for it
+        jax.config.update("jax_compilation_cache_dir", os.fspath(folder.absolute()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def run_cell(

@@ -1,12 +1,23 @@
 """What tests share: real recordings where there are some, and writers of small media files."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+
+
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    # Before JAX is imported, and inherited by the processes that tests start: what one test has
+    # compiled, no other compiles again.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="mmer_jax_compiled_")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

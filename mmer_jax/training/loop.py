@@ -117,14 +117,15 @@ def train(
     # State: shapes first, so that a restored one goes straight to its place.
     optimizer = step.make_optimizer(config)
     batch = models.registry.batch_shapes(config)
-    init = jax.jit(lambda: step.init_state(model, optimizer, batch, seed), out_shardings=whole)
+    init = jax.jit(lambda s: step.init_state(model, optimizer, batch, s), out_shardings=whole)
     abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), jax.eval_shape(init)
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
+        jax.eval_shape(init, np.uint32(seed)),
     )
 
     # Resume priority: 1. the newest complete checkpoint of this run; 2. initialisation.
     saves = checkpoints.Checkpoints(folder, config.run.checkpoint_seconds)
-    state, history = saves.restore(abstract) or (init(), [])
+    state, history = saves.restore(abstract) or (init(np.uint32(seed)), [])
     resumed_from = int(state.step)
 
     chunk = step.make_chunk(model, optimizer, seed, mesh)

@@ -76,7 +76,7 @@ def init_state(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
     batch: Mapping[str, jax.ShapeDtypeStruct],
-    seed: int,
+    seed: int | jax.Array,
 ) -> TrainState:
     """The state before the first step. Traceable, so that shapes can be had without memory."""
     zeros = {name: jnp.zeros(x.shape, x.dtype) for name, x in batch.items()}
@@ -101,7 +101,7 @@ def update(
     *,
     model: nn.Module,
     optimizer: optax.GradientTransformation,
-    seed: int,
+    seed: int | jax.Array,
 ) -> TrainState:
     """One step: sparse categorical cross-entropy, its mean over the examples of weight one.
 
@@ -153,7 +153,11 @@ def make_chunk(
     """
     whole, split = devices.replicated(mesh), devices.by_batch(mesh)
 
-    def body(state, data, index, weight, i):
+    # The seed is an argument of what is compiled: other seeds are then the same program, which a
+    # compilation cache has.
+    seed = jnp.uint32(seed)
+
+    def body(state, data, index, weight, i, seed):
         index = jax.lax.with_sharding_constraint(index[i], split)
         pictures, label = data.take(index)
         pictures = jax.lax.with_sharding_constraint(pictures, split)
@@ -168,15 +172,18 @@ def make_chunk(
 
         def chunk(state, data, index, weight, first, last):
             for i in range(first, last):
-                state = one(state, data, index, weight, i)
+                state = one(state, data, index, weight, i, seed)
             return state
 
         return chunk
 
-    def loop(state, data, index, weight, first, last):
-        return jax.lax.fori_loop(first, last, lambda i, s: body(s, data, index, weight, i), state)
+    def loop(state, data, index, weight, first, last, seed):
+        return jax.lax.fori_loop(
+            first, last, lambda i, s: body(s, data, index, weight, i, seed), state
+        )
 
-    return jax.jit(loop, donate_argnums=0, out_shardings=whole)
+    compiled = jax.jit(loop, donate_argnums=0, out_shardings=whole)
+    return lambda *arguments: compiled(*arguments, seed)
 
 
 def make_predict(model: nn.Module, mesh: Mesh) -> Callable[..., jax.Array]:
