@@ -3,6 +3,7 @@
 # Why one recording cannot be used. The build ends with these words and the names they hit.
 CLIP_PROBLEMS = (
     "bad name",  # the file name does not parse
+    "no label",  # the data set's list of labels does not have the clip
     "empty file",
     "not a video",  # not a media file at all, or one that cannot be opened
     "no picture",  # a media file without a video stream
@@ -10,6 +11,7 @@ CLIP_PROBLEMS = (
     "too short",  # fewer than two frames: no flow can be computed
     "no sound",
     "silent sound",  # a track of zeros where sound is needed
+    "no scores",  # frames shall be chosen by scores, and the list of scores lacks the clip
 )
 
 

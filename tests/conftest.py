@@ -11,13 +11,14 @@ import av
 import numpy as np
 import pytest
 
-
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     # Before JAX is imported, and inherited by the processes that tests start: what one test has
     # compiled, no other compiles again.
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="mmer_jax_compiled_")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+# Most of what tests compile runs for a moment: compiling fast counts, not running fast.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""From one RAVDESS recording to its examples.
+"""From one recording to its examples.
 
 This is what worker processes run: no TensorFlow here. An example is a dict, feature name -> value.
 Pictures in it are PNG files (bytes), so that compressing is spread over the workers too.
@@ -15,7 +15,6 @@ import numpy as np
 import soxr
 
 from mmer_jax import errors
-from mmer_jax.datasets import ravdess
 from mmer_jax.datasets.recordings import Recording
 from mmer_jax.media import (
     augment,
@@ -328,16 +327,7 @@ def _hear(source: str | bytes, name: str, needed: bool) -> _Heard:
 
 
 def _facts(recording: Recording) -> dict:
-    take = ravdess.parse_name(recording.name)
-    return {
-        "label": take.emotion,
-        "clip": recording.name,
-        "subject": take.subject,
-        "gender": take.gender,
-        "intensity": take.intensity,
-        "statement": take.statement,
-        "repetition": take.repetition,
-    }
+    return {name: fact for name, fact in recording.facts().items() if name != "channel"}
 
 
 def _picture_facts(
@@ -355,7 +345,7 @@ def _picture_facts(
 
 
 def _channel(recording: Recording) -> str:
-    return ravdess.parse_name(recording.name).channel
+    return recording.facts()["channel"]
 
 
 def _chosen(name: str, count: int, options: Options) -> list[int]:

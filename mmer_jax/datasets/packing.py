@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from mmer_jax import errors, modalities, parallel
-from mmer_jax.datasets import clips, pack, ravdess, tfds_io
+from mmer_jax.datasets import clips, pack, sets, tfds_io
 from mmer_jax.datasets.pack import PackWriter
 from mmer_jax.media import faces
 from mmer_jax.media.augment import AUDIO_VARIANTS, AudioAmounts
@@ -154,10 +154,11 @@ _RENAMED = {"label": "emotion"}
 def _table(built: tfds_io.BuiltSet) -> tuple[dict[str, np.ndarray], dict[tuple[str, int], int]]:
     """The pack's table, sorted, and the row of each (clip, view)."""
     features = [f for f in built.features if _RENAMED.get(f, f) in pack.COLUMNS]
+    channel = sets.get(built.dataset).channel
     listed = []
     for example in tfds_io.read(built, features):
         row = {_RENAMED.get(name, name): value for name, value in example.items()}
-        row["channel"] = ravdess.parse_name(row["clip"]).channel
+        row["channel"] = channel(row["clip"])
         if _is_sound(built):
             listed += [row | facts for facts in _SPEECH_ROWS]
         else:

@@ -74,6 +74,25 @@ def parse_name(name: str) -> Take:
     return Take(*others, subject=f"actor_{actor:02d}", gender=GENDERS[(actor + 1) % 2])
 
 
+def facts(name: str) -> dict:
+    """What recordings.Recording.facts gives, from a file name.
+
+    Raises:
+      ClipError: as `parse_name`.
+    """
+    take = parse_name(name)
+    return {
+        "label": take.emotion,
+        "clip": name,
+        "subject": take.subject,
+        "gender": take.gender,
+        "intensity": take.intensity,
+        "statement": take.statement,
+        "repetition": take.repetition,
+        "channel": take.channel,
+    }
+
+
 def is_name(name: str) -> bool:
     """Whether `parse_name` can read it."""
     try:

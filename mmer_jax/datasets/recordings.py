@@ -1,4 +1,8 @@
-"""Finds RAVDESS recordings in a folder: files of their own and members of zip archives."""
+"""Finds recordings in a folder: files of their own and members of zip archives.
+
+`scan` and what it gives serve every data set; `select` is RAVDESS's, whose names say everything.
+BAUM-1's is in baum1_recordings.py.
+"""
 
 import dataclasses
 import hashlib
@@ -6,7 +10,7 @@ import os
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mmer_jax import errors
@@ -14,6 +18,7 @@ from mmer_jax.datasets import ravdess
 
 VIDEO_ENDINGS = (".mp4",)
 AUDIO_ENDINGS = (".wav", ".flac")
+GENDERS = ravdess.GENDERS
 # A folder that holds this file was rendered by this program, not recorded.
 RENDERED_MARK = "rendered.json"
 
@@ -37,6 +42,7 @@ class Recording:
       path: the file, or the zip archive that holds it.
       member: its name in the archive; None for a file of its own.
       size: bytes, unpacked.
+      facts_of: name -> facts; from the name alone, or from a list of labels.
     """
 
     name: str
@@ -44,9 +50,22 @@ class Recording:
     path: str
     member: str | None
     size: int
+    facts_of: Callable[[str], dict] = ravdess.facts
 
     def __str__(self) -> str:
         return self.name
+
+    def facts(self) -> dict:
+        """What the data set says of the clip.
+
+        Returns:
+          label (a canonical emotion), clip, subject, gender ("male" or "female"), intensity,
+          channel: text; statement, repetition: int, 0 where the data set has no such thing.
+
+        Raises:
+          ClipError: "bad name" or "no label".
+        """
+        return self.facts_of(self.name)
 
     def source(self) -> str | bytes:
         """What media readers take: the path, or the unpacked content of an archive's member.
@@ -75,22 +94,33 @@ class Selection:
         names them when it ends.
       left_out: kind -> number of recordings of kinds not wanted, e.g. "video_only speech".
       origin: "recorded" or "rendered".
+      labels: what the list of labels says, a line a clip; none where names say it.
+      mismatches: kind -> clip -> detail, where recordings and list of labels do not agree.
     """
 
     recordings: tuple[Recording, ...]
     left_out: dict[str, int]
     origin: str
+    labels: tuple[str, ...] = ()
+    mismatches: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
 
     def digest(self) -> str:
-        """Digest of names and sizes, wherever the files lie, packed or not."""
+        """Digest of names, sizes and labels, wherever the files lie, packed or not."""
         lines = "".join(f"{r.name}{r.ending} {r.size}\n" for r in self.recordings)
+        lines += "".join(f"{line}\n" for line in self.labels)
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
-def scan(folder: str | os.PathLike) -> list[Recording]:
+def scan(
+    folder: str | os.PathLike, what: str = "RAVDESS recordings", how_to_get: str = HOW_TO_GET
+) -> list[Recording]:
     """All video and audio recordings below a folder, in files and zip archives; sorted.
 
     Files of macOS (.DS_Store, ._*, __MACOSX) are ignored, and folders may be nested in any way.
+
+    Args:
+      folder: where to look.
+      what, how_to_get: for the words of the error.
 
     Raises:
       UserError: the folder does not exist, or an archive in it is damaged.
@@ -99,7 +129,7 @@ def scan(folder: str | os.PathLike) -> list[Recording]:
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise errors.UserError(
-            f"looked for RAVDESS recordings in {folder}, which {found}. {HOW_TO_GET}, and name it"
+            f"looked for {what} in {folder}, which {found}. {how_to_get}, and name it"
         )
     found = []
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -133,11 +163,11 @@ def select(folder: str | os.PathLike, choices: Sequence[Sequence[str]]) -> Selec
       UserError: as `scan`, or nothing of what is wanted is there.
     """
     found = scan(folder)
-    origin = "rendered" if (Path(folder).expanduser() / RENDERED_MARK).exists() else "recorded"
+    origin_found = origin(folder, found)
     for channels in choices:
         wanted, left_out = _sort_out(found, channels)
         if any(ravdess.is_name(recording.name) for recording in wanted):
-            return Selection(tuple(wanted), dict(sorted(left_out.items())), origin)
+            return Selection(tuple(wanted), dict(sorted(left_out.items())), origin_found)
     if wanted:
         left_out["under other names"] = len(wanted)
     held = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
@@ -148,6 +178,18 @@ def select(folder: str | os.PathLike, choices: Sequence[Sequence[str]]) -> Selec
         f"looked for {looked_for} recordings under RAVDESS names in {folder}, also inside .zip "
         f"archives, and found {held or 'none'}. {HOW_TO_GET}"
     )
+
+
+def origin(folder: str | os.PathLike, found: Iterable[Recording]) -> str:
+    """Says "rendered" if the mark is in or right above the folder, or above a recording in it."""
+    folder = Path(folder).expanduser().resolve()
+    places = {folder, folder.parent}
+    for recording in found:
+        inner = Path(recording.path).resolve().parent
+        while inner not in places and folder in inner.parents:
+            places.add(inner)
+            inner = inner.parent
+    return "rendered" if any((p / RENDERED_MARK).exists() for p in places) else "recorded"
 
 
 def _sort_out(

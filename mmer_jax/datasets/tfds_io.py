@@ -19,10 +19,15 @@ import tensorflow_datasets as tfds
 from absl import logging as absl_logging
 
 from mmer_jax import errors
-from mmer_jax.datasets import clips, recordings
+from mmer_jax.datasets import clips, sets
 
-# Data set -> the module with its TFDS builder.
-BUILDERS = {"ravdess": "tfds_builders.ravdess.ravdess_dataset_builder"}
+# Data set, by its name in sets.SETS -> the module with its TFDS builder. One builder may have
+# several data sets, apart by what the names of its builder configs begin with.
+BUILDERS = {
+    "ravdess": "tfds_builders.ravdess.ravdess_dataset_builder",
+    "baum1_acted": "tfds_builders.baum1.baum1_dataset_builder",
+    "baum1_spontaneous": "tfds_builders.baum1.baum1_dataset_builder",
+}
 
 # TensorFlow reads files here. It must leave accelerators to JAX, which shares the process.
 with contextlib.suppress(RuntimeError):  # the program has used TensorFlow before: its own choice
@@ -35,13 +40,15 @@ class BuiltSet:
 
     Attributes:
       data_dir: the folder of this builder config and version.
-      dataset: "ravdess".
-      builder_config: the builder config's name; with a digest if options are not the default.
+      dataset: one of BUILDERS.
+      builder_config: "triplets", "frames" or "speech"; with a digest if options are not the
+        default.
       version: of the builder.
       examples: how many there are.
       features: names of the features.
-      metadata: builder_config (without digest), options, origin ("recorded", "rendered"), source
-        (digest, recordings, left_out), skipped (kind -> names).
+      metadata: dataset, builder_config (without digest), options, origin ("recorded",
+        "rendered"), source (digest, recordings, left_out), skipped (kind -> names of those that
+        give no example), mismatches (kind -> names where recordings and list of labels differ).
     """
 
     data_dir: Path
@@ -83,7 +90,9 @@ def ensure_built(
         unknown option.
     """
     config_class, builder_class = _builder_classes(dataset)
-    config = _make_config(config_class, builder_config, dict(options or {}), strict, workers)
+    config = _make_config(
+        config_class, dataset, builder_config, dict(options or {}), strict, workers
+    )
     with _quiet():
         place = {} if data_dir is None else {"data_dir": Path(data_dir).expanduser()}
         builder = builder_class(config=config, **place)
@@ -91,13 +100,8 @@ def ensure_built(
     with _lock(target):
         # Asked again under the lock: another process may have built it meanwhile.
         if not target.exists():
-            if manual_dir is None and not download:
-                raise errors.UserError(
-                    f"nothing is built in {target}: name the folder of the recordings with "
-                    "--config.data.manual_dir=DIR, allow their download with "
-                    "--config.data.download, or train from a pack alone with "
-                    "--config.data.pack=FILE_OR_DIR"
-                )
+            if manual_dir is None and not (download and sets.get(dataset).downloadable):
+                raise _nothing_built(target, dataset)
             _clear_unfinished(target)
             manual = None if manual_dir is None else Path(manual_dir).expanduser()
             with _quiet():
@@ -127,14 +131,17 @@ def open_built(data_dir: str | os.PathLike) -> BuiltSet:
         raise errors.UserError(f"{data_dir} holds no built data set (no dataset_info.json)")
     with _quiet():
         builder = tfds.builder_from_directory(data_dir)
+    metadata = dict(builder.info.metadata.items())
+    _, sign, digest = builder.info.config_name.partition("-")
     return BuiltSet(
         data_dir=data_dir,
-        dataset=builder.name,
-        builder_config=builder.info.config_name,
+        # Sets that were built when there was but one do not say which.
+        dataset=metadata.get("dataset", builder.name),
+        builder_config=metadata["builder_config"] + sign + digest,
         version=str(builder.version),
         examples=builder.info.splits["train"].num_examples,
         features=tuple(builder.info.features),
-        metadata=dict(builder.info.metadata.items()),
+        metadata=metadata,
     )
 
 
@@ -188,25 +195,40 @@ def _builder_classes(dataset: str) -> tuple[type, type]:
     return module.Builder.builder_config_cls, module.Builder
 
 
-def _make_config(config_class, name: str, options: dict, strict: bool, workers: int | None):
+def _make_config(
+    config_class, dataset: str, kind: str, options: dict, strict: bool, workers: int | None
+):
     fields = {f.name for f in dataclasses.fields(config_class)}
     fields -= {f.name for f in dataclasses.fields(tfds.core.BuilderConfig)} | {"strict", "workers"}
     for option in options:
         if option not in fields:
             raise errors.unknown("build option", option, sorted(fields))
-    if name in clips.KINDS:
-        options = {k: v for k, v in options.items() if k not in clips.KINDS[name].packed}
+    if kind not in clips.KINDS:
+        raise errors.unknown("builder config", kind, clips.KINDS)
+    options = {k: v for k, v in options.items() if k not in clips.KINDS[kind].packed}
+    name = config_class.DATASETS[dataset] + kind
     return config_class(name=name, strict=strict, workers=workers, **options)
+
+
+def _nothing_built(target: Path, dataset: str) -> errors.UserError:
+    downloading, help_ = "allow their download with --config.data.download, ", ""
+    if not sets.get(dataset).downloadable:
+        downloading, help_ = "", f". {sets.get(dataset).how_to_get}"
+    return errors.UserError(
+        f"nothing is built in {target}: name the folder of the recordings with "
+        f"--config.data.manual_dir=DIR, {downloading}or train from a pack alone with "
+        f"--config.data.pack=FILE_OR_DIR{help_}"
+    )
 
 
 def _check_source(built: BuiltSet, manual_dir: str | os.PathLike, config) -> None:
     made_from = built.metadata["source"]
-    found = recordings.select(manual_dir, config.kind.choices(config.options))
+    found = config.select(manual_dir)
     if found.digest() != made_from["digest"]:
         raise errors.UserError(
             f"{built.data_dir} was built from {made_from['recordings']} other recordings than the "
-            f"{len(found.recordings)} in {manual_dir} (names and sizes differ): choose another "
-            "--config.data.data_dir, or delete that folder to have it built again"
+            f"{len(found.recordings)} in {manual_dir} (names, sizes or labels differ): choose "
+            "another --config.data.data_dir, or delete that folder to have it built again"
         )
 
 

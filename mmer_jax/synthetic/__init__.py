@@ -1,14 +1,26 @@
 """Rendered talking heads in the data sets' own layouts: the embedded default."""
 
+import functools
+
+from mmer_jax.synthetic.baum1 import render_baum1
 from mmer_jax.synthetic.ravdess import render_ravdess
 
-__all__ = ["RENDERERS", "render_ravdess"]
+__all__ = ["RENDERERS", "render_baum1", "render_ravdess"]
 
 
 def _ravdess(folder, *, intensities, **fields):
     return render_ravdess(folder, intensities=intensities or ("normal", "strong"), **fields)
 
 
+def _baum1(folder, *, intensities, actors=8, subset, **fields):
+    del intensities  # a set has one
+    return render_baum1(folder, subset, subjects=actors, **fields)
+
+
 # Data set, as configs call it -> its renderer: (folder, *, emotions, intensities, workers,
 # progress, and the fields of config.data.rendered).
-RENDERERS = {"ravdess": _ravdess}
+RENDERERS = {
+    "ravdess": _ravdess,
+    "baum1_acted": functools.partial(_baum1, subset="acted"),
+    "baum1_spontaneous": functools.partial(_baum1, subset="spontaneous"),
+}

@@ -1,64 +1,16 @@
 """Rendered clips in the layout and under the names of RAVDESS."""
 
-import contextlib
-import dataclasses
-import fractions
 import functools
 import itertools
-import json
 import os
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import av
-import numpy as np
-
-from mmer_jax import errors, parallel
+from mmer_jax import errors
 from mmer_jax.datasets import ravdess as names
-from mmer_jax.synthetic import actor as actors_module
-from mmer_jax.synthetic import expression, stage, voice
+from mmer_jax.synthetic.clip import Look, claim, render_clip, render_missing
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness")
-PARAMETERS_FILE = "rendered.json"
-_STALE_SECONDS = 60  # a clip takes less than one
-_VERSION = 1  # of the drawing and the voice: raise it when the same parameters give other clips
-
-
-@dataclasses.dataclass(frozen=True)
-class Look:
-    """What decides how a clip of a given name looks and sounds.
-
-    Attributes:
-      seed: other seeds give other actors and other takes.
-      size: (width, height) of the picture in pixels, both even.
-      seconds: length of a clip.
-      fps: frames per second.
-      variation: how much takes of one emotion differ. 0: hardly; 1: one modality alone is good, not
-        perfect; more: harder.
-    """
-
-    seed: int = 0
-    size: tuple[int, int] = (320, 240)
-    seconds: float = 1.4
-    fps: int = 15
-    variation: float = 1.0
-
-    def check(self) -> None:
-        """Raises UserError for values that give no clip."""
-        width, height = self.size
-        if width % 2 or height % 2 or min(width, height) < 32:
-            raise errors.UserError(
-                f"a rendered picture needs an even width and height of at least 32 pixels, found"
-                f" {width}x{height}"
-            )
-        if not 1 <= self.fps <= 120 or not 0.6 <= self.seconds <= 60:
-            raise errors.UserError(
-                f"a rendered clip has 1 to 120 frames a second and lasts 0.6 to 60 seconds, found"
-                f" {self.fps} frames a second and {self.seconds} seconds"
-            )
-        if not 0 <= self.variation <= 3:
-            raise errors.UserError(f"variation must be from 0 to 3, found {self.variation}")
 
 
 def clip_names(
@@ -145,20 +97,10 @@ def render_ravdess(
     look.check()
     dest = Path(dest)
     clips = clip_names(actors, emotions, intensities, statements, repetitions)
-    _claim(dest, look)
-    paths = [clip_path(dest, name) for name in clips]
-    missing = [path for path in paths if not path.exists()]
-    done = len(paths) - len(missing)
-    report = progress or (lambda done, total: None)
-    report(done, len(paths))
-    for folder in {path.parent for path in missing}:
-        folder.mkdir(exist_ok=True)
-        _remove_stale_parts(folder)
-    render = functools.partial(render_clip, look=look)
-    with contextlib.closing(parallel.ordered_map(render, missing, workers)) as rendered:
-        for number, _ in enumerate(rendered, done + 1):
-            report(number, len(paths))
-    return paths
+    claim(dest, look.parameters())
+    paths = {clip_path(dest, name): names.parse_name(name) for name in clips}
+    render_missing(paths, functools.partial(_render, look=look), workers, progress)
+    return list(paths)
 
 
 def clip_path(dest: Path, name: str) -> Path:
@@ -166,110 +108,14 @@ def clip_path(dest: Path, name: str) -> Path:
     return dest / f"Actor_{name[-2:]}" / f"{name}.mp4"
 
 
-def _remove_stale_parts(folder: Path) -> None:
-    """Removes what a killed render left behind; parts of a render going on are younger."""
-    for part in folder.glob(".*.part"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
-                part.unlink()
-
-
-def _claim(dest: Path, look: Look) -> None:
-    """Makes `dest` a folder for clips of these parameters, or says why it cannot be."""
-    wanted = {"version": _VERSION, **dataclasses.asdict(look), "size": list(look.size)}
-    file = dest / PARAMETERS_FILE
-    if not file.exists():
-        foreign = next(dest.glob("**/*.mp4"), None) if dest.exists() else None
-        if foreign is not None:
-            raise errors.UserError(
-                f"{dest} holds clips that were not rendered, such as {foreign}, and no"
-                f" {PARAMETERS_FILE}: name another folder to render into"
-            )
-        dest.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f".{PARAMETERS_FILE}.{os.getpid()}.part")
-        part.write_text(json.dumps(wanted, indent=1) + "\n")
-        os.replace(part, file)
-        return
-    try:
-        found = dict(json.loads(file.read_text()))
-    except (ValueError, TypeError):
-        raise errors.UserError(
-            f"{file} cannot be read as JSON: delete the folder {dest} and render again"
-        ) from None
-    differing = [key for key in wanted if found.get(key) != wanted[key]]
-    if differing:
-        what = ", ".join(f"{key} {found.get(key)} (now {wanted[key]})" for key in differing)
-        raise errors.UserError(
-            f"{dest} holds clips rendered with other parameters: {what}. Name another folder,"
-            " delete this one, or ask for the same parameters"
-        )
-
-
-def render_clip(path: Path, look: Look) -> None:
-    """Renders one clip; its name says which. The file appears under its name when it is whole."""
-    take = names.parse_name(path.stem)
-    number = int(path.stem[-2:])
-    actor = actors_module.make_actor(look.seed, number, len(expression.CONTROLS))
-    performance = expression.perform(
-        look.seed,
-        path.stem,
-        actor,
-        take.emotion,
-        take.intensity,
-        take.statement,
-        seconds=look.seconds,
-        fps=look.fps,
-        variation=look.variation,
+def _render(clip: tuple[Path, names.Take], look: Look) -> None:
+    path, take = clip
+    render_clip(
+        path,
+        look,
+        name=path.stem,
+        number=int(path.stem[-2:]),
+        emotion=take.emotion,
+        intensity=take.intensity,
+        statement=take.statement,
     )
-    sound = voice.synthesise(
-        performance.syllables,
-        performance.style,
-        actor,
-        look.seconds,
-        actors_module.random_for(look.seed, path.stem, "voice"),
-        performance.room_noise_db,
-    )
-    pictures = stage.frames(
-        actor,
-        performance,
-        look.size,
-        look.variation,
-        actors_module.random_for(look.seed, path.stem, "picture"),
-    )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write_clip(part, pictures, look.fps, sound, voice.RATE)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_clip(
-    path: Path, pictures: Iterable[np.ndarray], fps: int, sound: np.ndarray, rate: int
-) -> None:
-    """Writes an .mp4 (whatever the path's ending) with H.264 pictures and AAC sound.
-
-    Args:
-      pictures: uint8 [h, w, 3] RGB, even sides.
-      sound: float32 [n] in -1..1, mono.
-      rate: samples per second of the sound.
-    """
-    with av.open(str(path), "w", format="mp4") as container:
-        video = None
-        for picture in pictures:
-            if video is None:
-                video = container.add_stream("libx264", rate=fractions.Fraction(fps))
-                video.height, video.width = picture.shape[:2]
-                video.pix_fmt = "yuv420p"
-                # One thread: the encoder's choices depend on the number of threads.
-                video.codec_context.thread_count = 1
-                video.options = {"preset": "superfast", "crf": "21"}
-                audio = container.add_stream("aac", rate=rate, layout="mono")
-                audio.bit_rate = 64_000
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            container.mux(video.encode(frame))
-        container.mux(video.encode())
-        samples = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
-        samples.sample_rate = rate
-        container.mux(audio.encode(samples))
-        container.mux(audio.encode())

@@ -10,7 +10,7 @@ from mmer_jax.datasets.ravdess import parse_name
 from mmer_jax.media.sound import is_silent, read_sound
 from mmer_jax.media.video import iter_frames
 from mmer_jax.synthetic import __main__ as command
-from mmer_jax.synthetic import expression, ravdess, render_ravdess
+from mmer_jax.synthetic import clip, expression, ravdess, render_ravdess
 
 SMALL = {
     "size": (96, 72),
@@ -85,7 +85,7 @@ def test_same_seed_same_clips_whatever_else_is_rendered_and_by_how_many(tmp_path
 def test_a_killed_render_goes_on_and_keeps_what_is_there(tmp_path, monkeypatch):
     options = {**SMALL, "actors": 1, "emotions": ("anger", "fear", "sadness"), "workers": 1}
     whole = render_ravdess(tmp_path / "whole", **options)
-    real, count = ravdess.write_clip, iter(range(100))
+    real, count = clip.write_clip, iter(range(100))
 
     def dies_in_the_second(path, pictures, *rest):
         if next(count) == 1:
@@ -93,7 +93,7 @@ def test_a_killed_render_goes_on_and_keeps_what_is_there(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         real(path, pictures, *rest)
 
-    monkeypatch.setattr(ravdess, "write_clip", dies_in_the_second)
+    monkeypatch.setattr(clip, "write_clip", dies_in_the_second)
     dest = tmp_path / "killed"
     with pytest.raises(KeyboardInterrupt):
         render_ravdess(dest, **options)
@@ -116,7 +116,7 @@ def test_other_parameters_do_not_mix_in_silence(tmp_path):
     with pytest.raises(errors.UserError, match=r"seed 0 \(now 1\).*variation 1.0 \(now 0.5\)"):
         render_ravdess(tmp_path, **options, seed=1, variation=0.5)
     render_ravdess(tmp_path, **{**options, "emotions": ("fear",)})  # more clips of the same kind
-    (tmp_path / ravdess.PARAMETERS_FILE).write_text("{")
+    (tmp_path / clip.PARAMETERS_FILE).write_text("{")
     with pytest.raises(errors.UserError, match="JSON"):
         render_ravdess(tmp_path, **options)
 
@@ -145,7 +145,7 @@ def test_the_command(tmp_path, capsys):
     arguments = [dest, "--actors", "1", "--emotions", "calm", "--seconds", "0.6", "--workers", "1"]
     assert command.main([*arguments, "--fps", "5"]) == 0
     assert len(list((tmp_path / "clips").rglob("*.mp4"))) == 8
-    parameters = json.loads((tmp_path / "clips" / ravdess.PARAMETERS_FILE).read_text())
+    parameters = json.loads((tmp_path / "clips" / clip.PARAMETERS_FILE).read_text())
     assert parameters["fps"] == 5 and parameters["seed"] == 0
     assert command.main([*arguments, "--fps", "6"]) == 1
     assert "fps 5 (now 6)" in capsys.readouterr().err

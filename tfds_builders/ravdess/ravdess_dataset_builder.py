@@ -1,278 +1,52 @@
 """RAVDESS as a TFDS data set: `tfds build` works in this folder, mmer_jax being installed."""
 
-import contextlib
 import dataclasses
-import hashlib
-import json
-import sys
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core import shuffle
-from tensorflow_datasets.core.utils import tqdm_utils
 
-from mmer_jax import errors, modalities, parallel
-from mmer_jax.datasets import clips, download, ravdess, recordings
-from mmer_jax.media.augment import AUDIO_VARIANTS
-from mmer_jax.progress import Progress
+from mmer_jax.datasets import download, recordings
+from tfds_builders.clip_builder import ClipBuilder, ClipConfig
 
 HERE = Path(__file__).parent
 
-# TFDS keeps up to 1 GB of finished examples in memory before it sorts on disk; this much is enough.
-_SORTED_IN_MEMORY = 128 << 20
-_SORT_FILES = 100
-
 
 @dataclasses.dataclass(eq=False)
-class RavdessConfig(tfds.core.BuilderConfig):
-    """A kind of example and how it is made.
-
-    `name` is one of clips.KINDS. Where an option differs from its default, a short digest of such
-    options is added to it, so that two builds never share a folder. The last three fields do not
-    change the data and do not enter the name.
+class RavdessConfig(ClipConfig):
+    """A kind of example and how it is made: see ClipConfig.
 
     Attributes:
-      detector, detector_model, face_margin, flow_scale, frame_choice, frame_scores, noise_snr_db,
-        pitch_semitones, shift_seconds, stretch_factor, video_only: see clips.Options.
-      strict: a recording that cannot be used ends the build, instead of being left out.
-      workers: processes; None for one a core.
-      base_url: where archives are downloaded from.
+      base_url: where archives are downloaded from; does not change the data.
     """
 
-    detector: str = clips.Options.detector
-    detector_model: str | None = clips.Options.detector_model
-    face_margin: float = clips.Options.face_margin
-    flow_scale: float | None = clips.Options.flow_scale
-    frame_choice: str = clips.Options.frame_choice
-    frame_scores: str | None = clips.Options.frame_scores
-    noise_snr_db: float = clips.Options.noise_snr_db
-    pitch_semitones: float = clips.Options.pitch_semitones
-    shift_seconds: float = clips.Options.shift_seconds
-    stretch_factor: float = clips.Options.stretch_factor
-    video_only: bool = clips.Options.video_only
-    strict: bool = False
-    workers: int | None = None
+    DATASETS: ClassVar[dict] = {"ravdess": ""}
+
     base_url: str = download.ZENODO
 
-    def __post_init__(self):
-        self.kind_name = self.name.partition("-")[0]
-        if self.kind_name not in clips.KINDS:
-            raise errors.unknown("builder config", self.kind_name, clips.KINDS)
-        changed = self.changed_options()
-        for name in changed:
-            if name not in self.kind.options:
-                raise errors.UserError(
-                    f"the builder config {self.kind_name} does not heed the option {name}; it "
-                    f"heeds {', '.join(self.kind.options) or 'none'}"
-                )
-        self.name = self.kind_name
-        self.description = self.kind.title
-        if changed:
-            text = json.dumps(changed, sort_keys=True)
-            self.name += "-" + hashlib.sha256(text.encode()).hexdigest()[:8]
-            self.description += f" ({text})"
 
-    @property
-    def kind(self) -> clips.Kind:
-        return clips.KINDS[self.kind_name]
-
-    @property
-    def options(self) -> clips.Options:
-        names = [field.name for field in dataclasses.fields(clips.Options)]
-        return clips.Options(**{name: getattr(self, name) for name in names})
-
-    def recorded_options(self) -> dict:
-        """The options that this kind of example heeds, free of paths of this machine."""
-        return {k: v for k, v in self.options.record().items() if k in self.kind.options}
-
-    def changed_options(self) -> dict:
-        """The options that differ from their defaults."""
-        defaults = clips.Options().record()
-        return {k: v for k, v in self.options.record().items() if v != defaults[k]}
-
-
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(ClipBuilder):
     """Builder of RAVDESS; README.md beside this file is its description."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict] = {"1.0.0": "First version."}
-    BUILDER_CONFIGS: ClassVar[list] = [RavdessConfig(name=name) for name in clips.KINDS]
+    BUILDER_CONFIGS: ClassVar[list] = [RavdessConfig(name=name) for name in RavdessConfig.names()]
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         f"{recordings.HOW_TO_GET}. Without a manual folder the archives are downloaded."
     )
     ARCHIVES = HERE / "archives.json"
 
-    def _create_builder_config(self, builder_config, version):
-        # TFDS refuses a config object of the caller's under a name that it knows; here one that
-        # differs in `strict` or `workers` only bears such a name.
-        if isinstance(builder_config, RavdessConfig):
-            return builder_config
-        return super()._create_builder_config(builder_config, version=version)
-
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                _take_features() | _FEATURES[self.builder_config.kind_name]()
-            ),
+            features=self._features(),
             homepage="https://zenodo.org/records/1188976",
             license="CC BY-NC-SA 4.0",
             metadata=tfds.core.MetadataDict(),
         )
 
-    def _download_and_prepare(self, dl_manager, download_config):
-        # TFDS has a manual folder for every build, given or not: only a given one is meant.
-        self._manual_dir = download_config.manual_dir
-        self._skipped: dict[str, dict[str, str]] = defaultdict(dict)
-        with _flat_memory(), _no_bar():
-            super()._download_and_prepare(dl_manager, download_config)
-        self.info.metadata.update(self._metadata())
-        if download_config.max_examples_per_split is not None:
-            self.info.metadata["max_examples_per_split"] = download_config.max_examples_per_split
-        print(self._summary(), file=sys.stderr)
-
-    def _split_generators(self, dl_manager):
-        config = self.builder_config
-        config.options.check()
-        folder = self._manual_dir or self._download(Path(dl_manager.download_dir) / "ravdess")
-        self._selection = recordings.select(folder, config.kind.choices(config.options))
-        # One split: who is train and who is test is a matter of the protocol, at reading time.
-        return {"train": self._generate_examples()}
-
-    def _generate_examples(self) -> Iterator[tuple[str, dict]]:
-        config = self.builder_config
-        chosen = self._selection.recordings
-        work = partial(clips.work, kind=config.kind_name, options=config.options)
-        usable = 0
-        with (
-            Progress(len(chosen), f"building ravdess/{config.name}", "clips") as progress,
-            contextlib.closing(parallel.ordered_map(work, chosen, config.workers)) as outcomes,
-        ):
-            for outcome in outcomes:
-                if outcome.problem:
-                    self._skip(outcome)
-                for example in outcome.examples:
-                    yield f"{example['clip']}/{example.get('view', 0)}", example
-                usable += outcome.problem is None
-                progress.update()
-        if not usable:
-            raise errors.UserError(
-                f"none of {len(chosen)} recordings can be used: {_kinds_and_names(self._skipped)}"
-            )
-
-    def _download(self, folder: Path) -> Path:
+    def _recordings(self, dl_manager) -> Path:
+        folder = Path(dl_manager.download_dir) / "ravdess"
         wanted = "Video_" if "audio_video" in self.builder_config.kind.channels[0] else "Audio_"
         archives = [a for a in download.read_archives(self.ARCHIVES) if a.name.startswith(wanted)]
         download.fetch(archives, folder, self.builder_config.base_url)
         return folder
-
-    def _skip(self, outcome: clips.Outcome) -> None:
-        if self.builder_config.strict:
-            raise errors.UserError(f"{outcome.name} cannot be used: {outcome.problem}")
-        self._skipped[outcome.problem.kind][outcome.name] = outcome.problem.detail
-
-    def _metadata(self) -> dict:
-        return {
-            "builder_config": self.builder_config.kind_name,
-            "options": self.builder_config.recorded_options(),
-            "origin": self._selection.origin,
-            "source": {
-                "digest": self._selection.digest(),
-                "recordings": len(self._selection.recordings),
-                "left_out": self._selection.left_out,
-            },
-            "skipped": {kind: sorted(names) for kind, names in sorted(self._skipped.items())},
-        }
-
-    def _summary(self) -> str:
-        count = sum(map(len, self._skipped.values()))
-        total = len(self._selection.recordings)
-        lines = [f"ravdess/{self.builder_config.name}: {total - count} of {total} recordings used"]
-        if self._selection.left_out:
-            lines[0] += "; not wanted: " + ", ".join(
-                f"{n} {what}" for what, n in self._selection.left_out.items()
-            )
-        for kind, names in sorted(self._skipped.items()):
-            lines += [f"  skipped, {kind}: {n} ({detail})" for n, detail in sorted(names.items())]
-        return "\n".join(lines)
-
-
-def _take_features() -> dict:
-    """What is known of a take, in every builder config."""
-    return {
-        "label": tfds.features.ClassLabel(names=list(ravdess.EMOTIONS.values())),
-        "clip": tfds.features.Text(),
-        "subject": tfds.features.Text(),
-        "gender": tfds.features.ClassLabel(names=list(ravdess.GENDERS)),
-        "intensity": tfds.features.ClassLabel(names=list(ravdess.INTENSITIES.values())),
-        "statement": np.int32,
-        "repetition": np.int32,
-        "duration": np.float32,
-        "content_id": tfds.features.Text(),
-    }
-
-
-def _frame_features() -> dict:
-    return {
-        "face": _picture("face"),
-        "flow": _picture("flow"),
-        "view": np.int32,
-        "frame_index": np.int32,
-        "frame_time": np.float32,
-        "face_box": tfds.features.Tensor(shape=(4,), dtype=np.float32),
-        "face_found": np.bool_,
-    }
-
-
-def _triplet_features() -> dict:
-    variants = tfds.features.ClassLabel(names=list(AUDIO_VARIANTS))
-    return _frame_features() | {"mel": _picture("mel"), "audio_variant": variants}
-
-
-def _speech_features() -> dict:
-    return {
-        "samples": tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="zlib"),
-        "sample_rate": np.int32,
-    }
-
-
-def _picture(name: str) -> tfds.features.Image:
-    channels = modalities.MODALITIES[name].channels
-    return tfds.features.Image(shape=(clips.SIZE, clips.SIZE, channels), encoding_format="png")
-
-
-_FEATURES = {
-    "triplets": _triplet_features,
-    "frames": _frame_features,
-    "speech": _speech_features,
-}
-
-
-def _kinds_and_names(skipped: Mapping[str, Mapping[str, str]]) -> str:
-    return "; ".join(f"{kind}: {', '.join(sorted(names))}" for kind, names in skipped.items())
-
-
-@contextlib.contextmanager
-def _flat_memory() -> Iterator[None]:
-    """Makes TFDS sort examples on disk early, with few files open at a time."""
-    kept = shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER
-    shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER = _SORTED_IN_MEMORY, _SORT_FILES
-    try:
-        yield
-    finally:
-        shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER = kept
-
-
-@contextlib.contextmanager
-def _no_bar() -> Iterator[None]:
-    """Without TFDS's bar, which does not know how many clips there are."""
-    shown = tqdm_utils._active
-    tfds.display_progress_bar(False)
-    try:
-        yield
-    finally:
-        tfds.display_progress_bar(shown)

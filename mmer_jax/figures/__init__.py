@@ -1,0 +1,1 @@
+"""The paper's figures, drawn from one's own recordings and results."""

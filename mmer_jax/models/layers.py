@@ -1,0 +1,89 @@
+"""A network's layers as a table, read from the network itself.
+
+The network is traced by shape alone: nothing is computed, and no memory is taken for parameters.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import ml_collections
+
+from mmer_jax.models import registry
+
+CONVOLUTIONS = ("Convolution", "Conv")
+DENSE = ("Dense",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One layer.
+
+    Attributes:
+      name: its path in the network, such as "face/conv1": where its parameters are.
+      kind: its class, and for dropout the rate.
+      input_shape: of one example; () where the input is not one array.
+      output_shape: of one example. Where the next layer's input is smaller, a maximum over 2x2
+        windows lies between (and a ReLU, which moves no shape).
+      parameters: how many it has itself, without those of layers inside it.
+    """
+
+    name: str
+    kind: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    parameters: int
+
+
+def layer_table(config: ml_collections.ConfigDict) -> list[Layer]:
+    """The layers of the network that a config (of one row) builds, in the order of their work.
+
+    A module that has modules inside is listed only if it has parameters of its own, so that the
+    parameters add up to those of the whole network.
+
+    Raises:
+      UserError: an unknown model or modality.
+    """
+    model = registry.build(config)
+    called: dict[tuple[str, ...], tuple[str, tuple[int, ...], tuple[int, ...]]] = {}
+
+    def note(call, inputs, options, context):
+        outputs = call(*inputs, **options)
+        if context.method_name == "__call__":
+            seen = (_kind(context.module), _shape(inputs[0]), _shape(outputs))
+            called.setdefault(context.module.path, seen)
+        return outputs
+
+    def init(pictures):
+        with nn.intercept_methods(note):
+            return model.init(jax.random.key(0), pictures, train=False)["params"]
+
+    params = jax.eval_shape(init, registry.batch_shapes(config))
+    outer = {path[:depth] for path in called for depth in range(len(path))}
+    return [
+        Layer("/".join(path) or "network", *seen, own)
+        for path, seen in called.items()
+        if (own := _own_parameters(params, path)) or path not in outer
+    ]
+
+
+def count(layers: Sequence[Layer], kinds: Sequence[str]) -> int:
+    """How many layers are of one of the kinds: CONVOLUTIONS or DENSE."""
+    return sum(layer.kind in kinds for layer in layers)
+
+
+def _kind(module: nn.Module) -> str:
+    name = type(module).__name__
+    return f"{name} {module.rate:g}" if isinstance(module, nn.Dropout) else name
+
+
+def _shape(value) -> tuple[int, ...]:
+    return tuple(value.shape[1:]) if isinstance(value, jax.Array) else ()
+
+
+def _own_parameters(params, path: Sequence[str]) -> int:
+    for name in path:
+        params = params.get(name, {})  # dropout has none
+    return sum(math.prod(leaf.shape) for leaf in params.values() if hasattr(leaf, "shape"))

@@ -1,0 +1,84 @@
+"""Layer tables of the networks that the configs build, against the paper and against counting."""
+
+import flax.linen as nn
+import jax
+import pytest
+
+from configs import base
+from mmer_jax import errors, models
+from mmer_jax.configuration import resolve_row
+from mmer_jax.models import layers, registry
+
+# Table 5: convolutions and dense layers.
+PAPER = {
+    "face": (5, 3),
+    "flow": (5, 3),
+    "mel": (5, 2),
+    "face_flow": (10, 3),
+    "flow_mel": (10, 3),
+    "face_mel": (10, 3),
+    "face_flow_mel": (15, 3),
+}
+
+
+def table(config, row, **overrides):
+    return layers.layer_table(resolve_row(config, row, overrides))
+
+
+@pytest.mark.parametrize("row", PAPER)
+def test_table_5(strong_config, row):
+    found = table(strong_config, row)
+    kinds = layers.CONVOLUTIONS, layers.DENSE
+    assert tuple(layers.count(found, kind) for kind in kinds) == PAPER[row]
+
+
+def test_figure_6_layer_by_layer(strong_config):
+    found = table(strong_config, "face")
+    assert [(x.name, x.kind, x.output_shape, x.parameters) for x in found] == [
+        ("face/conv1", "Convolution", (128, 128, 32), 3 * 9 * 32 + 32),
+        ("face/conv2", "Convolution", (64, 64, 64), 32 * 9 * 64 + 64),
+        ("face/conv3", "Convolution", (32, 32, 128), 64 * 9 * 128 + 128),
+        ("face/conv4", "Convolution", (16, 16, 256), 128 * 9 * 256 + 256),
+        ("face/conv5", "Convolution", (8, 8, 512), 256 * 9 * 512 + 512),
+        ("Dropout_0", "Dropout 0.25", (4, 4, 512), 0),
+        ("dense1", "Dense", (2048,), 4 * 4 * 512 * 2048 + 2048),
+        ("dense2", "Dense", (1024,), 2048 * 1024 + 1024),
+        ("Dropout_1", "Dropout 0.4", (1024,), 0),
+        ("output", "Dense", (5,), 1024 * 5 + 5),
+    ]
+    # Poolings show as the next layer's smaller input.
+    assert [x.input_shape for x in found[1:6]] == [
+        *((64, 64, 32), (32, 32, 64), (16, 16, 128), (8, 8, 256), (4, 4, 512))
+    ]
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_parameters_add_up_whatever_the_model(name):
+    # The two inputs that every architecture takes; 32 pixels are enough for the deepest.
+    config = resolve_row(base.get_config(), "face_mel", {"model.name": name, "data.size": 32})
+    model, shapes = models.build(config), registry.batch_shapes(config)
+    params = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), shapes)
+    found = layers.layer_table(config)
+    assert sum(x.parameters for x in found) == models.count_parameters(params)
+    assert found[-1].output_shape == (5,)
+    assert len({x.name for x in found}) == len(found)
+
+
+def test_parameters_beside_inner_modules_are_listed(strong_config, monkeypatch):
+    class Scaled(nn.Module):
+        @nn.compact
+        def __call__(self, pictures, *, train):
+            x = pictures["mel"].reshape(1, -1) * self.param("scale", nn.initializers.ones, (3, 1))
+            return nn.Dense(5, name="last")(x)
+
+    monkeypatch.setitem(registry.MODELS, "scaled", lambda config: Scaled())
+    found = table(strong_config, "mel", **{"model.name": "scaled", "data.size": 8})
+    assert [(x.name, x.kind, x.parameters) for x in found] == [
+        ("last", "Dense", 64 * 5 + 5),
+        ("network", "Scaled", 3),
+    ]
+
+
+def test_an_unknown_model_names_the_known(strong_config):
+    with pytest.raises(errors.UserError, match="unknown model 'resnet'; known: concatenation"):
+        table(strong_config, "mel", **{"model.name": "resnet"})
