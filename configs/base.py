@@ -23,6 +23,18 @@ ROWS = {
     "flow_mel": {"modalities": ("flow", "mel"), "model": FUSION},
     "face_flow_mel": {"modalities": ("face", "flow", "mel"), "model": FUSION},
 }
+# What the text speaks of without a table: figure 5's network (section 6.2), one spectrogram for
+# every frame of a clip (7.3), and the background, which section 3 suspects, made black.
+ASIDES = {
+    "face_vgg16": {
+        "modalities": ("face",),
+        "model": {"name": "vgg16"},
+        "optimizer": {"learning_rate": 1e-4},  # smaller, for a deeper network; not chosen by trial
+    },
+    "face_mel_one_spectrogram": {**ROWS["face_mel"], "data": {"one_spectrogram": True}},
+    "face_masked": {**ROWS["face"], "data": {"mask_background": True}},
+    "face_mel_masked": {**ROWS["face_mel"], "data": {"mask_background": True}},
+}
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -32,7 +44,7 @@ def get_config() -> ml_collections.ConfigDict:
     # What is run: rows x protocols x folds x seeds. Only these may differ within a workdir.
     config.table = ""  # key of the paper's table, for records
     config.row = ""  # comma-separated names; empty: table_rows
-    config.rows = ml_collections.ConfigDict(ROWS)
+    config.rows = ml_collections.ConfigDict(ROWS | ASIDES)
     config.table_rows = tuple(ROWS)
     config.protocols = ("triplet_random",)
     config.folds = ()  # empty: all that the protocol has
@@ -90,11 +102,13 @@ def get_config() -> ml_collections.ConfigDict:
     # The network; rows override what differs between them.
     config.modalities = ("face", "flow", "mel")
     config.model = ml_collections.ConfigDict()
-    config.model.name = "concatenation"
+    config.model.name = "concatenation"  # gated_sum, attention, vgg16
     config.model.filters = (32, 64, 128, 256, 512)
     config.model.hidden = (2048, 1024)
     config.model.dropout_features = 0.5
     config.model.dropout_output = 0.4
+    config.model.width = 256  # of gated_sum and attention
+    config.model.heads = 4  # of attention
 
     # Decision-level fusion of rows with one input each; an empty method trains a network.
     config.fusion = ml_collections.ConfigDict()

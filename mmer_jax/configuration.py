@@ -29,6 +29,7 @@ FREE_FIELDS = (
     "test_data.manual_dir",
     "test_data.data_dir",
     "test_data.pack",
+    "sets",
 )
 
 # Fields that name a file; what is in it is part of what a result is, and not where it lies.
@@ -65,16 +66,27 @@ def split_names(config: ml_collections.ConfigDict) -> None:
 
 
 def rows_asked_for(config: ml_collections.ConfigDict) -> tuple[str, ...]:
-    """The rows to run, in order.
+    """The rows to run, in order; before a decision-level row those whose networks it needs.
 
     Raises:
       UserError: an unknown row; the message lists the known ones.
     """
     names = [n for n in config.row.split(",") if n] if config.row else list(config.table_rows)
+    found = []
     for name in names:
         if name not in config.rows:
             raise errors.unknown("row", name, config.rows)
-    return tuple(dict.fromkeys(names))
+        of = tuple(config.rows[name].get("fusion", {}).get("of", ())) or tuple(config.fusion.of)
+        for needed in of:
+            if needed not in config.rows:
+                raise errors.unknown(f"row that {name} joins", needed, config.rows)
+            if config.rows[needed].get("fusion", {}).get("method", ""):
+                raise errors.UserError(
+                    f"row {name!r} of the config joins {needed!r}, which is itself a decision of "
+                    "several networks; join rows that are networks"
+                )
+        found += [*of, name]
+    return tuple(dict.fromkeys(found))
 
 
 def resolve_row(

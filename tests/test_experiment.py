@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mmer_jax import errors, experiment
+from mmer_jax import cells, errors, experiment
 from mmer_jax.configuration import Cell, resolve_row
 from mmer_jax.datasets import clips, pack
 from mmer_jax.evaluation import predictions
@@ -146,7 +146,7 @@ def test_the_papers_number_stands_only_beside_its_own_kind(strong_config, small_
 
     def number(protocol="triplet_random", of=recorded, epoch=20, row="mel", **fields):
         changed = resolve_row(strong_config, row, fields)
-        return experiment._paper_accuracy(Cell(row, protocol, 0, 0), changed, of, epoch)
+        return cells.paper_accuracy(Cell(row, protocol, 0, 0), changed, of, epoch)
 
     assert number() == config.paper.accuracy.mel[1] == 0.9086
     assert number(epoch=40) == 0.9439

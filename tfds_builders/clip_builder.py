@@ -156,6 +156,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         config.options.check()
         folder = self._manual_dir or self._recordings(dl_manager)
         self._selection = config.select(folder)
+        config.options.check_clips({r.name for r in self._selection.recordings})
         # One split: who is train and who is test is a matter of the protocol, at reading time.
         return {"train": self._generate_examples()}
 

@@ -7,7 +7,7 @@ Pictures in it are PNG files (bytes), so that compressing is spread over the wor
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,7 @@ import numpy as np
 import soxr
 
 from mmer_jax import errors
+from mmer_jax.datasets import frame_lists
 from mmer_jax.datasets.recordings import Recording
 from mmer_jax.media import (
     augment,
@@ -69,25 +70,48 @@ class Options:
         _detector(self.detector, self.detector_model)
         if self.frame_choice not in frame_choice.CHOICES:
             raise errors.unknown("choice of frames", self.frame_choice, frame_choice.CHOICES)
+        needed = self.frame_choice in frame_choice.NEEDS_SCORES
+        if needed != bool(self.frame_scores):
+            raise errors.UserError(
+                f"frame_choice {self.frame_choice!r} "
+                + (
+                    "needs frame_scores: a CSV file with a score for every frame (see "
+                    "docs/frame_selection.md)"
+                    if needed
+                    else f"takes no frame_scores, found {self.frame_scores!r}: leave it out, or "
+                    f"choose {' or '.join(map(repr, frame_choice.NEEDS_SCORES))}"
+                )
+            )
+        if needed:
+            frame_lists.scores_at_hand(self.frame_scores)
         if self.flow_scale is not None and not self.flow_scale > 0:
             raise errors.UserError(f"flow_scale must be above 0 pixels, found {self.flow_scale}")
         if not self.face_margin >= 0:
             raise errors.UserError(f"face_margin must not be negative, found {self.face_margin}")
 
+    def check_clips(self, names: Collection[str]) -> None:
+        """Raises a UserError if the scores name a clip that is not among those of the build."""
+        if self.frame_scores:
+            frame_lists.check_clips(frame_lists.scores_at_hand(self.frame_scores), names)
+
     def record(self) -> dict:
-        """The options as records tell them: numbers as floats, a model file by its digest.
+        """The options as records tell them: numbers as floats, files by their digests.
 
         Raises:
-          UserError: there is no such model file.
+          UserError: there is no such file.
         """
         told = dataclasses.asdict(self)
         told = {name: float(v) if type(v) is int else v for name, v in told.items()}
-        if self.detector_model:
-            if not Path(self.detector_model).is_file():
-                raise errors.UserError(f"there is no detector model {self.detector_model}")
-            content = Path(self.detector_model).read_bytes()
-            told["detector_model"] = hashlib.sha256(content).hexdigest()[:16]
+        for name in _FILES:
+            if told[name]:
+                file = Path(told[name]).expanduser()
+                if not file.is_file():
+                    raise errors.UserError(f"there is no {name.replace('_', ' ')} {told[name]}")
+                told[name] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
         return told
+
+
+_FILES = ("detector_model", "frame_scores")  # options that name one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,14 +171,10 @@ def frames(recording: Recording, options: Options) -> list[dict]:
     facts = _facts(recording)
     source = recording.source()
     heard = _hear(source, recording.name, needed=False)
-    sampled = video.read_frames(source, _spread)
-    if sampled.count < 2:
-        raise errors.ClipError("too short", f"flow needs two frames, found {sampled.count}")
-    square = _square(list(sampled.images.values()), options)
+    square, crops = face_frames(source, options)
     examples = []
     before = None
-    for index, time, image in video.iter_frames(source):
-        face = faces.crop(image, square.box, SIZE)
+    for index, time, face in crops:
         if before is not None:
             examples.append(
                 facts
@@ -163,6 +183,32 @@ def frames(recording: Recording, options: Options) -> list[dict]:
             )
         before = face
     return examples
+
+
+def face_frames(
+    source: str | bytes, options: Options, size: int = SIZE
+) -> tuple[faces.FaceBox, Iterator[tuple[int, float, np.ndarray]]]:
+    """Every frame of a clip, cut to the face.
+
+    Args:
+      source: what media readers take.
+      options: how the face is found.
+      size: side of the pictures.
+
+    Returns:
+      the square, and (frame number from 0, seconds, uint8 [size, size, 3]) one after the other.
+
+    Raises:
+      ClipError: the recording cannot be used; also while frames are read.
+    """
+    sampled = video.read_frames(source, _spread)
+    if sampled.count < 2:
+        raise errors.ClipError("too short", f"flow needs two frames, found {sampled.count}")
+    square = _square(list(sampled.images.values()), options)
+    return square, (
+        (index, time, faces.crop(image, square.box, size))
+        for index, time, image in video.iter_frames(source)
+    )
 
 
 def speech(recording: Recording, options: Options) -> list[dict]:
@@ -276,7 +322,7 @@ KINDS = {
         triplets,
         "three triplets a clip of face, optical flow into it, and log-mel spectrogram",
         ("face", "flow", *TRIPLET_SOUNDS),
-        (*_PICTURE_OPTIONS, "frame_choice", *_SOUND_OPTIONS),
+        (*_PICTURE_OPTIONS, "frame_choice", "frame_scores", *_SOUND_OPTIONS),
         (),
         (("audio_video",),),
     ),
@@ -349,8 +395,15 @@ def _channel(recording: Recording) -> str:
 
 
 def _chosen(name: str, count: int, options: Options) -> list[int]:
+    scores = None
+    if options.frame_scores:
+        listed = frame_lists.scores_at_hand(options.frame_scores)
+        if name not in listed.scores:
+            raise errors.ClipError("no scores", f"{listed.path.name} does not have the clip")
+        frame_lists.check_frames(listed, name, count)
+        scores = listed.scores[name]
     rng = random_of(name, "frames")
-    return frame_choice.choose_frames(count, len(VIEWS), options.frame_choice, rng)
+    return frame_choice.choose_frames(count, len(VIEWS), options.frame_choice, rng, scores)
 
 
 def _spread(count: int) -> list[int]:

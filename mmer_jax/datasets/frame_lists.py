@@ -11,7 +11,7 @@ import difflib
 import functools
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,9 +80,14 @@ def read_scores(path: str | os.PathLike) -> FrameList:
     return _not_empty(FrameList(path, rows, scores))
 
 
+def scores_at_hand(path: str | os.PathLike) -> FrameList:
+    """`read_scores`, once in each process as long as the file is the same: it may be long."""
+    path = Path(path).expanduser()
+    return _scores_of(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
 @functools.lru_cache(maxsize=1)
-def scores_once(path: str) -> FrameList:
-    """`read_scores`, once in each process that builds: a file may have a hundred thousand rows."""
+def _scores_of(path: Path, modified: int) -> FrameList:
     return read_scores(path)
 
 
@@ -108,6 +113,22 @@ def write(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Sequen
     except OSError as error:
         raise errors.UserError(f"cannot write {path}: {error.strerror}") from error
     return path
+
+
+def check_clips(listed: FrameList, known: Collection[str]) -> None:
+    """Refuses a list that names a clip which is not among the known ones.
+
+    Raises:
+      UserError: names the row, and what there is.
+    """
+    for clip, frames in listed.rows.items():
+        if clip not in known:
+            close = difflib.get_close_matches(clip, known, 1)
+            meant = f"; did you mean {close[0]!r}?" if close else ""
+            raise errors.UserError(
+                f"{listed.path}, row {min(frames.values())}: there is no clip {clip!r}{meant} "
+                f"({len(known)} are there, {min(known)} to {max(known)})"
+            )
 
 
 def check_frames(listed: FrameList, clip: str, count: int) -> None:
@@ -143,10 +164,9 @@ def restrict(table: Mapping[str, np.ndarray], rows: np.ndarray, picks: FrameList
     there: dict[str, set[int]] = {}
     for clip, frame in zip(clips, frames, strict=True):
         there.setdefault(clip, set()).add(frame)
+    check_clips(picks, there)
     for clip, listed in picks.rows.items():
         for frame, number in listed.items():
-            if clip not in there:
-                raise _unknown_clip(picks.path, number, clip, there)
             if frame not in there[clip]:
                 raise errors.UserError(
                     f"{picks.path}, row {number}: of {clip} the data hold no frame {frame}, but "
@@ -166,7 +186,7 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, str, int, d
     try:
         # Spreadsheets mark UTF-8 with a byte order mark, which would be part of the first heading.
         with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = [cells for cells in csv.reader(file)]
+            lines = list(csv.reader(file))
     except FileNotFoundError as error:
         raise errors.UserError(f"there is no list of frames {path}") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -201,15 +221,6 @@ def _not_empty(listed: FrameList) -> FrameList:
     if not listed.rows:
         raise errors.UserError(f"{listed.path} names no frame: it has no row below its headings")
     return listed
-
-
-def _unknown_clip(path: Path, number: int, clip: str, known: Mapping) -> errors.UserError:
-    close = difflib.get_close_matches(clip, known, 1)
-    meant = f"; did you mean {close[0]!r}?" if close else ";"
-    return errors.UserError(
-        f"{path}, row {number}: the data hold no clip {clip!r}{meant} They hold {len(known)} clips, "
-        f"{min(known)} to {max(known)}"
-    )
 
 
 def _ranges(numbers: Iterable[int]) -> str:

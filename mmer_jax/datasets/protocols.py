@@ -175,10 +175,10 @@ PROTOCOLS = {
     for p in (
         Protocol(
             "triplet_random",
-            "Nothing is kept apart: triplets are shuffled and divided. A test triplet almost "
-            "always (probability 0.96) has another version of the same clip in training, so the "
-            "number says how well the network recognises clips that it has seen. This is our "
-            "reading of the paper.",
+            "Nothing is kept apart: triplets are shuffled and divided. Where a clip gives three, a "
+            "test triplet almost always (probability 0.96) has another version of the same clip in "
+            "training, so the number says how well the network recognises clips that it has seen. "
+            "This is our reading of the paper.",
             (
                 "Test and training share recordings under triplet_random",
                 "Triplets are shuffled and split without regard to their clip, as we read the "

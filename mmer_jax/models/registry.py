@@ -8,29 +8,57 @@ import jax.numpy as jnp
 import ml_collections
 
 from mmer_jax import errors, modalities
-from mmer_jax.models import network
+from mmer_jax.models import attention, gated_sum, network, vgg16
 
 
-def _concatenation(config: ml_collections.ConfigDict) -> nn.Module:
-    return network.ConcatenationNetwork(
-        modalities=tuple(m.name for m in modalities.get(config.modalities)),
-        classes=len(config.data.emotions),
-        filters=tuple(config.model.filters),
-        hidden=tuple(config.model.hidden),
-        dropout_features=config.model.dropout_features,
-        dropout_output=config.model.dropout_output,
-    )
+def _ends(config: ml_collections.ConfigDict) -> dict:
+    """What every network is told: its inputs and its outputs."""
+    names = tuple(m.name for m in modalities.get(config.modalities))
+    return {"modalities": names, "classes": len(config.data.emotions)}
+
+
+def _small(config: ml_collections.ConfigDict) -> dict:
+    """What the networks made of figure 6's towers have in common."""
+    return _ends(config) | {
+        "filters": tuple(config.model.filters),
+        "hidden": tuple(config.model.hidden),
+        "dropout_features": config.model.dropout_features,
+        "dropout_output": config.model.dropout_output,
+    }
+
+
+def _joint(config: ml_collections.ConfigDict) -> dict:
+    if len(config.modalities) < 2:
+        raise errors.UserError(
+            f"the model {config.model.name} joins two modalities or more, found only "
+            f"{', '.join(config.modalities)}"
+        )
+    return _small(config) | {"width": config.model.width}
+
+
+def _attention(config: ml_collections.ConfigDict) -> nn.Module:
+    if config.model.width % config.model.heads:
+        raise errors.UserError(
+            f"config.model.width {config.model.width} is not a multiple of config.model.heads "
+            f"{config.model.heads}"
+        )
+    return attention.AttentionNetwork(**_joint(config), heads=config.model.heads)
 
 
 # Name -> builder. A new architecture is one new module and one entry here.
-MODELS = {"concatenation": _concatenation}
+MODELS = {
+    "concatenation": lambda config: network.ConcatenationNetwork(**_small(config)),
+    "gated_sum": lambda config: gated_sum.GatedSumNetwork(**_joint(config)),
+    "attention": _attention,
+    "vgg16": lambda config: vgg16.VGG16(**_ends(config)),
+}
 
 
 def build(config: ml_collections.ConfigDict) -> nn.Module:
     """The model that a config (of one row) names.
 
     Raises:
-      UserError: an unknown model or modality.
+      UserError: an unknown model or modality, or values that do not fit together.
     """
     if config.model.name not in MODELS:
         raise errors.unknown("model", config.model.name, MODELS)

@@ -45,23 +45,25 @@ class Convolution(nn.Module):
 
 
 class Tower(nn.Module):
-    """Picture -> feature map: for each number of filters a convolution, ReLU and a 2x2 maximum.
+    """Picture -> feature map: blocks of one convolution (or more) with ReLU and a 2x2 maximum.
 
     Keras's defaults, which the paper used: Glorot uniform kernels and zero bias; padding "same".
     A map of one pixel is not pooled any more.
 
     Attributes:
-      filters: the number of filters of each block.
+      filters: the number of filters of each block; several numbers are several convolutions.
     """
 
-    filters: Sequence[int]
+    filters: Sequence[int | Sequence[int]]
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """float [b, s, s, c] -> float [b, s / 2^n, s / 2^n, filters[-1]], n blocks."""
-        for i, features in enumerate(self.filters):
-            x = Convolution(features, name=f"conv{i + 1}")(x)
-            x = nn.relu(x)
+        count = 0
+        for block in self.filters:
+            for features in (block,) if isinstance(block, int) else block:
+                count += 1
+                x = nn.relu(Convolution(features, name=f"conv{count}")(x))
             if min(x.shape[1:3]) > 1:  # one pixel has nothing left to pool
                 x = max_pool_2x2(x)
         return x

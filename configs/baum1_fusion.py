@@ -1,0 +1,39 @@
+"""Table 6: BAUM-1 acted, five emotions, three frames a clip, chosen by a network.
+
+    python run.py --config=configs/baum1_fusion.py --config.data.manual_dir=DIR \
+        --config.data.build.frame_scores=scores.csv
+
+docs/frame_selection.md says where scores.csv comes from: hand-picked frames train the network of
+configs/baum1_selector.py, which ranks all frames of the subjects that it has not seen. Without such
+a list: --config.data.build.frame_choice=random (or uniform, or every_tenth, which section 7.3
+rejects).
+
+Rows: face_flow, flow_mel, face_mel, face_flow_mel. To ask for: face, flow, mel, and
+face_mel_one_spectrogram, every frame of a clip with its one unaltered spectrogram (section 7.3
+expects that to do worse).
+
+What to expect: nothing was measured here, since BAUM-1 was not at hand.
+"""
+
+from configs import base
+
+
+def get_config(row: str = ""):
+    """The config; `row` is what follows the colon of --config."""
+    config = base.get_config()
+    config.table = "table6_baum1_fusion"
+    config.row = row
+    config.table_rows = ("face_flow", "flow_mel", "face_mel", "face_flow_mel")
+    config.data.dataset = "baum1_acted"
+    config.data.intensities = ()
+    config.data.build.frame_choice = "scored"
+    config.paper.dataset = "baum1_acted"
+    config.paper.intensities = ()
+    config.paper.accuracy = {
+        "face_flow": (0.6187, 0.8224, 0.8412, 0.8477),
+        "flow_mel": (0.7558, 0.8564, 0.8803, 0.8667),
+        "face_mel": (0.7558, 0.9416, 0.9667, 0.95),
+        "face_flow_mel": (0.8374, 0.9212, 0.9264, 0.9392),
+    }
+    config.lock()
+    return config

@@ -1,0 +1,241 @@
+"""One cell: a network trained or continued, and what it leaves."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import sys
+from collections.abc import Mapping
+
+import jax
+import ml_collections
+import numpy as np
+
+from mmer_jax import configuration, models, provenance, splits, training
+from mmer_jax.configuration import Cell
+from mmer_jax.datasets import pack, selection
+from mmer_jax.evaluation import metrics, predictions, records
+from mmer_jax.progress import Progress
+from mmer_jax.training import checkpoints, devices, loop
+
+
+def run_cell(
+    cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack, workdir: pathlib.Path
+) -> training.Outcome:
+    """Trains or continues one cell; leaves its predictions, records, curve and parameters."""
+    parts = splits.split_examples(cell, config, data)
+    trained_on = parts.pop("train")
+    if config.split.shuffle_labels:
+        trained_on = _with_shuffled_labels(trained_on, cell.seed)
+    if not len(parts["validation"]):
+        del parts["validation"]
+    about = describe(cell, config, data, len(trained_on), parts)
+
+    def on_measure(measured: loop.Measurement) -> None:
+        _write_json(workdir / "curves" / f"{cell.name}.json", list(measured.history))
+        figures = {
+            "parameters": _count_parameters(config),
+            "train_loss": measured.history[-1]["train_loss"],
+            "seconds_per_epoch": float(np.median([e["seconds"] for e in measured.history])),
+        }
+        leave_record(
+            cell, config, data, workdir, measured.epoch, parts, measured.probabilities,
+            about | figures,
+        )  # fmt: skip
+
+    outcome = train_network(
+        cell.name, config, data, trained_on, parts, cell.seed, workdir, on_measure
+    )
+    if config.run.keep_params:
+        checkpoints.save_params(workdir / "params" / cell.name, outcome.state.params)
+    finish_network(cell.name, workdir, outcome)
+    return outcome
+
+
+def describe(cell: Cell, config, data: pack.Pack, n_train: int, parts) -> dict:
+    """What the records of a cell say of it at every measured epoch."""
+    return {
+        "table": config.table,
+        "row": cell.row,
+        "modalities": list(config.modalities),
+        "protocol": cell.protocol,
+        "fold": cell.fold,
+        "seed": cell.seed,
+        "n_train": n_train,
+        "n_validation": len(parts.get("validation", ())),
+        "n_test": len(parts["test"]),
+        "n_test_clips": len(set(parts["test"].clip.tolist())),
+        "emotions": list(config.data.emotions),
+        "dataset": _describe_data(config, data),
+        "config_digest": configuration.digest(config),
+        "config": config.to_dict(),
+        "device": devices.describe(),
+        "versions": provenance.versions(),
+        "git_commit": provenance.git_commit(),
+    }
+
+
+def leave_record(cell: Cell, config, data, workdir, epoch, parts, probabilities, about) -> None:
+    """Writes predictions and record of one measured epoch, unless they are there.
+
+    Args:
+      cell, config, data, workdir: of the cell.
+      epoch: how many were trained.
+      parts: name -> examples with clip, view and label.
+      probabilities: for each part float [n, classes].
+      about: the record's other fields.
+    """
+    record = about | {
+        "epochs": epoch,
+        **metrics.measure(parts["test"].label, probabilities["test"]),
+        "validation_accuracy": _accuracy(parts, probabilities, "validation"),
+        "paper_accuracy": paper_accuracy(cell, config, data, epoch),
+    }
+    if records.has(records.read(workdir / records.FILE_NAME), records.key(record)):
+        return  # measured before the run was killed, and its predictions are there
+    # Predictions first: a record without them would be taken for finished work.
+    predictions.save(
+        workdir / "predictions" / f"{cell.name}.npz",
+        epoch,
+        {
+            name: predictions.Examples(part.clip, part.view, part.label, probabilities[name])
+            for name, part in parts.items()
+        },
+        config.data.emotions,
+    )
+    records.append(workdir / records.FILE_NAME, record)
+
+
+def train_network(
+    name: str, config, data: pack.Pack, trained_on, parts, seed: int, workdir, on_measure
+) -> training.Outcome:
+    """Trains or continues a network that checkpoints under a name; `finish_network` ends it."""
+    epochs = configuration.measured_epochs(config)
+    writer = _tensorboard(workdir / "tensorboard" / name, config.run.tensorboard)
+    with contextlib.closing(writer), Progress(epochs[-1], name, "epochs") as progress:
+
+        def on_epoch(entry: Mapping[str, float]) -> None:
+            progress.skip_to(entry["epoch"] - 1)  # a continued run begins later
+            progress.update(1, note=f"loss {entry['train_loss']:.3f}")
+            writer.write_scalars(
+                entry["epoch"], {k: entry[k] for k in ("train_loss", "train_accuracy")}
+            )
+
+        def measure(measured: loop.Measurement) -> None:
+            told = metrics.measure(parts["test"].label, measured.probabilities["test"])
+            writer.write_scalars(
+                measured.epoch, {"test_accuracy": told["accuracy"], "test_loss": told["loss"]}
+            )
+            on_measure(measured)
+
+        return training.train(
+            config,
+            models.build(config),
+            data.arrays,
+            trained_on,
+            parts,
+            seed=seed,
+            measure_epochs=epochs,
+            folder=workdir / "checkpoints" / name,
+            on_measure=measure,
+            on_epoch=on_epoch,
+        )
+
+
+def finish_network(name: str, workdir: pathlib.Path, outcome: training.Outcome) -> None:
+    """Removes the checkpoints of a network whose results are kept; obeys a late signal."""
+    shutil.rmtree(workdir / "checkpoints" / name)
+    if outcome.signum is not None:
+        raise training.Interrupted(outcome.signum)
+
+
+def _count_parameters(config) -> int:
+    shapes = jax.eval_shape(
+        lambda: loop.step.init_state(
+            models.build(config),
+            loop.step.make_optimizer(config),
+            models.registry.batch_shapes(config),
+            0,
+        )
+    )
+    return models.count_parameters(shapes.params)
+
+
+def _describe_data(config, data: pack.Pack) -> dict:
+    keys = ("origin", "builder_config", "version", "options", "size", "skipped")
+    rows = splits.taking_part(config, data)
+    return {
+        "name": data.info["dataset"],
+        **{key: data.info[key] for key in keys},
+        "intensities": list(config.data.intensities),
+        "clips": len(set(data.table["clip"][rows].tolist())),
+        "subjects": sorted(set(data.table["subject"][rows].tolist())),
+        "pack_digest": data.digest(config.modalities),
+    }
+
+
+def paper_accuracy(cell: Cell, config, data: pack.Pack, epoch: int) -> float | None:
+    """The printed number, where data set, emotions and protocol are the paper's; else None."""
+    paper = config.paper
+    if (
+        cell.row not in paper.accuracy
+        or epoch not in paper.epochs
+        or cell.protocol != paper.protocol
+        or data.info["origin"] != "recorded"
+        or data.info["dataset"] != paper.dataset
+        or set(config.data.emotions) != set(paper.emotions)
+        or set(config.data.intensities) != set(paper.intensities)
+        or config.test_data.dataset is not None
+        or config.split.shuffle_labels
+    ):
+        return None
+    return paper.accuracy[cell.row][list(paper.epochs).index(epoch)]
+
+
+def _accuracy(parts, probabilities, name) -> float | None:
+    if name not in parts:
+        return None
+    return float((probabilities[name].argmax(-1) == parts[name].label).mean())
+
+
+def _with_shuffled_labels(examples: selection.Examples, seed: int) -> selection.Examples:
+    """Permutes labels among clips; the examples of one clip keep one label."""
+    clips, first, member = np.unique(examples.clip, return_index=True, return_inverse=True)
+    order = np.random.default_rng((seed, len(clips))).permutation(len(clips))
+    return selection.Examples(
+        examples.rows, examples.label[first][order][member], examples.clip, examples.view
+    )
+
+
+def _write_json(path: pathlib.Path, value) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(value) + "\n")
+    temporary.replace(path)
+
+
+class _NoWriter:
+    """Stands in for clu's writer on machines without TensorFlow."""
+
+    def write_scalars(self, step, scalars):
+        pass
+
+    def close(self):
+        pass
+
+
+def _tensorboard(folder: pathlib.Path, wanted: bool):
+    """clu's TensorBoard writer where TensorFlow is there to write with."""
+    if not wanted:
+        return _NoWriter()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        from clu.metric_writers import summary_writer
+    except ImportError:
+        print(
+            "no TensorBoard files: they need clu and TensorFlow (pip install mmer-jax[data])",
+            file=sys.stderr,
+        )
+        return _NoWriter()
+    return summary_writer.SummaryWriter(os.fspath(folder))

@@ -1,0 +1,196 @@
+"""Cells of decision-level fusion: nothing of their own is trained; networks on disk are joined.
+
+What is fitted on top is fitted on posteriors of the training part that are out of fold: it is
+divided by the protocol's own unit, and each of its parts is predicted by networks trained on the
+others. These inner networks leave WORKDIR/predictions/inner/*.npz and no records; all methods, and
+all later runs, share them.
+"""
+
+import pathlib
+from collections.abc import Mapping
+
+import ml_collections
+import numpy as np
+from sklearn import model_selection
+
+from mmer_jax import cells, configuration, errors, splits
+from mmer_jax.configuration import Cell
+from mmer_jax.datasets import pack, selection
+from mmer_jax.evaluation import decision_fusion, predictions, records
+
+PARTS = ("test", "validation")
+
+
+def run_cell(
+    cell: Cell,
+    rows: Mapping[str, ml_collections.ConfigDict],
+    data: pack.Pack,
+    workdir: pathlib.Path,
+) -> None:
+    """Joins the decisions of the rows that the cell's row names; they have run before.
+
+    Args:
+      cell: of a row with `config.fusion.method`.
+      rows: the configs of all rows that run.
+      data: what the cell's row and those that it joins are trained from.
+      workdir: predictions and records come from there and go there.
+
+    Raises:
+      UserError: the predictions of the rows do not fit together.
+      training.Interrupted: as cells.run_cell.
+    """
+    config = rows[cell.row]
+    members = {row: Cell(row, cell.protocol, cell.fold, cell.seed) for row in config.fusion.of}
+    found = {row: _load(workdir, member.name) for row, member in members.items()}
+    inner = {}
+    if config.fusion.method in decision_fusion.FITTED:
+        for row, member in members.items():
+            inner[row] = _out_of_fold(member, rows[row], data, workdir, config.fusion.inner_folds)
+    split = splits.split_examples(cell, config, data)
+    told = [r for r in records.read(workdir / records.FILE_NAME) if _is_of(r, config, members)]
+    for epoch in configuration.measured_epochs(config):
+        fitted_on = labels = None
+        if inner:
+            fitted_on, part = _aligned({row: parts[epoch] for row, parts in inner.items()})
+            labels = part.label
+        combine = decision_fusion.fit(config.fusion.method, fitted_on, labels)
+        parts, probabilities = {}, {}
+        for name in PARTS:
+            if all((epoch, name) in f.examples for f in found.values()):
+                posteriors, parts[name] = _aligned(
+                    {row: f.examples[epoch, name] for row, f in found.items()}
+                )
+                probabilities[name] = combine(posteriors)
+        theirs = [r for r in told if r["epochs"] == epoch]
+        about = cells.describe(cell, config, data, len(split["train"]), _Sized.all(parts))
+        about |= {
+            "parameters": sum(r["parameters"] for r in theirs),
+            "train_loss": None,
+            "seconds_per_epoch": sum(r["seconds_per_epoch"] for r in theirs),
+        }
+        cells.leave_record(cell, config, data, workdir, epoch, parts, probabilities, about)
+
+
+class _Sized:
+    """A part of the split as cells.describe looks at it."""
+
+    def __init__(self, part: predictions.Examples):
+        self.clip = part.clip
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    @classmethod
+    def all(cls, parts: Mapping[str, predictions.Examples]) -> dict[str, "_Sized"]:
+        return {name: cls(part) for name, part in parts.items()}
+
+
+def _is_of(record: Mapping, config, members: Mapping[str, Cell]) -> bool:
+    member = members.get(record["row"])
+    return member is not None and (
+        (record["table"], record["protocol"], record["fold"], record["seed"])
+        == (config.table, member.protocol, member.fold, member.seed)
+    )
+
+
+def _load(workdir: pathlib.Path, name: str) -> predictions.Predictions:
+    return predictions.load(workdir / "predictions" / f"{name}.npz")
+
+
+def _out_of_fold(
+    member: Cell, config, data: pack.Pack, workdir: pathlib.Path, folds: int
+) -> dict[int, predictions.Examples]:
+    """Predictions of a row for its whole training part, each by a network not trained on it.
+
+    Returns:
+      by measured epoch.
+    """
+    epochs = configuration.measured_epochs(config)
+    found = []
+    for j, (kept, left_out) in enumerate(_inner_split(member, config, data, folds)):
+        name = f"{member.name}-inner{j}of{folds}"
+        path = workdir / "predictions" / "inner" / f"{name}.npz"
+        if not path.exists() or set(predictions.load(path).epochs) < set(epochs):
+            _train_inner(name, config, data, kept, left_out, member.seed, workdir, path)
+        found.append(predictions.load(path))
+    return {
+        epoch: predictions.Examples(
+            *(
+                np.concatenate([getattr(f.examples[epoch, "test"], field) for f in found])
+                for field in ("clip", "view", "label", "probabilities")
+            )
+        )
+        for epoch in epochs
+    }
+
+
+def _train_inner(name, config, data, kept, left_out, seed, workdir, path) -> None:
+    def on_measure(measured) -> None:
+        said = measured.probabilities["test"]
+        part = predictions.Examples(left_out.clip, left_out.view, left_out.label, said)
+        predictions.save(path, measured.epoch, {"test": part}, config.data.emotions)
+
+    outcome = cells.train_network(
+        name, config, data, kept, {"test": left_out}, seed, workdir, on_measure
+    )
+    cells.finish_network(name, workdir, outcome)
+
+
+def _inner_split(
+    member: Cell, config, data: pack.Pack, folds: int
+) -> list[tuple[selection.Examples, selection.Examples]]:
+    """(examples to train on, examples to predict) of each inner fold of the training part."""
+    rows, units = splits.training_rows(member, config, data)
+    emotion = data.table["emotion"][rows]
+    found, smallest = len(np.unique(units)), _fewest_units(units, emotion)
+    if folds < 2 or smallest < folds:
+        raise errors.UserError(
+            f"config.fusion.inner_folds is {folds}: the training part of {member.name} has "
+            f"{found} units, {smallest} of the rarest emotion; it needs 2 folds or more, and as "
+            "many units of each emotion"
+        )
+    parts = model_selection.StratifiedGroupKFold(folds, shuffle=True, random_state=member.seed)
+    return [
+        (
+            splits.make_part(member, config, data, rows[kept], "train"),
+            splits.make_part(member, config, data, rows[left_out], "test"),
+        )
+        for kept, left_out in parts.split(rows, emotion, units)
+    ]
+
+
+def _fewest_units(units: np.ndarray, emotion: np.ndarray) -> int:
+    return min(len(np.unique(units[emotion == e])) for e in np.unique(emotion))
+
+
+def _aligned(
+    members: Mapping[str, predictions.Examples],
+) -> tuple[dict[str, np.ndarray], predictions.Examples]:
+    """Posteriors of the same examples in the same order.
+
+    Args:
+      members: row -> its predictions. A row may have one example a clip where others have several
+        (sound alone, tested on a clip's unaltered sound): it counts for each of them.
+
+    Returns:
+      for each row float [n, classes]; and the examples, which are those of the row that has most.
+    """
+    most = max(members.values(), key=lambda part: len(part.clip))
+    keys = list(zip(most.clip.tolist(), most.view.tolist(), strict=True))
+    posteriors = {}
+    for row, part in members.items():
+        where = {
+            key: i for i, key in enumerate(zip(part.clip.tolist(), part.view.tolist(), strict=True))
+        }
+        if len(set(part.clip.tolist())) == len(part.clip):  # one a clip, whatever its view
+            by_clip = {clip: i for (clip, _), i in where.items()}
+            index = [by_clip.get(clip) for clip, _ in keys]
+        else:
+            index = [where.get(key) for key in keys]
+        if None in index or not np.array_equal(part.label[index], most.label):
+            raise errors.UserError(
+                f"the predictions of row {row!r} are of other examples than those of the rows that "
+                "it is joined with; they must share data set, emotions and split"
+            )
+        posteriors[row] = part.probabilities[index]
+    return posteriors, most

@@ -1,0 +1,87 @@
+"""Who is trained on, who validates, who is tested: a cell's protocol applied to a pack."""
+
+from collections.abc import Mapping
+
+import ml_collections
+import numpy as np
+
+from mmer_jax import errors, sources
+from mmer_jax.configuration import Cell
+from mmer_jax.datasets import frame_lists, pack, protocols, selection
+
+
+def split_examples(
+    cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack
+) -> dict[str, selection.Examples]:
+    """The examples of a cell's three parts: train, validation, test."""
+    rows, split = _split(cell, config, data)
+    return {
+        part: make_part(cell, config, data, rows[getattr(split, part)], part)
+        for part in ("train", "validation", "test")
+    }
+
+
+def training_rows(cell: Cell, config, data: pack.Pack) -> tuple[np.ndarray, np.ndarray]:
+    """The pack's rows of a cell's training part, and the unit of each that its protocol keeps
+    together."""
+    rows, split = _split(cell, config, data)
+    units = protocols.get(cell.protocol).unit(_columns(data, rows))
+    return rows[split.train], units[split.train]
+
+
+def make_part(cell: Cell, config, data: pack.Pack, rows: np.ndarray, part: str):
+    """Examples of some rows of the pack as the cell's protocol has them in a part of the split."""
+    original = protocols.get(cell.protocol).original_sound_at_test and part != "train"
+    return selection.make_examples(
+        data.table,
+        rows,
+        names=config.modalities,
+        emotions=config.data.emotions,
+        original_sound=config.data.one_spectrogram or original,
+    )
+
+
+def _split(cell: Cell, config, data: pack.Pack) -> tuple[np.ndarray, protocols.Split]:
+    rows = taking_part(config, data)
+    split = protocols.get(cell.protocol).split(
+        _columns(data, rows),
+        fold=cell.fold,
+        seed=cell.seed,
+        test_fraction=config.split.test_fraction,
+        validation_fraction=config.split.validation_fraction,
+    )
+    return rows, split
+
+
+def _columns(data: pack.Pack, rows: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: column[rows] for name, column in data.table.items()}
+
+
+def taking_part(config, data: pack.Pack) -> np.ndarray:
+    """The rows of the pack's table that a cell divides into parts."""
+    rows = sources.wanted_rows(data, config)
+    if config.split.leave_out_fold is not None:
+        found = protocols.subject_folds({"subject": data.table["subject"][rows]})
+        if config.split.leave_out_fold not in found:
+            raise errors.unknown("fold to leave out", config.split.leave_out_fold, found)
+        left_out = found[config.split.leave_out_fold]
+        rows = rows[~np.isin(data.table["subject"][rows], left_out)]
+    if config.data.picked:  # after the folds are known: they must not depend on what was picked
+        picks = frame_lists.read_picks(config.data.picked)
+        rows = frame_lists.restrict(data.table, rows, picks)
+    return rows
+
+
+def folds(
+    config, data: pack.Pack, ways: Mapping[str, protocols.Protocol]
+) -> dict[str, tuple[int, ...]]:
+    """Protocol -> its folds, or those that the config asks for."""
+    if pack.ROLE in data.table and set(ways) != {"cross_dataset"}:
+        raise errors.UserError(
+            f"{data.info['dataset']} are two data sets: only the protocol cross_dataset divides "
+            f"them, not {', '.join(ways)}"
+        )
+    if config.folds:
+        return {name: tuple(config.folds) for name in ways}
+    table = _columns(data, taking_part(config, data))
+    return {name: way.folds(table) for name, way in ways.items()}

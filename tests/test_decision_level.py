@@ -1,0 +1,146 @@
+"""Decision-level rows: networks on disk are reused, what is fitted has not seen its examples."""
+
+import numpy as np
+import pytest
+
+from mmer_jax import cells, decision_level, errors, experiment
+from mmer_jax.configuration import Cell, resolve_row
+from mmer_jax.datasets import pack
+from mmer_jax.evaluation import decision_fusion, predictions
+
+OF = ("face", "mel")
+
+
+def fusion_config(small_pack, row, protocol="clip_random"):
+    """fusion_strategies.py on the small pack: 60 clips, 16 pixels, two epochs, narrow."""
+    from configs import fusion_strategies
+
+    config = fusion_strategies.get_config(row)
+    config.unlock()
+    config.data.pack, config.data.size = str(small_pack), 16
+    config.protocols = (protocol,)
+    config.epochs, config.measure_epochs = 2, (1, 2)
+    config.optimizer.learning_rate = 1e-2
+    config.run.tensorboard = False
+    config.model.filters = (2, 4)
+    for fields in config.rows.values():
+        if "model" in fields:
+            fields.model.hidden = (8,)
+    config.lock()
+    return config
+
+
+@pytest.fixture(scope="module")
+def workdir(small_pack, tmp_path_factory):
+    """A workdir after a rule and a fitted method have run."""
+    folder = tmp_path_factory.mktemp("fusion")
+    experiment.run(fusion_config(small_pack, "mean,logistic"), folder)
+    return folder
+
+
+def stored(workdir, row, protocol="clip_random"):
+    return predictions.load(workdir / "predictions" / f"{row}-{protocol}-fold0-seed0.npz")
+
+
+def test_a_rule_joins_what_is_on_disk(workdir):
+    face, mel, joined = (stored(workdir, row) for row in (*OF, "mean"))
+    for epoch in (1, 2):
+        parts = [p.examples[epoch, "test"] for p in (face, mel, joined)]
+        # Sound alone has one example a clip: it counts for each of the clip's frames.
+        of_clip = dict(zip(parts[1].clip.tolist(), parts[1].probabilities, strict=True))
+        heard = np.stack([of_clip[clip] for clip in parts[0].clip.tolist()])
+        expected = (parts[0].probabilities + heard) / 2
+        np.testing.assert_allclose(parts[2].probabilities, expected, atol=1e-6)
+        np.testing.assert_array_equal(parts[2].label, parts[0].label)
+
+
+def test_records_of_decisions_are_like_any_other(workdir, small_pack):
+    found = experiment.run(fusion_config(small_pack, "mean,logistic"), workdir)
+    by_row = {(r["row"], r["epochs"]): r for r in found}
+    assert set(by_row) == {(r, e) for r in (*OF, "mean", "logistic") for e in (1, 2)}
+    mean = by_row["mean", 2]
+    assert mean["n_test"] == 36 and mean["n_test_clips"] == 12
+    assert mean["n_train"] == by_row["face", 2]["n_train"]
+    assert mean["parameters"] == sum(by_row[row, 2]["parameters"] for row in OF)
+    assert mean["seconds_per_epoch"] == sum(by_row[row, 2]["seconds_per_epoch"] for row in OF)
+
+
+def test_what_is_fitted_on_was_predicted_by_networks_that_had_not_seen_it(workdir, small_pack):
+    config = fusion_config(small_pack, "logistic")
+    data = pack.open_pack(small_pack)
+    predicted = []
+    for row in OF:
+        cell = Cell(row, "clip_random", 0, 0)
+        resolved = resolve_row(config, row)
+        whole = stored(workdir, row).examples[2, "test"]
+        for j, (kept, left_out) in enumerate(decision_level._inner_split(cell, resolved, data, 3)):
+            assert not set(kept.clip) & set(left_out.clip)
+            assert not set(whole.clip) & (set(kept.clip) | set(left_out.clip))
+            inner = predictions.load(
+                workdir / "predictions" / "inner" / f"{cell.name}-inner{j}of3.npz"
+            )
+            assert set(inner.examples[2, "test"].clip) == set(left_out.clip)
+            predicted += [(row, c) for c in set(left_out.clip.tolist())]
+    assert len(predicted) == len(set(predicted)) == 2 * 48  # every training clip once a row
+    assert not (workdir / "params" / "face-clip_random-fold0-seed0-inner0of3").exists()
+
+
+def test_the_stacker_is_the_one_fitted_on_them(workdir):
+    inner = {
+        row: [
+            predictions.load(
+                workdir / "predictions" / "inner" / f"{row}-clip_random-fold0-seed0-inner{j}of3.npz"
+            ).examples[2, "test"]
+            for j in range(3)
+        ]
+        for row in OF
+    }
+    heard = {c: p for f in inner["mel"] for c, p in zip(f.clip.tolist(), f.probabilities)}  # noqa: B905
+    face = np.concatenate([f.probabilities for f in inner["face"]])
+    label = np.concatenate([f.label for f in inner["face"]])
+    mel = np.stack([heard[c] for f in inner["face"] for c in f.clip.tolist()])
+    combine = decision_fusion.fit("logistic", {"face": face, "mel": mel}, label)
+    test, sound = (stored(workdir, row).examples[2, "test"] for row in OF)
+    of_clip = dict(zip(sound.clip.tolist(), sound.probabilities, strict=True))
+    expected = combine(
+        {"face": test.probabilities, "mel": np.stack([of_clip[c] for c in test.clip.tolist()])}
+    )
+    found = stored(workdir, "logistic").examples[2, "test"].probabilities
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_another_method_trains_nothing(workdir, small_pack, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("nothing is to be trained")
+
+    monkeypatch.setattr(cells.training, "train", refuse)
+    rows = "product,maximum,majority,weighted,linear_svm,rbf_svm,knn"
+    found = experiment.run(fusion_config(small_pack, rows), workdir)
+    assert {r["row"] for r in found} >= set(rows.split(","))
+
+
+def test_triplets_are_matched_by_clip_and_view(small_pack, tmp_path):
+    config = fusion_config(small_pack, "mean", "triplet_random")
+    config.epochs = 1
+    experiment.run(config, tmp_path)
+    parts = [stored(tmp_path, r, "triplet_random").examples[1, "test"] for r in (*OF, "mean")]
+    np.testing.assert_array_equal(parts[0].clip, parts[1].clip)
+    expected = (parts[0].probabilities + parts[1].probabilities) / 2
+    np.testing.assert_allclose(parts[2].probabilities, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("row", "changes", "said"),
+    [
+        ("mean", {"rows.mean.fusion.method": "bayes"}, "unknown fusion method 'bayes'; known: m"),
+        ("mean", {"rows.mean.fusion.of": ("face", "voice")}, "row that mean joins 'voice'"),
+        ("mean", {"rows.mean.fusion.of": ("face", "product")}, "itself a decision"),
+        ("knn", {"fusion.inner_folds": 40}, "inner_folds is 40: .* as many units"),
+    ],
+)
+def test_mistakes_are_explained(small_pack, tmp_path, row, changes, said):
+    config = fusion_config(small_pack, row)
+    config.epochs = 1
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(errors.UserError, match=said):
+        experiment.run(config, tmp_path)
