@@ -66,6 +66,7 @@ def small(file, places, rows=None):
         for name in config.sets:
             config.sets[name].manual_dir = places[name]
             config.sets[name].data_dir = places["data_dir"]
+    config.fusion.inner_folds = 2
     config.model.filters = (2, 4, 4, 8, 8)
     for row in config.rows.values():
         if "model" in row:
@@ -89,3 +90,24 @@ def test_every_row_runs(file, places, tmp_path):
         assert record["paper_accuracy"] is None
         assert record["n_test"] and record["n_train"]
         assert set(record["emotions"]) <= set(config.data.emotions) | {"surprise"}
+
+
+def test_frames_are_picked_ranked_and_joined(places, tmp_path):
+    """baum1_selector.py's networks choose the frames of baum1_fusion.py."""
+    from mmer_jax.selector import automatic, recordings_of, scores
+
+    picks, ranked = tmp_path / "picks.csv", tmp_path / "scores.csv"
+    automatic.pick(recordings_of.select("baum1_acted", places["baum1_acted"]), picks)
+    config = small("baum1_selector", places)
+    config.data.picked = str(picks)
+    config.run.keep_params = True
+    selector = experiment.run(config, tmp_path / "selector")
+    assert {r["fold"] for r in selector} == {0, 1, 2, 3}  # four subjects, one in each
+    assert all(r["dataset"]["origin"] == "rendered" for r in selector)
+    scores.score_workdir(tmp_path / "selector", ranked)
+
+    config = small("baum1_fusion", places)
+    config.data.build.frame_scores = str(ranked)
+    found = experiment.run(config, tmp_path / "fusion")
+    assert {record["row"] for record in found} == set(config.rows)
+    assert all(r["dataset"]["options"]["frame_choice"] == "scored" for r in found)
