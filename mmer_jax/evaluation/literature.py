@@ -363,7 +363,13 @@ def main(arguments: list[str] | None = None) -> int:
         description="Prints the paper's tables 9 and 10 with the rows measured here beside them.",
     )
     parser.add_argument(
-        "--workdir", nargs="+", default=[], metavar="WORKDIR", type=Path, help="of run.py; several"
+        "--workdir",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="WORKDIR",
+        type=Path,
+        help="of run.py; several",
     )
     parser.add_argument("--best", action="store_true", help="of rows measured alike, the best")
     parser.add_argument("--markdown", action="store_true", help="tables in Markdown")

@@ -50,6 +50,11 @@ def per_class_recall(counts: np.ndarray) -> np.ndarray:
     )
 
 
+def per_class_precision(counts: np.ndarray) -> np.ndarray:
+    """Share of each predicted class that was right, float64 [classes]; NaN for one never named."""
+    return per_class_recall(np.transpose(counts))
+
+
 def unweighted_average_recall(counts: np.ndarray) -> float:
     """Mean recall over the classes that occur, 0..1 (scikit-learn's balanced accuracy)."""
     return float(np.nanmean(per_class_recall(counts)))

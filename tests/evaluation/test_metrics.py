@@ -40,6 +40,10 @@ def test_against_scikit_learn(seed):
         labels, predicted, average=None, labels=range(5), zero_division=np.nan
     )
     np.testing.assert_allclose(metrics.per_class_recall(counts), recall)
+    precision = sklearn.metrics.precision_score(
+        labels, predicted, average=None, labels=range(5), zero_division=np.nan
+    )
+    np.testing.assert_allclose(metrics.per_class_precision(counts), precision)
     exact = probabilities.astype(np.float64)
     exact /= exact.sum(1, keepdims=True)  # scikit-learn warns of float32's rounding
     assert metrics.cross_entropy(labels, probabilities) == pytest.approx(

@@ -1,11 +1,13 @@
-"""The weight gradient of each convolution of the tower: XLA's own, and ours for CPUs.
+"""The tower's convolutions: XLA's own, and ours for CPUs.
 
-    python benchmarks/weight_gradients.py [--size=64] [--batch=30] [--repeats=7]
+    python -m benchmarks.convolutions [--size=64] [--batch=30] [--repeats=7]
 
-Prints the fastest of the repeats and GFLOP/s, beside the rate of a plain matrix product.
+First the weight gradient of each block, then everything about a block whose map is 2x2 pixels or
+less. Prints the fastest of the repeats and GFLOP/s, beside the rate of a plain matrix product.
 """
 
 import argparse
+import functools
 import os
 import time
 
@@ -30,6 +32,15 @@ def seconds(function, *arguments, repeats: int) -> float:
 def xlas(x, dy):
     kernel = jnp.zeros((3, 3, x.shape[-1], dy.shape[-1]))
     return jax.vjp(lambda k: convolution._convolve(x, k), kernel)[1](dy)[0]
+
+
+def forward(convolve, x, kernel, dy):
+    del dy
+    return convolve(x, kernel)
+
+
+def input_gradient(convolve, x, kernel, dy):
+    return jax.vjp(lambda x: convolve(x, kernel), x)[1](dy)[0]
 
 
 def main() -> None:
@@ -57,6 +68,18 @@ def main() -> None:
         ours = seconds(convolution.kernel_gradient_as_products, x, dy, repeats=given.repeats)
         cells = "".join(f"{1e3 * t:>8.0f} ms {gflop / t:>5.0f} G" for t in (theirs, ours))
         print(f"{before:>4} to {after:<4}at {size:<8}{cells}{theirs / ours:>8.1f}")
+    print(f"\n{'small map, 256 to 512':<22}{'XLA':>18}{'one product':>18}{'ratio':>8}")
+    for size in (2, 1):
+        x = jax.random.normal(jax.random.key(0), (given.batch, size, size, 256))
+        kernel = jax.random.normal(jax.random.key(1), (3, 3, 256, 512))
+        dy = jnp.ones((given.batch, size, size, 512))
+        for what, of in (("forward", forward), ("input gradient", input_gradient)):
+            theirs, ours = (
+                seconds(functools.partial(of, f), x, kernel, dy, repeats=given.repeats)
+                for f in (convolution._convolve, convolution.convolve_3x3)
+            )
+            cells = "".join(f"{1e3 * t:>15.1f} ms" for t in (theirs, ours))
+            print(f"{what:<15}at {size:<4}{cells}{theirs / ours:>8.1f}")
 
 
 if __name__ == "__main__":
