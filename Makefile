@@ -21,7 +21,7 @@ demo: $(INSTALLED)
 	$(BIN)/python run.py --config=configs/demo.py
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .

@@ -41,6 +41,7 @@ def open_rows(
         for part in _parts(resolved):
             key = _key(part)
             if key not in opened:
+                _check_place(config, part)
                 shared = [p for p in needs if _key(p) == key]
                 wanted = [p for r in rows.values() for p in _parts(r) if _key(p) == key]
                 opened[key] = _open(
@@ -74,6 +75,20 @@ def _parts(config: ml_collections.ConfigDict) -> list[ml_collections.ConfigDict]
     for field, value in config.test_data.items():
         other.data[field] = value
     return [config, other]
+
+
+def _check_place(config, part) -> None:
+    """Says how a set is named where a config speaks of several."""
+    data = part.data
+    if data.dataset not in config.get("sets", ()) or data.rendered.enabled:
+        return
+    if not (data.manual_dir or data.pack or data.data_dir or data.download):
+        raise errors.UserError(
+            f"{data.dataset} is needed too: name the folder of its recordings with "
+            f"--config.sets.{data.dataset}.manual_dir=DIR, of its built set with "
+            f"--config.sets.{data.dataset}.data_dir=DIR, or a pack with "
+            f"--config.sets.{data.dataset}.pack=DIR"
+        )
 
 
 def _key(config: ml_collections.ConfigDict) -> str:

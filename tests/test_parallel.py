@@ -33,6 +33,7 @@ def test_items_are_taken_only_a_few_ahead():
 def test_workers_have_one_thread_and_neither_tensorflow_nor_the_main_module():
     import tensorflow  # noqa: F401  the parent has it
 
+    before = _main_module()
     (found,) = parallel.ordered_map(eval, ["__import__('sys').modules.keys() & {'tensorflow'}"], 2)
     assert found == set()
     (threads,) = parallel.ordered_map(os.getenv, ["OMP_NUM_THREADS"], 2)
@@ -41,9 +42,12 @@ def test_workers_have_one_thread_and_neither_tensorflow_nor_the_main_module():
         eval, ["getattr(__import__('sys').modules['__main__'], '__file__', '')"], 2
     )
     assert os.path.basename(main or "") not in ("pytest", "__main__.py")
-    assert sys.modules["__main__"].__spec__ is not None or hasattr(
-        sys.modules["__main__"], "__file__"
-    )
+    assert _main_module() == before
+
+
+def _main_module():
+    main = sys.modules["__main__"]
+    return main, main.__spec__, getattr(main, "__file__", None)
 
 
 def test_an_error_of_the_function_comes_through():

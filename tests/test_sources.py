@@ -73,6 +73,13 @@ def test_emotions_that_one_side_lacks_are_an_error_that_lists_the_shared(crossed
         sources.open_rows(crossed, {row: resolve_row(crossed, row)}, tmp_path)
 
 
+def test_a_set_that_is_not_there_is_asked_for_by_its_name(crossed, tmp_path):
+    crossed.sets.baum1_acted.pack = None
+    row = "mel_ravdess_to_baum1"
+    with pytest.raises(errors.UserError, match=r"baum1_acted .* --config.sets.baum1_acted.manual"):
+        sources.open_rows(crossed, {row: resolve_row(crossed, row)}, tmp_path)
+
+
 def test_a_set_is_not_crossed_with_itself(crossed, small_pack, tmp_path):
     crossed.rows["mel_ravdess_to_baum1"].test_data = {
         **crossed.rows["mel_ravdess_to_baum1"].data.to_dict()
