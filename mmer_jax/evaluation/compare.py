@@ -191,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m mmer_jax.evaluation.compare",
-        description="Prints the rows of work folders under each protocol with 95%% intervals over "
+        description="Prints the rows of work folders under each protocol with 95% intervals over "
         "subjects, and paired tests of those that were tested on the same clips.",
     )
     parser.add_argument("workdirs", nargs="+", metavar="WORKDIR", type=Path, help="of run.py")
