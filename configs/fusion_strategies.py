@@ -7,7 +7,12 @@ No table of the paper: the strategies that its introduction and section 4 speak 
 concatenation (the paper's), gated_sum, attention. Decision level, of the networks `face` and `mel`:
 mean, product, maximum, majority; and fitted on out-of-fold posteriors of the training part:
 weighted, logistic, linear_svm, rbf_svm, knn. Those networks are trained once and shared, and so are
-the inner ones (three for each) that the fitted methods need. `flow` can be asked for too.
+the inner ones (three for each) that the fitted methods need. `flow` can be asked for too. Of two
+networks, a majority is a mean wherever they disagree; to join three:
+
+    --config.rows.majority.fusion.of=face,flow,mel
+
+On BAUM-1: --config.data.dataset=baum1_acted --config.data.intensities=acted
 
 What to expect: nothing was measured on people's faces, since RAVDESS's video was not at hand.
 """

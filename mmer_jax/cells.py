@@ -27,7 +27,7 @@ def run_cell(
     parts = splits.split_examples(cell, config, data)
     trained_on = parts.pop("train")
     if config.split.shuffle_labels:
-        trained_on = _with_shuffled_labels(trained_on, cell.seed)
+        trained_on = with_shuffled_labels(trained_on, cell.seed)
     if not len(parts["validation"]):
         del parts["validation"]
     about = describe(cell, config, data, len(trained_on), parts)
@@ -199,7 +199,7 @@ def _accuracy(parts, probabilities, name) -> float | None:
     return float((probabilities[name].argmax(-1) == parts[name].label).mean())
 
 
-def _with_shuffled_labels(examples: selection.Examples, seed: int) -> selection.Examples:
+def with_shuffled_labels(examples: selection.Examples, seed: int) -> selection.Examples:
     """Permutes labels among clips; the examples of one clip keep one label."""
     clips, first, member = np.unique(examples.clip, return_index=True, return_inverse=True)
     order = np.random.default_rng((seed, len(clips))).permutation(len(clips))

@@ -6,33 +6,73 @@ others. These inner networks leave WORKDIR/predictions/inner/*.npz and no record
 all later runs, share them.
 """
 
+import dataclasses
 import pathlib
+import shutil
 from collections.abc import Mapping
 
 import ml_collections
 import numpy as np
 from sklearn import model_selection
 
-from mmer_jax import cells, configuration, errors, splits
+from mmer_jax import cells, configuration, errors, modalities, splits
 from mmer_jax.configuration import Cell
 from mmer_jax.datasets import pack, selection
 from mmer_jax.evaluation import decision_fusion, predictions, records
 
 PARTS = ("test", "validation")
 
+# What rows have in common if their decisions can be joined; pictures and networks may differ.
+SHARED = ("data.dataset", "data.emotions", "epochs", "measure_epochs", "split", "test_data")
+
+
+def check(row: str, rows: Mapping[str, ml_collections.ConfigDict]) -> None:
+    """Refuses a row of decisions that cannot be joined, before anything is trained.
+
+    Args:
+      row: one with `config.fusion.method`.
+      rows: the configs of all rows that run, in their order.
+
+    Raises:
+      UserError: an unknown method, or rows that do not run or do not fit together.
+    """
+    config = rows[row]
+    decision_fusion.check(config.fusion.method)
+    of = tuple(config.fusion.of)
+    if len(set(of)) < 2:
+        raise errors.UserError(
+            f"config.rows.{row}.fusion.of is {of}; a decision joins two rows or more"
+        )
+    before = list(rows)[: list(rows).index(row)]
+    mine = configuration.flatten(config.to_dict())
+    for name in of:
+        if name not in before or rows[name].fusion.method:
+            raise errors.UserError(
+                f"row {row!r} joins {name!r}, which is no network that runs before it; say what it "
+                f"joins with --config.rows.{row}.fusion.of={','.join(of)}"
+            )
+        theirs = configuration.flatten(rows[name].to_dict())
+        for field in mine:
+            shared = any(field == s or field.startswith(s + ".") for s in SHARED)
+            if shared and mine[field] != theirs[field]:
+                raise errors.UserError(
+                    f"row {row!r} joins {name!r}, but config.{field} is {mine[field]} for the one "
+                    f"and {theirs[field]} for the other; rows that are joined share it"
+                )
+
 
 def run_cell(
     cell: Cell,
     rows: Mapping[str, ml_collections.ConfigDict],
-    data: pack.Pack,
+    data: Mapping[str, pack.Pack],
     workdir: pathlib.Path,
 ) -> None:
     """Joins the decisions of the rows that the cell's row names; they have run before.
 
     Args:
       cell: of a row with `config.fusion.method`.
-      rows: the configs of all rows that run.
-      data: what the cell's row and those that it joins are trained from.
+      rows: the configs of all rows that run; `check` has passed them.
+      data: what each row is trained from; rows that are joined may differ in it.
       workdir: predictions and records come from there and go there.
 
     Raises:
@@ -45,8 +85,11 @@ def run_cell(
     inner = {}
     if config.fusion.method in decision_fusion.FITTED:
         for row, member in members.items():
-            inner[row] = _out_of_fold(member, rows[row], data, workdir, config.fusion.inner_folds)
-    split = splits.split_examples(cell, config, data)
+            inner[row] = _out_of_fold(
+                member, rows[row], data[row], workdir, config.fusion.inner_folds
+            )
+    split = splits.split_examples(cell, config, data[cell.row])
+    joined = modalities.get(dict.fromkeys(m for row in members for m in rows[row].modalities))
     told = [r for r in records.read(workdir / records.FILE_NAME) if _is_of(r, config, members)]
     for epoch in configuration.measured_epochs(config):
         fitted_on = labels = None
@@ -62,13 +105,16 @@ def run_cell(
                 )
                 probabilities[name] = combine(posteriors)
         theirs = [r for r in told if r["epochs"] == epoch]
-        about = cells.describe(cell, config, data, len(split["train"]), _Sized.all(parts))
+        about = cells.describe(cell, config, data[cell.row], len(split["train"]), _Sized.all(parts))
         about |= {
+            "modalities": [m.name for m in joined],
             "parameters": sum(r["parameters"] for r in theirs),
             "train_loss": None,
             "seconds_per_epoch": sum(r["seconds_per_epoch"] for r in theirs),
         }
-        cells.leave_record(cell, config, data, workdir, epoch, parts, probabilities, about)
+        cells.leave_record(
+            cell, config, data[cell.row], workdir, epoch, parts, probabilities, about
+        )
 
 
 class _Sized:
@@ -110,7 +156,10 @@ def _out_of_fold(
     for j, (kept, left_out) in enumerate(_inner_split(member, config, data, folds)):
         name = f"{member.name}-inner{j}of{folds}"
         path = workdir / "predictions" / "inner" / f"{name}.npz"
-        if not path.exists() or set(predictions.load(path).epochs) < set(epochs):
+        if path.exists() and set(epochs) <= set(predictions.load(path).epochs):
+            # Killed between its last result and tidying up, perhaps.
+            shutil.rmtree(workdir / "checkpoints" / name, ignore_errors=True)
+        else:
             _train_inner(name, config, data, kept, left_out, member.seed, workdir, path)
         found.append(predictions.load(path))
     return {
@@ -139,7 +188,10 @@ def _train_inner(name, config, data, kept, left_out, seed, workdir, path) -> Non
 def _inner_split(
     member: Cell, config, data: pack.Pack, folds: int
 ) -> list[tuple[selection.Examples, selection.Examples]]:
-    """(examples to train on, examples to predict) of each inner fold of the training part."""
+    """(examples to train on, examples to predict) of each inner fold of the training part.
+
+    Their labels are those that the member itself learns, which a check may have shuffled.
+    """
     rows, units = splits.training_rows(member, config, data)
     emotion = data.table["emotion"][rows]
     found, smallest = len(np.unique(units)), _fewest_units(units, emotion)
@@ -149,12 +201,19 @@ def _inner_split(
             f"{found} units, {smallest} of the rarest emotion; it needs 2 folds or more, and as "
             "many units of each emotion"
         )
+    whole = splits.make_part(member, config, data, rows, "train")
+    if config.split.shuffle_labels:
+        whole = cells.with_shuffled_labels(whole, member.seed)
+    label = dict(zip(whole.clip.tolist(), whole.label, strict=True))
+
+    def make(chosen: np.ndarray, part: str) -> selection.Examples:
+        examples = splits.make_part(member, config, data, rows[chosen], part)
+        learned = np.array([label[clip] for clip in examples.clip.tolist()], np.int32)
+        return dataclasses.replace(examples, label=learned)
+
     parts = model_selection.StratifiedGroupKFold(folds, shuffle=True, random_state=member.seed)
     return [
-        (
-            splits.make_part(member, config, data, rows[kept], "train"),
-            splits.make_part(member, config, data, rows[left_out], "test"),
-        )
+        (make(kept, "train"), make(left_out, "test"))
         for kept, left_out in parts.split(rows, emotion, units)
     ]
 

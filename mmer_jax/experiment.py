@@ -23,12 +23,7 @@ from mmer_jax import (
 )
 from mmer_jax.configuration import Cell
 from mmer_jax.datasets import emotions, pack, protocols
-from mmer_jax.evaluation import (
-    decision_fusion,
-    records,
-    report,
-    table,
-)
+from mmer_jax.evaluation import records, report, table
 
 
 def run(
@@ -56,10 +51,10 @@ def run(
         row: configuration.resolve_row(config, row, overrides)
         for row in configuration.rows_asked_for(config)
     }
-    for resolved in rows.values():
+    for row, resolved in rows.items():
         models.build(resolved)
         if resolved.fusion.method:
-            decision_fusion.check(resolved.fusion.method)
+            decision_level.check(row, rows)
         for emotion in resolved.data.emotions:
             emotions.lookup(emotion)
     ways = {name: protocols.get(name) for name in config.protocols}
@@ -83,7 +78,7 @@ def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
     for i, cell in enumerate(missing, 1):
         _say(f"[{i}/{len(missing)}] {cell.name}")
         if rows[cell.row].fusion.method:
-            decision_level.run_cell(cell, rows, data[cell.row], workdir)
+            decision_level.run_cell(cell, rows, data, workdir)
         else:
             cells.run_cell(cell, rows[cell.row], data[cell.row], workdir)
 

@@ -38,6 +38,8 @@ def open_rows(
     packs = {}
     for name, resolved in rows.items():
         parts = []
+        if len(_parts(resolved)) > 1:
+            _check_labels(_parts(resolved))
         for part in _parts(resolved):
             key = _key(part)
             if key not in opened:
@@ -98,15 +100,8 @@ def _key(config: ml_collections.ConfigDict) -> str:
 
 def _join(parts) -> pack.Pack:
     """Two packs as one: the first to train on, the second to test on."""
+    _check_shared([part for part, _ in parts], [_emotions_shown(*pair) for pair in parts])
     asked = parts[0][0].data.emotions
-    shared = set(asked).intersection(*({*p.table["emotion"].tolist()} for _, p in parts))
-    if missing := [emotion for emotion in asked if emotion not in shared]:
-        both = set.intersection(*({*p.table["emotion"].tolist()} for _, p in parts))
-        raise errors.UserError(
-            f"{' and '.join(p.info['dataset'] for _, p in parts)} do not both have "
-            f"{', '.join(missing)}; the emotions that they share: {', '.join(sorted(both))} "
-            "(--config.data.emotions)"
-        )
     train, test = (
         (
             found,
@@ -115,6 +110,32 @@ def _join(parts) -> pack.Pack:
         for part, found in parts
     )
     return pack.join(train, test)
+
+
+def _emotions_shown(config, data: pack.Pack) -> set[str]:
+    shown = np.ones(len(data.table["clip"]), bool)
+    if config.data.intensities:
+        shown = np.isin(data.table["intensity"], list(config.data.intensities))
+    return set(data.table["emotion"][shown].tolist())
+
+
+def _check_labels(parts) -> None:
+    """Refuses two sets that cannot share the emotions, before a long build of either."""
+    if any(part.data.pack for part in parts):
+        return  # a machine with packs alone may lack what knows the sets
+    from mmer_jax.datasets import sets
+
+    _check_shared(parts, [set(sets.get(part.data.dataset).emotions) for part in parts])
+
+
+def _check_shared(parts, held: list[set[str]]) -> None:
+    shared = set.intersection(*held)
+    if missing := [emotion for emotion in parts[0].data.emotions if emotion not in shared]:
+        raise errors.UserError(
+            f"{' and '.join(part.data.dataset for part in parts)} do not both have "
+            f"{', '.join(missing)}; the emotions that they share: {', '.join(sorted(shared))} "
+            "(--config.data.emotions)"
+        )
 
 
 def _open(config, workdir: pathlib.Path, names: Iterable[str], emotions, intensities) -> pack.Pack:

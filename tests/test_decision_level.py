@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmer_jax import cells, decision_level, errors, experiment
+from mmer_jax import cells, decision_level, errors, experiment, splits
 from mmer_jax.configuration import Cell, resolve_row
 from mmer_jax.datasets import pack
 from mmer_jax.evaluation import decision_fusion, predictions
@@ -120,13 +120,89 @@ def test_another_method_trains_nothing(workdir, small_pack, monkeypatch):
 
 
 def test_triplets_are_matched_by_clip_and_view(small_pack, tmp_path):
+    of = ("mel", "face", "flow")  # three, in any order
     config = fusion_config(small_pack, "mean", "triplet_random")
     config.epochs = 1
+    config.rows["mean"].fusion.of = of
+    found = experiment.run(config, tmp_path)
+    *parts, joined = (
+        stored(tmp_path, r, "triplet_random").examples[1, "test"] for r in (*of, "mean")
+    )
+    for part in parts:
+        np.testing.assert_array_equal(part.clip, joined.clip)
+        np.testing.assert_array_equal(part.view, joined.view)
+    expected = sum(part.probabilities for part in parts) / 3
+    np.testing.assert_allclose(joined.probabilities, expected, atol=1e-6)
+    assert found[-1]["modalities"] == ["face", "flow", "mel"]
+
+
+class Killed(BaseException):
+    """Like SIGKILL: nothing in the program catches it."""
+
+
+def test_a_killed_run_goes_on_and_leaves_the_same(workdir, small_pack, tmp_path, monkeypatch):
+    config = fusion_config(small_pack, "logistic")
+    name = "mel-clip_random-fold0-seed0-inner1of3"
+    save, finish = predictions.save, cells.finish_network
+
+    def save_and_die(path, epoch, *rest):
+        save(path, epoch, *rest)
+        if (path.stem, epoch) == (name, 1):  # within an inner network
+            raise Killed
+
+    def die_before_tidying(network, *rest):
+        if network == name:
+            raise Killed
+        finish(network, *rest)
+
+    for module, function, dying in (
+        (predictions, "save", save_and_die),
+        (cells, "finish_network", die_before_tidying),
+    ):
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(module, function, dying)
+            experiment.run(config, tmp_path)
     experiment.run(config, tmp_path)
-    parts = [stored(tmp_path, r, "triplet_random").examples[1, "test"] for r in (*OF, "mean")]
-    np.testing.assert_array_equal(parts[0].clip, parts[1].clip)
-    expected = (parts[0].probabilities + parts[1].probabilities) / 2
-    np.testing.assert_allclose(parts[2].probabilities, expected, atol=1e-6)
+    inner = sorted(p.name for p in (tmp_path / "predictions" / "inner").iterdir())
+    assert len(inner) == 6
+    for file in (*(f"inner/{n}" for n in inner), "logistic-clip_random-fold0-seed0.npz"):
+        expected = (workdir / "predictions" / file).read_bytes()
+        assert (tmp_path / "predictions" / file).read_bytes() == expected
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_inner_networks_are_trained_from_their_own_rows_data(small_pack, tmp_path):
+    """A network that sees only black says one thing of everything, and so do its inner ones."""
+    whole = pack.open_pack(small_pack)
+    kept = ("dataset", "origin", "builder_config", "version", "options", "skipped")
+    black = {name: np.zeros_like(array) for name, array in whole.arrays.items()}
+    pack.write_pack(tmp_path / "p", {k: whole.info[k] for k in kept}, dict(whole.table), black)
+    config = fusion_config(small_pack, "logistic")
+    config.epochs, config.fusion.inner_folds = 1, 2
+    with config.unlocked():
+        config.rows.face.data = {"pack": str(tmp_path / "p")}
+    experiment.run(config, tmp_path / "run")
+    for j in range(2):
+        path = tmp_path / f"run/predictions/inner/face-clip_random-fold0-seed0-inner{j}of2.npz"
+        assert np.ptp(predictions.load(path).examples[1, "test"].probabilities, axis=0).max() == 0
+
+
+def test_inner_networks_learn_the_shuffled_labels_of_their_cell(small_pack):
+    """Or a check that chance comes out would leave out what is fitted on top."""
+    config = fusion_config(small_pack, "logistic")
+    config.split.shuffle_labels = True
+    data = pack.open_pack(small_pack)
+    learned = {}
+    for row in OF:
+        cell, resolved = Cell(row, "clip_random", 0, 0), resolve_row(config, row)
+        whole = splits.split_examples(cell, resolved, data)["train"]
+        shuffled = cells.with_shuffled_labels(whole, cell.seed)
+        assert (shuffled.label != whole.label).any()
+        learned[row] = dict(zip(shuffled.clip.tolist(), shuffled.label.tolist(), strict=True))
+        for parts in decision_level._inner_split(cell, resolved, data, 3):
+            for part in parts:
+                assert [learned[row][c] for c in part.clip.tolist()] == part.label.tolist()
+    assert learned["face"] == learned["mel"]
 
 
 @pytest.mark.parametrize(
@@ -135,12 +211,22 @@ def test_triplets_are_matched_by_clip_and_view(small_pack, tmp_path):
         ("mean", {"rows.mean.fusion.method": "bayes"}, "unknown fusion method 'bayes'; known: m"),
         ("mean", {"rows.mean.fusion.of": ("face", "voice")}, "row that mean joins 'voice'"),
         ("mean", {"rows.mean.fusion.of": ("face", "product")}, "itself a decision"),
+        ("mean", {"rows.mean.fusion.of": ()}, "joins two rows or more"),
+        ("mean", {"rows.mean.data": {"emotions": ("anger", "fear")}}, "config.data.emotions is"),
+        ("mean", {"rows.mel.epochs": 2}, "config.epochs is 1 for the one and 2 for the other"),
         ("knn", {"fusion.inner_folds": 40}, "inner_folds is 40: .* as many units"),
     ],
 )
 def test_mistakes_are_explained(small_pack, tmp_path, row, changes, said):
     config = fusion_config(small_pack, row)
     config.epochs = 1
-    config.update_from_flattened_dict(changes)
+    with config.unlocked():
+        config.update_from_flattened_dict(changes)
     with pytest.raises(errors.UserError, match=said):
         experiment.run(config, tmp_path)
+
+
+def test_rows_named_for_all_rows_alone_are_told_where_they_belong(small_pack, tmp_path):
+    config = fusion_config(small_pack, "mean")
+    with pytest.raises(errors.UserError, match=r"--config\.rows\.mean\.fusion\.of=face,"):
+        experiment.run(config, tmp_path, {"fusion.of": ("face", "flow", "mel")})

@@ -62,6 +62,7 @@ def test_one_set_is_trained_on_and_all_of_the_other_tested(crossed, tmp_path, di
         np.testing.assert_array_equal(face, second.arrays["face"][at])
         assert joined.table["audio_variant"][rows["mel"][example]] == "original"
     assert joined.info["origin"] == "rendered"  # one of them is
+    assert len(joined) == 144
     assert joined.info["dataset"] == f"{first.info['dataset']} to {second.info['dataset']}"
 
 
@@ -70,6 +71,15 @@ def test_emotions_that_one_side_lacks_are_an_error_that_lists_the_shared(crossed
     row = "mel_ravdess_to_baum1"
     said = r"do not both have fear; .*share: anger, disgust, happiness, sadness"
     with pytest.raises(errors.UserError, match=said):
+        sources.open_rows(crossed, {row: resolve_row(crossed, row)}, tmp_path)
+
+
+def test_emotions_are_compared_before_a_long_build(crossed, tmp_path):
+    crossed.data.emotions = ("anger", "boredom")  # BAUM-1's alone
+    for name in crossed.sets:
+        crossed.sets[name].pack, crossed.sets[name].manual_dir = None, "nowhere"
+    row = "mel_ravdess_to_baum1"
+    with pytest.raises(errors.UserError, match=r"do not both have boredom; .*anger, disgust, fear"):
         sources.open_rows(crossed, {row: resolve_row(crossed, row)}, tmp_path)
 
 

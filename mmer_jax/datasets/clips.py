@@ -75,8 +75,8 @@ class Options:
             raise errors.UserError(
                 f"frame_choice {self.frame_choice!r} "
                 + (
-                    "needs frame_scores: a CSV file with a score for every frame (see "
-                    "docs/frame_selection.md)"
+                    "needs frame_scores (--config.data.build.frame_scores=FILE): a CSV file with a "
+                    "score for every frame (see docs/frame_selection.md)"
                     if needed
                     else f"takes no frame_scores, found {self.frame_scores!r}: leave it out, or "
                     f"choose {' or '.join(map(repr, frame_choice.NEEDS_SCORES))}"

@@ -160,6 +160,7 @@ def join(train: tuple[Pack, np.ndarray], test: tuple[Pack, np.ndarray]) -> Pack:
         if name in second.arrays
     }
     info = {"size": first.info["size"], "origin": first.info["origin"]}
+    info |= {"examples": len(table["clip"]), "modalities": list(arrays)}
     for key in ("dataset", "builder_config", "version"):
         info[key] = f"{first.info[key]} to {second.info[key]}"
     for key in ("options", "skipped"):

@@ -175,17 +175,17 @@ PROTOCOLS = {
     for p in (
         Protocol(
             "triplet_random",
-            "Nothing is kept apart: triplets are shuffled and divided. Where a clip gives three, a "
-            "test triplet almost always (probability 0.96) has another version of the same clip in "
-            "training, so the number says how well the network recognises clips that it has seen. "
-            "This is our reading of the paper.",
+            "Nothing is kept apart: examples are shuffled and divided, as we read the paper. Where "
+            "a clip gives three, a tested one almost always (probability 0.96) has another version "
+            "of the same clip in training, and the number says how well the network recognises "
+            "clips that it has seen. Where a clip is one example, no clip is on both sides.",
             (
                 "Test and training share recordings under triplet_random",
-                "Triplets are shuffled and split without regard to their clip, as we read the "
-                "paper. With three triplets a clip and a fifth of them for testing, a test triplet "
-                "has a sibling of the same clip in training with probability 1 - 0.2² = 0.96, so "
-                "the network can pass by recognising the recording. The number is comparable with "
-                "the paper's and not with a deployment.",
+                "Examples are shuffled and split without regard to their clip, as we read the "
+                "paper. With three examples a clip and a fifth of them for testing, a test example "
+                "has a sibling of the same clip in training with probability 1 - 0.2² = 0.96 (with "
+                "more a clip, nearly always), so the network can pass by recognising it. "
+                "The number is comparable with the paper's and not with a deployment.",
             ),
             original_sound_at_test=False,
             unit=_each_row,

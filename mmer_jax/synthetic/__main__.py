@@ -18,7 +18,11 @@ def main(arguments: list[str] | None = None) -> int:
         description="Renders small talking-head clips (.mp4) in a data set's layout and names.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("dest", metavar="DEST", help="folder for Actor_XX/01-01-....mp4")
+    parser.add_argument(
+        "dest",
+        metavar="DEST",
+        help="folder for Actor_XX/01-01-....mp4, or BAUM1a_MP4_all/s001/... and its list of labels",
+    )
     parser.add_argument("--dataset", choices=RENDERERS, default="ravdess", help="whose layout")
     parser.add_argument("--actors", type=int, default=8, help="render the first N people")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other actors and takes")
