@@ -19,6 +19,7 @@ from mmer_jax.datasets import frame_lists
 from mmer_jax.datasets.recordings import Recording
 from mmer_jax.media import (
     augment,
+    compiled,
     faces,
     flow,
     frame_choice,
@@ -247,6 +248,7 @@ def sound_pictures(
     Returns:
       for each variant, modality -> uint8 [SIZE, SIZE, channels].
     """
+    compiled.compile_librosa()
     heard = samples.astype(np.float32) / 32768
     if rate != spectrogram.RATE:
         heard = soxr.resample(heard, rate, spectrogram.RATE, quality="HQ")
