@@ -61,7 +61,7 @@ def taking_part(config, data: pack.Pack) -> np.ndarray:
     """The rows of the pack's table that a cell divides into parts."""
     rows = sources.wanted_rows(data, config)
     if config.split.leave_out_fold is not None:
-        found = protocols.subject_folds({"subject": data.table["subject"][rows]})
+        found = protocols.subject_folds(_columns(data, rows))
         if config.split.leave_out_fold not in found:
             raise errors.unknown("fold to leave out", config.split.leave_out_fold, found)
         left_out = found[config.split.leave_out_fold]
