@@ -39,11 +39,11 @@ def recordings(table: Table) -> np.ndarray:
 
     The copy has another name and no sound. It has the same pictures.
     """
-    clip, content = column(table, "clip"), column(table, "content_id")
+    clip, sound = column(table, "clip"), sounds(table)
     said = column(table, "statement") > 0
     facts = ("subject", "emotion", "intensity", "statement", "repetition")
     take = np.where(said, _joined(table, facts), "")
-    return _as_one(np.where(content == "", clip, content), clip, take)
+    return _as_one(np.where(sound == "", clip, sound), clip, take)
 
 
 def takes(table: Table) -> np.ndarray:

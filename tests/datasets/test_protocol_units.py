@@ -40,13 +40,22 @@ def test_units_are_joined_by_clip_copy_and_sound_and_by_nothing_else():
         ("02-01-03-01-01-02-07", "silent 02-01-03-01-01-02-07"),
         ("01-01-03-01-02-01-07", ""),  # a take of the other statement; no sound
         ("01-01-03-01-02-02-07", ""),
+        ("01-01-05-01-01-01-07", "silent take"),  # nor is silence one that they share
+        ("01-01-06-01-01-01-07", "silent take"),
         ("01-01-05-01-02-01-08", "b"),
         ("01-01-05-01-02-01-09", "b"),  # another actor with the same sound
     )
-    assert groups(protocol_units.rows(table)) == [[i] for i in range(9)]
-    assert groups(protocol_units.recordings(table)) == [[0, 1, 2, 3, 4], [5], [6], [7, 8]]
-    assert groups(protocol_units.takes(table)) == [[0, 1, 2, 3, 4], [5, 6], [7, 8]]
-    assert groups(protocol_units.subjects(table)) == [[0, 1, 2, 3, 4, 5, 6], [7, 8]]
+    assert groups(protocol_units.rows(table)) == [[i] for i in range(11)]
+    assert groups(protocol_units.recordings(table)) == [
+        [0, 1, 2, 3, 4],
+        [5],
+        [6],
+        [7],
+        [8],
+        [9, 10],
+    ]
+    assert groups(protocol_units.takes(table)) == [[0, 1, 2, 3, 4], [5, 6], [7], [8], [9, 10]]
+    assert groups(protocol_units.subjects(table)) == [[0, 1, 2, 3, 4, 5, 6, 7, 8], [9, 10]]
     assert set(protocol_units.subjects(table)) == {"07", "08"}
 
 

@@ -186,14 +186,14 @@ def test_validation_subjects_are_even_in_gender_and_leave_every_emotion_to_train
 
 def test_a_rare_emotion_is_not_drawn_away_from_training():
     table = dict(baum1_like())
-    rare = ("S001", "S002", "S003", "S004", "S006")
+    rare = ("S001", "S002", "S003")
     lucky = np.isin(table["subject"], rare) & np.char.endswith(table["clip"], "_001")
     table["emotion"] = np.where(lucky, "contempt", table["emotion"])
     way, validated = protocols.get("leave_one_actor_out"), set()
     for fold, _, parts in every_split(way, table, seeds=range(8), validation=0.6):
         assert "contempt" in table["emotion"][parts.train]
         validated |= set(table["subject"][parts.validation])
-        if fold > 4:
+        if fold > 2:
             break
     assert validated & set(rare)  # they are drawn, but never all of them
 
