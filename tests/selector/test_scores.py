@@ -186,7 +186,13 @@ def test_the_clips_own_label_is_never_read(workdir, frames_pack):
     resolved = resolve_row(small_config(frames_pack), "face")
     data = pack.open_pack(frames_pack)
     cells, _ = scores._finished_cells(workdir, None)
-    permuted = np.random.default_rng(3).permutation(data.table["emotion"])
+    # Each subject's clips exchange theirs: the folds depend on how many a subject has of each.
+    permuted = data.table["emotion"].copy()
+    for subject in np.unique(data.table["subject"]):
+        clips = np.unique(data.table["clip"][data.table["subject"] == subject])
+        theirs = [data.table["emotion"][data.table["clip"] == clip][0] for clip in clips]
+        for clip, emotion in zip(clips, np.roll(theirs, 1), strict=True):
+            permuted[data.table["clip"] == clip] = emotion
     other = dataclasses.replace(data, table=data.table | {"emotion": permuted})
     assert (permuted != data.table["emotion"]).any()
     found = []
