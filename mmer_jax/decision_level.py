@@ -105,7 +105,7 @@ def run_cell(
                 )
                 probabilities[name] = combine(posteriors)
         theirs = [r for r in told if r["epochs"] == epoch]
-        about = cells.describe(cell, config, data[cell.row], len(split["train"]), _Sized.all(parts))
+        about = cells.describe(cell, config, data[cell.row], len(split["train"]), parts)
         about |= {
             "modalities": [m.name for m in joined],
             "parameters": sum(r["parameters"] for r in theirs),
@@ -115,20 +115,6 @@ def run_cell(
         cells.leave_record(
             cell, config, data[cell.row], workdir, epoch, parts, probabilities, about
         )
-
-
-class _Sized:
-    """A part of the split as cells.describe looks at it."""
-
-    def __init__(self, part: predictions.Examples):
-        self.clip = part.clip
-
-    def __len__(self) -> int:
-        return len(self.clip)
-
-    @classmethod
-    def all(cls, parts: Mapping[str, predictions.Examples]) -> dict[str, "_Sized"]:
-        return {name: cls(part) for name, part in parts.items()}
 
 
 def _is_of(record: Mapping, config, members: Mapping[str, Cell]) -> bool:

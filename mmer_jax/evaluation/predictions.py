@@ -54,6 +54,9 @@ class Examples:
         if {self.view.shape, self.label.shape, self.probabilities.shape[:1]} != {n}:
             raise ValueError("clip, view, label and probabilities differ in length")
 
+    def __len__(self) -> int:
+        return len(self.clip)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
