@@ -1,7 +1,6 @@
 """The whole way on rendered clips with the real builder, and what experiment.py promises."""
 
 import json
-import pathlib
 
 import jax
 import numpy as np
@@ -176,12 +175,21 @@ def test_another_seed_compiles_nothing_anew(strong_config, small_pack, tmp_path)
     strong_config.measure_epochs, strong_config.model.filters = (1,), (3, 5)
     strong_config.rows.mel.model.hidden = (7,)
     strong_config.run.tensorboard = False
-    compiled = pathlib.Path(jax.config.jax_compilation_cache_dir)
-    experiment.run(strong_config, tmp_path)
-    before = {p.name for p in compiled.glob("*-cache")}
-    assert before
-    strong_config.seeds = (0, 1)
-    strong_config.run.chunk_seconds = 3.0
-    losses = {r["seed"]: r["train_loss"] for r in experiment.run(strong_config, tmp_path)}
-    assert losses[0] != losses[1]
-    assert {p.name for p in compiled.glob("*-cache")} == before
+    misses = []
+
+    def listener(event, **_):
+        if event == "/jax/compilation_cache/cache_misses":
+            misses.append(event)
+
+    jax.monitoring.register_event_listener(listener)
+    try:
+        experiment.run(strong_config, tmp_path)
+        assert misses
+        misses.clear()
+        strong_config.seeds = (0, 1)
+        strong_config.run.chunk_seconds = 3.0
+        losses = {r["seed"]: r["train_loss"] for r in experiment.run(strong_config, tmp_path)}
+        assert losses[0] != losses[1]
+        assert not misses
+    finally:
+        jax.monitoring.unregister_event_listener(listener)
