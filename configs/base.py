@@ -49,6 +49,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.protocols = ("triplet_random",)
     config.folds = ()  # empty: all that the protocol has
     config.seeds = (0,)
+    config.protocol_seeds = ml_collections.ConfigDict()  # protocol -> its own seeds
 
     # Which examples.
     config.data = ml_collections.ConfigDict()
@@ -96,6 +97,11 @@ def get_config() -> ml_collections.ConfigDict:
     config.split = ml_collections.ConfigDict()
     config.split.test_fraction = 0.2  # the paper does not give it
     config.split.validation_fraction = 0.0  # of the rest; the paper speaks of none
+    # "validation": the test part is put away unread, and the validation part tested in its place.
+    # What is chosen by numbers, a recipe or a rate, is chosen by these.
+    config.split.tested = "test"
+    # Names of protocols: training parts are thinned out at random to the smallest that these have.
+    config.split.equal_training = ()
     config.split.leave_out_fold = placeholder(int)  # of actor_kfold: its subjects take no part
     config.split.shuffle_labels = False  # train on permuted labels: a check that chance comes out
 

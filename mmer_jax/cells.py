@@ -188,6 +188,8 @@ def paper_accuracy(cell: Cell, config, data: pack.Pack, epoch: int) -> float | N
         or set(config.data.intensities) != set(paper.intensities)
         or config.test_data.dataset is not None
         or config.split.shuffle_labels
+        or config.split.equal_training
+        or config.split.tested != "test"
     ):
         return None
     return paper.accuracy[cell.row][list(paper.epochs).index(epoch)]

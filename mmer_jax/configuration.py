@@ -21,6 +21,7 @@ FREE_FIELDS = (
     "protocols",
     "folds",
     "seeds",
+    "protocol_seeds",
     "run",
     "data.manual_dir",
     "data.download",
@@ -139,6 +140,18 @@ def _check(config: ml_collections.ConfigDict) -> None:
                 f"config.{field} must be whole numbers from 0, found {wrong[0]!r}; several are "
                 f"given as --config.{field}=0,1,2"
             )
+    for protocol, seeds in config.protocol_seeds.items():
+        if not seeds or any(not isinstance(v, int) or v < 0 for v in seeds):
+            raise errors.UserError(
+                f"config.protocol_seeds.{protocol} must be whole numbers from 0, found {seeds}"
+            )
+    if config.split.tested not in ("test", "validation"):
+        raise errors.unknown("part to be tested", config.split.tested, ("test", "validation"))
+    if config.split.tested == "validation" and not config.split.validation_fraction:
+        raise errors.UserError(
+            "config.split.tested is validation, but there is no validation part: choose "
+            "--config.split.validation_fraction above 0"
+        )
     if not config.seeds:
         raise errors.UserError("config.seeds is empty; one is --config.seeds=0")
     for part in ("test_fraction", "validation_fraction"):
@@ -283,19 +296,21 @@ def _differences(mine: Mapping, theirs: Mapping, prefix: str = "") -> list[str]:
 
 
 def cells(
-    rows: Sequence[str], protocols: Mapping[str, Sequence[int]], seeds: Sequence[int]
+    rows: Sequence[str],
+    protocols: Mapping[str, Sequence[int]],
+    seeds: Mapping[str, Sequence[int]],
 ) -> list[Cell]:
     """All cells, in the order in which they run.
 
     Args:
       rows: names.
       protocols: name -> its folds.
-      seeds: ints.
+      seeds: name of each protocol -> ints.
     """
     return [
         Cell(row, protocol, fold, int(seed))
         for row in rows
         for protocol, folds in protocols.items()
-        for seed in seeds
+        for seed in seeds[protocol]
         for fold in folds
     ]

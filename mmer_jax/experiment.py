@@ -67,10 +67,11 @@ def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
     configuration.check_workdir(workdir, config, rows, {})  # before a long build
     data = sources.open_rows(config, rows, workdir)
     configuration.claim_workdir(workdir, config, rows, _digests(data))
+    seeds = {name: config.protocol_seeds.get(name, config.seeds) for name in ways}
     wanted = []
     for row, resolved in rows.items():
         folds = splits.folds(resolved, data[row], ways)
-        wanted += configuration.cells([row], folds, config.seeds)
+        wanted += configuration.cells([row], folds, seeds)
     missing = [cell for cell in wanted if not _is_finished(cell, rows[cell.row], workdir)]
     for cell in set(wanted) - set(missing):  # killed between its last result and tidying up
         shutil.rmtree(workdir / "checkpoints" / cell.name, ignore_errors=True)

@@ -1,9 +1,11 @@
 """Who is trained on, who validates, who is tested: a cell's protocol applied to a pack."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import ml_collections
 import numpy as np
+from sklearn import model_selection
 
 from mmer_jax import errors, sources
 from mmer_jax.configuration import Cell
@@ -13,7 +15,11 @@ from mmer_jax.datasets import frame_lists, pack, protocols, selection
 def split_examples(
     cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack
 ) -> dict[str, selection.Examples]:
-    """The examples of a cell's three parts: train, validation, test."""
+    """The examples of a cell's three parts: train, validation, test.
+
+    With `config.split.tested` "validation", what stands under "test" is the validation part, and
+    the test part is in none: nothing that is chosen by such a cell's numbers has seen it.
+    """
     rows, split = _split(cell, config, data)
     return {
         part: make_part(cell, config, data, rows[getattr(split, part)], part)
@@ -43,14 +49,44 @@ def make_part(cell: Cell, config, data: pack.Pack, rows: np.ndarray, part: str):
 
 def _split(cell: Cell, config, data: pack.Pack) -> tuple[np.ndarray, protocols.Split]:
     rows = taking_part(config, data)
-    split = protocols.get(cell.protocol).split(
-        _columns(data, rows),
-        fold=cell.fold,
-        seed=cell.seed,
+    table = _columns(data, rows)
+    split = _divide(cell.protocol, cell.fold, cell.seed, config, table)
+    if config.split.equal_training:
+        size = _smallest_training(cell.seed, config, table)
+        split = dataclasses.replace(split, train=_drawn(split.train, size, table, cell.seed))
+    if config.split.tested == "validation":
+        split = protocols.Split(split.train, split.validation[:0], split.validation)
+    return rows, split
+
+
+def _divide(protocol: str, fold: int, seed: int, config, table) -> protocols.Split:
+    return protocols.get(protocol).split(
+        table,
+        fold=fold,
+        seed=seed,
         test_fraction=config.split.test_fraction,
         validation_fraction=config.split.validation_fraction,
     )
-    return rows, split
+
+
+def _smallest_training(seed: int, config, table) -> int:
+    """Rows of the smallest training part among the protocols that are to train on equally many."""
+    return min(
+        len(_divide(name, fold, seed, config, table).train)
+        for name in config.split.equal_training
+        for fold in protocols.get(name).folds(table)
+    )
+
+
+def _drawn(rows: np.ndarray, size: int, table, seed: int) -> np.ndarray:
+    """So many of the rows, with their mixture of emotions; sorted."""
+    if size >= len(rows):
+        return rows
+    emotion = table["emotion"][rows]
+    kept, _ = model_selection.train_test_split(
+        rows, train_size=size, stratify=emotion, random_state=seed
+    )
+    return np.sort(kept)
 
 
 def _columns(data: pack.Pack, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -244,6 +244,20 @@ def _tests_of_second_set(table: Table) -> dict[int, np.ndarray]:
     return {0: table[pack.ROLE] == "test"}
 
 
+_CLIP_RANDOM = Protocol(
+    "clip_random",
+    "No clip is on both sides: all versions of a recording train or all test, and so do "
+    "recordings of identical sound. The same people, sentences and repetitions are on both "
+    "sides.",
+    (
+        "Every test speaker is known under clip_random",
+        "No clip is on both sides, but the same people speak the same sentences on both. "
+        "Nothing here says how a new speaker would be understood.",
+    ),
+    original_sound_at_test=True,
+    unit=protocol_units.recordings,
+)
+
 PROTOCOLS = {
     p.name: p
     for p in (
@@ -264,18 +278,20 @@ PROTOCOLS = {
             original_sound_at_test=False,
             unit=protocol_units.rows,
         ),
-        Protocol(
-            "clip_random",
-            "No clip is on both sides: all versions of a recording train or all test, and so do "
-            "recordings of identical sound. The same people, sentences and repetitions are on both "
-            "sides.",
-            (
-                "Every test speaker is known under clip_random",
-                "No clip is on both sides, but the same people speak the same sentences on both. "
-                "Nothing here says how a new speaker would be understood.",
+        _CLIP_RANDOM,
+        # Between the paper's split and clip_random lie two things; this one has the first alone.
+        dataclasses.replace(
+            _CLIP_RANDOM,
+            name="clip_random_altered_sound",
+            promise="The split of clip_random, seed by seed: no clip is on both sides. The tested "
+            "clips are heard in all versions of their sound, altered ones too, as the paper's are.",
+            caveat=(
+                "Altered sound is tested under clip_random_altered_sound",
+                "Clips are kept apart as under clip_random, but altered versions of a tested "
+                "clip's sound are tested as well. The number is there to be set beside those of "
+                "triplet_random and clip_random.",
             ),
-            original_sound_at_test=True,
-            unit=protocol_units.recordings,
+            original_sound_at_test=False,
         ),
         Protocol(
             "take_grouped",
