@@ -1,0 +1,241 @@
+"""A workdir's networks, tested again under conditions that they were not trained for.
+
+Nothing is trained. Each cell's kept parameters first predict their own test examples untouched, and
+must say what the cell's predictions say; then with each corruption at each level. What is there is
+not measured again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmer_jax import errors, modalities, provenance, splits, trained
+from mmer_jax.configuration import Cell
+from mmer_jax.datasets import pack, selection
+from mmer_jax.evaluation import predictions, records
+from mmer_jax.evaluation.predictions import Examples
+from mmer_jax.media import corruptions
+from mmer_jax.progress import Progress
+from mmer_jax.robustness import conditions, results, sounds
+from mmer_jax.robustness.conditions import UNTOUCHED, Condition
+from mmer_jax.training import checkpoints, devices
+
+# How far probabilities may be from the stored ones: on the device that made them, and on another,
+# whose convolutions may round to fewer digits.
+TOLERANCE, TOLERANCE_ELSEWHERE = 1e-4, 2e-2
+
+
+def run(
+    workdir: Path,
+    *,
+    protocols: Sequence[str] = (),
+    rows: Sequence[str] = (),
+    wanted: Iterable[str] = conditions.NAMES,
+    levels: Mapping[str, Sequence[float]] | None = None,
+    pack_folder: Path | None = None,
+    manual_dir: Path | None = None,
+) -> list[str]:
+    """Tests the finished cells of a workdir under what they lack, and adds to its results.
+
+    Args:
+      workdir: of run.py.
+      protocols, rows: names of those wanted; none for all.
+      wanted: corruptions, of conditions.NAMES.
+      levels: by corruption, if others than its own.
+      pack_folder: the pack that the rows were trained from, if it was moved.
+      manual_dir: the folder of the recordings, for noisy sound, if they were moved.
+
+    Returns:
+      sentences on what could not be tested, and why.
+
+    Raises:
+      UserError: nothing to test, names that the workdir does not have, or networks that do not say
+        what they said.
+    """
+    found = _chosen(workdir, protocols, rows)
+    done = {results.key(line) for line in results.read(workdir)}
+    problems, networks = [], 0
+    by_row: dict[str, list[dict]] = {}
+    for record in found:
+        by_row.setdefault(record["row"], []).append(record)
+    for row, cells in by_row.items():
+        usable, problem = _usable(row, cells, workdir)
+        problems += [problem] if problem else []
+        networks += len(usable)
+        applicable = conditions.applicable(cells[0]["modalities"], wanted, levels)
+        missing = [
+            (record, lacking)
+            for record in usable
+            if (lacking := [c for c in applicable if results.key(record, c) not in done])
+        ]
+        if missing:
+            problems += _test_row(missing, workdir, pack_folder, manual_dir, done)
+    if not networks:
+        raise errors.UserError(f"{workdir} has no network to test: {'; '.join(problems)}")
+    return list(dict.fromkeys(problems))
+
+
+def _chosen(workdir: Path, protocols: Sequence[str], rows: Sequence[str]) -> list[dict]:
+    """Each cell's record after most epochs: that of the parameters it has kept."""
+    found = records.read(workdir / records.FILE_NAME)
+    if not found:
+        raise errors.UserError(f"{workdir} holds no record; run.py --workdir={workdir} writes them")
+    for what, names in (("protocol", protocols), ("row", rows)):
+        known = dict.fromkeys(record[what] for record in found)
+        for name in names:
+            if name not in known:
+                raise errors.unknown(what, name, known)
+    last: dict[str, dict] = {}
+    for record in sorted(found, key=lambda record: record["epochs"]):
+        if (not protocols or record["protocol"] in protocols) and (
+            not rows or record["row"] in rows
+        ):
+            last[_cell(record).name] = record
+    if not last:
+        raise errors.UserError(
+            f"no row of {', '.join(rows)} was measured under {', '.join(protocols)}"
+        )
+    return [record for record in found if record is last.get(_cell(record).name)]
+
+
+def _cell(record: Mapping[str, Any]) -> Cell:
+    return Cell(*(record[field] for field in ("row", "protocol", "fold", "seed")))
+
+
+def _usable(row: str, cells: list[dict], workdir: Path) -> tuple[list[dict], str | None]:
+    """The cells that are networks with parameters; what is wrong with the others."""
+    if cells[0]["config"]["fusion"]["method"]:
+        return [], f"row {row} joins decisions of other rows: it is no network that sees pictures"
+    kept = [r for r in cells if trained.params_folder(workdir, _cell(r)).exists()]
+    if len(kept) == len(cells):
+        return kept, None
+    return kept, (
+        f"{len(cells) - len(kept)} of {len(cells)} cells of row {row} have no parameters: they are "
+        "not finished, or were run with --config.run.keep_params=False"
+    )
+
+
+def _test_row(
+    missing: Sequence[tuple[dict, list[Condition]]],
+    workdir: Path,
+    pack_folder: Path | None,
+    manual_dir: Path | None,
+    done: set[results.Key],
+) -> list[str]:
+    """Tests cells of one row under the conditions that each lacks; what could not be tested."""
+    record = missing[-1][0]
+    config = trained.config_of(record, {"pack": str(pack_folder)} if pack_folder else {})
+    data = trained.open_data(record, config, workdir)
+    tests = {
+        _cell(r).name: splits.split_examples(_cell(r), config, data)["test"] for r, _ in missing
+    }
+    noisy, problems = {}, []
+    for corruption, levels in _of_sound(missing).items():
+        try:
+            noisy[corruption] = sounds.corrupted(
+                data,
+                record,
+                workdir,
+                manual_dir,
+                rows=_sound_rows(tests, config.modalities),
+                corruption=corruption,
+                levels=levels,
+                names=conditions.altered(Condition(corruption, 0.0), config.modalities),
+            )
+        except errors.UserError as error:
+            problems.append(str(error))
+            missing = [
+                (r, [condition for condition in lacking if condition.corruption != corruption])
+                for r, lacking in missing
+            ]
+    predict, about = trained.make_predict(config), _about()
+    count = sum(1 + len(lacking) for _, lacking in missing)
+    with Progress(count, record["row"], "tests") as progress:
+        for r, lacking in missing:
+            cell = _cell(r)
+            params = checkpoints.load_params(trained.params_folder(workdir, cell))
+            test = tests[cell.name]
+            for condition in (UNTOUCHED, *lacking):
+                pictures, member = _inputs(test, data, condition, noisy)
+                said = Examples(test.clip, test.view, test.label, predict(params, pictures, member))
+                how = dict(about)
+                if condition == UNTOUCHED:
+                    how["largest_difference"] = _check_same(said, r, workdir)
+                if results.key(r, condition) not in done:
+                    altered = conditions.altered(condition, config.modalities)
+                    results.save(workdir, r, condition, altered, said, how)
+                progress.update(1, note=f"{cell.name} {condition.name}")
+    return problems
+
+
+_SOUNDS = [c.name for c in corruptions.CORRUPTIONS.values() if c.stream == "sound"]
+
+
+def _of_sound(missing: Sequence[tuple[dict, list[Condition]]]) -> dict[str, list[float]]:
+    """Corruption of the sound -> levels that some cell lacks."""
+    lacking = dict.fromkeys(condition for _, conditions in missing for condition in conditions)
+    found: dict[str, list[float]] = {}
+    for corruption, level in lacking:
+        if corruption in _SOUNDS:
+            found.setdefault(corruption, []).append(level)
+    return found
+
+
+def _sound_rows(tests: Mapping[str, selection.Examples], names: Sequence[str]) -> np.ndarray:
+    """Rows of the pack whose sound some test hears."""
+    heard = [m.name for m in modalities.get(names) if m.stream == "sound"]
+    return np.unique(np.concatenate([test.rows[n] for test in tests.values() for n in heard]))
+
+
+def _inputs(
+    test: selection.Examples, data: pack.Pack, condition: Condition, noisy: Mapping
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """For each modality the pictures that a test sees under a condition, and each example's."""
+    pictures, member = {}, {}
+    for name, rows in test.rows.items():
+        used, member[name] = np.unique(rows, return_inverse=True)
+        if name not in conditions.altered(condition, test.rows):
+            pictures[name] = np.asarray(data.arrays[name][used])
+        elif condition.corruption in noisy:
+            made = noisy[condition.corruption]
+            pictures[name] = np.stack([made[row, condition.level][name] for row in used.tolist()])
+        else:
+            untouched = np.asarray(data.arrays[name][used])
+            clips = data.table["clip"][used].tolist()
+            pictures[name] = conditions.corrupt(condition, untouched, clips)
+    return pictures, member
+
+
+def _check_same(said: Examples, record: Mapping[str, Any], workdir: Path) -> float:
+    """How far untouched probabilities are from the cell's own; refuses what is no rounding."""
+    cell = _cell(record).name
+    path = workdir / "predictions" / f"{cell}.npz"
+    stored = predictions.load(path).examples.get((record["epochs"], "test"))
+    fields = ("clip", "view", "label")
+    if stored is None or not all(
+        np.array_equal(getattr(stored, field), getattr(said, field)) for field in fields
+    ):
+        raise errors.UserError(
+            f"{path} is about other test examples than those that the cell has now: its data or "
+            "the software have changed. Run its config again in another --workdir"
+        )
+    difference = float(np.abs(stored.probabilities - said.probabilities).max())
+    same_device = record["device"] == devices.describe()
+    if difference > (TOLERANCE if same_device else TOLERANCE_ELSEWHERE):
+        raise errors.UserError(
+            f"the network of {cell} does not say what it said: probabilities differ by up to "
+            f"{difference:.2g} (trained on {record['device']}, now on {devices.describe()}). Its "
+            "parameters, data or the software have changed. Run its config again in another "
+            "--workdir"
+        )
+    return difference
+
+
+def _about() -> dict[str, Any]:
+    return {
+        "device": devices.describe(),
+        "versions": provenance.versions(),
+        "git_commit": provenance.git_commit(),
+    }
