@@ -38,8 +38,8 @@ def config_of(
         ) from e
     if configuration.digest(config) != record["config_digest"]:
         raise errors.UserError(
-            f"row {record['row']}: the files that its config names are not those that it was "
-            f"trained with: {', '.join(configuration.FILE_FIELDS)}"
+            f"row {record['row']}: the files that its config names are not those that the networks "
+            f"were trained with: {', '.join(configuration.FILE_FIELDS)}"
         )
     return config
 

@@ -90,7 +90,10 @@ def append(path: str | os.PathLike, record: Mapping[str, Any]) -> None:
       ValueError: for a record that lacks a field or contradicts itself; nothing is written then.
     """
     _check(record)
-    append_line(path, record)
+    try:
+        append_line(path, record)
+    except ValueError as error:
+        raise ValueError(f"record of {key(record)}: {error}") from error
 
 
 def append_line(path: str | os.PathLike, fields: Mapping[str, Any]) -> None:

@@ -171,7 +171,7 @@ def _origin(corruption: str, curve: Curve) -> float:
 def _by_severity(curve: Curve, corruption: str) -> list[Point]:
     """The points of a corruption, the mildest first; missing inputs in the inputs' own order."""
     if corruption == MISSING:
-        names = list(curve.lines[0]["modalities"])
+        names = list(modalities.MODALITIES)
         return sorted(curve.of(corruption), key=lambda p: names.index(p.condition.level))
     known = corruptions.CORRUPTIONS[corruption]
     sign = -1 if known.untouched is None else 1  # fewer pixels are worse, more noise is
