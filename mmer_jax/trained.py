@@ -98,7 +98,7 @@ def make_predict(
     def predict(params, pictures, rows):
         params, found = jax.device_put(params), []
         n = len(rows[names[0]])
-        for batch in _batches(n, min(config.run.predict_batch, n)):
+        for batch in _batches(n, config.run.predict_batch):
             seen = {name: pictures[name][rows[name][batch]] for name in names}
             found.append(np.asarray(forward(params, seen)))
         return np.concatenate(found)[:n]
@@ -107,7 +107,8 @@ def make_predict(
 
 
 def _batches(n: int, size: int):
-    """Numbers of examples in batches of one size; the last one is filled up with the last."""
+    """Numbers of examples in batches of one size, so that one program serves all; the last batch is
+    filled up with the last example."""
     for start in range(0, n, size):
         yield np.minimum(np.arange(start, start + size), n - 1)
 

@@ -54,15 +54,19 @@ def run(
       UserError: nothing to test, names that the workdir does not have, or networks that do not say
         what they said.
     """
-    found = _chosen(workdir, protocols, rows)
+    found = _networks(workdir, protocols, rows)
     done = {results.key(line) for line in results.read(workdir)}
     problems, networks = [], 0
     by_row: dict[str, list[dict]] = {}
     for record in found:
         by_row.setdefault(record["row"], []).append(record)
     for row, cells in by_row.items():
-        usable, problem = _usable(row, cells, workdir)
-        problems += [problem] if problem else []
+        usable = [r for r in cells if trained.params_folder(workdir, _cell(r)).exists()]
+        if len(usable) < len(cells):
+            problems.append(
+                f"{len(cells) - len(usable)} of {len(cells)} cells of row {row} have no "
+                "parameters: they are not finished, or ran with --config.run.keep_params=False"
+            )
         networks += len(usable)
         applicable = conditions.applicable(cells[0]["modalities"], wanted, levels)
         missing = [
@@ -77,8 +81,8 @@ def run(
     return list(dict.fromkeys(problems))
 
 
-def _chosen(workdir: Path, protocols: Sequence[str], rows: Sequence[str]) -> list[dict]:
-    """Each cell's record after most epochs: that of the parameters it has kept."""
+def _networks(workdir: Path, protocols: Sequence[str], rows: Sequence[str]) -> list[dict]:
+    """Each network's record after most epochs: that of the parameters that its cell has kept."""
     found = records.read(workdir / records.FILE_NAME)
     if not found:
         raise errors.UserError(f"{workdir} holds no record; run.py --workdir={workdir} writes them")
@@ -89,32 +93,22 @@ def _chosen(workdir: Path, protocols: Sequence[str], rows: Sequence[str]) -> lis
                 raise errors.unknown(what, name, known)
     last: dict[str, dict] = {}
     for record in sorted(found, key=lambda record: record["epochs"]):
-        if (not protocols or record["protocol"] in protocols) and (
-            not rows or record["row"] in rows
+        if (
+            record["protocol"] in (protocols or [record["protocol"]])
+            and record["row"] in (rows or [record["row"]])
+            and not record["config"]["fusion"]["method"]  # decisions of other rows see no pictures
         ):
             last[_cell(record).name] = record
     if not last:
         raise errors.UserError(
-            f"no row of {', '.join(rows)} was measured under {', '.join(protocols)}"
+            f"{workdir} has no network of the rows and protocols asked for: rows that join the "
+            "decisions of others have none of their own"
         )
     return [record for record in found if record is last.get(_cell(record).name)]
 
 
 def _cell(record: Mapping[str, Any]) -> Cell:
     return Cell(*(record[field] for field in ("row", "protocol", "fold", "seed")))
-
-
-def _usable(row: str, cells: list[dict], workdir: Path) -> tuple[list[dict], str | None]:
-    """The cells that are networks with parameters; what is wrong with the others."""
-    if cells[0]["config"]["fusion"]["method"]:
-        return [], f"row {row} joins decisions of other rows: it is no network that sees pictures"
-    kept = [r for r in cells if trained.params_folder(workdir, _cell(r)).exists()]
-    if len(kept) == len(cells):
-        return kept, None
-    return kept, (
-        f"{len(cells) - len(kept)} of {len(cells)} cells of row {row} have no parameters: they are "
-        "not finished, or were run with --config.run.keep_params=False"
-    )
 
 
 def _test_row(

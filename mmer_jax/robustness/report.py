@@ -101,6 +101,8 @@ def reading(curves: Sequence[Curve]) -> list[str]:
     said = [READING.format(units=curves[0].units)]
     if any(p.cells != curve.of(NONE)[0].cells for curve in curves for p in curve.points.values()):
         said.append("Not all is measured yet: levels differ in their number of networks.")
+    if any(line["tested"] != "test" for curve in curves for line in curve.lines):
+        said.append("What was tested are validation parts; the test parts were not read.")
     if any(line["dataset"]["origin"] != "recorded" for curve in curves for line in curve.lines):
         said.append(summary.RENDERED_NOTE)
     return said

@@ -20,10 +20,30 @@ from mmer_jax.robustness.conditions import UNTOUCHED, Condition
 FILE_NAME = "robustness.jsonl"
 
 # Taken over from the cell's record.
-OF_RECORD = ("table", "row", "protocol", "fold", "seed", "epochs", "modalities", "emotions",
-             "config_digest")  # fmt: skip
-REQUIRED = (*OF_RECORD, "corruption", "level", "altered", "dataset", "n_test", "n_test_clips",
-            "confusion", "accuracy", "unweighted_average_recall")  # fmt: skip
+OF_RECORD = (
+    "table",
+    "row",
+    "protocol",
+    "fold",
+    "seed",
+    "epochs",
+    "modalities",
+    "emotions",
+    "config_digest",
+)
+REQUIRED = (
+    *OF_RECORD,
+    "corruption",
+    "level",
+    "altered",
+    "dataset",
+    "tested",
+    "n_test",
+    "n_test_clips",
+    "confusion",
+    "accuracy",
+    "unweighted_average_recall",
+)
 
 
 class Key(NamedTuple):
@@ -81,6 +101,7 @@ def save(
         "dataset": {
             field: record["dataset"][field] for field in ("name", "origin", "size", "pack_digest")
         },
+        "tested": record["config"]["split"]["tested"],
         "n_test": len(said),
         "n_test_clips": len(decided),
         **measured,

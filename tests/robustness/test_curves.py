@@ -46,6 +46,7 @@ RECORD = {
     "modalities": ["face"],
     "emotions": list(EMOTIONS),
     "config_digest": "3b1f9e20",
+    "config": {"split": {"tested": "test"}},
     "dataset": {"name": "ravdess", "origin": "recorded", "size": 64, "pack_digest": "aa"},
 }
 
@@ -142,6 +143,13 @@ def test_rendered_clips_are_called_so(write):
     write(UNTOUCHED, right(0.9, 0), dataset=rendered)
     workdir = write(Condition("blur", 4.0), right(0.5, 5), dataset=rendered)
     assert "say nothing about emotion recognition" in " ".join(report.sections(workdir)[0].text)
+
+
+def test_validation_parts_are_called_so(write):
+    validation = {"split": {"tested": "validation"}}
+    write(UNTOUCHED, right(0.9, 0), config=validation)
+    workdir = write(Condition("blur", 4.0), right(0.5, 5), config=validation)
+    assert "test parts were not read" in " ".join(report.sections(workdir)[0].text)
 
 
 def test_predictions_of_another_run_are_refused(write):
