@@ -1,6 +1,6 @@
 """What the report shows of robustness: curves of accuracy against level, and their numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -33,10 +33,12 @@ def sections(workdir: Path) -> list[Section]:
         grouped.setdefault((curve.table, curve.protocol), []).append(curve)
     found = []
     for (_, protocol), members in grouped.items():
+        # A row has one colour in all sections.
+        kinds = {curve.row: f"row{i % COLOURS + 1}" for i, curve in enumerate(members)}
         for corruption in conditions.NAMES:
             touched = [curve for curve in members if curve.of(corruption)]
             if touched:
-                found.append(_section(protocol, corruption, touched))
+                found.append(_section(protocol, corruption, touched, kinds))
     return found
 
 
@@ -108,14 +110,16 @@ def reading(curves: Sequence[Curve]) -> list[str]:
     return said
 
 
-def _section(protocol: str, corruption: str, curves: Sequence[Curve]) -> Section:
+def _section(
+    protocol: str, corruption: str, curves: Sequence[Curve], kinds: Mapping[str, str]
+) -> Section:
     text, drawings = how(corruption), ()
     if corruption != MISSING:
         text.append(
             f"Across: {corruptions.CORRUPTIONS[corruption].axis}. Up: accuracy per clip with its "
             "95% interval. Dashed: always naming the commonest emotion."
         )
-        drawings = (_chart(protocol, corruption, curves), _key(curves))
+        drawings = (_chart(protocol, corruption, curves, kinds), _key(curves, kinds))
     return Section(
         f"Robustness under {protocol}: {title(corruption)}",
         (*text, *reading(curves), f"Protocol {protocol}: {summary.promise(protocol)}"),
@@ -124,15 +128,18 @@ def _section(protocol: str, corruption: str, curves: Sequence[Curve]) -> Section
     )
 
 
-def _chart(protocol: str, corruption: str, curves: Sequence[Curve]) -> markupsafe.Markup:
+def _chart(
+    protocol: str, corruption: str, curves: Sequence[Curve], kinds: Mapping[str, str]
+) -> markupsafe.Markup:
     drawn, marks, ticks = [], [], set()
-    for i, curve in enumerate(curves):
+    for curve in curves:
+        kind = kinds[curve.row]
         points = [(_origin(corruption, curve), curve.of(NONE)[0])]
         place = corruptions.CORRUPTIONS[corruption].place
         points += [(place(p.condition.level), p) for p in _by_severity(curve, corruption)]
-        drawn.append(plots.Line([(x, p.accuracy.mean) for x, p in points], _kind(i)))
+        drawn.append(plots.Line([(x, p.accuracy.mean) for x, p in points], kind))
         marks += [
-            plots.Mark(x, p.accuracy.mean, _kind(i), (p.accuracy.low, p.accuracy.high))
+            plots.Mark(x, p.accuracy.mean, kind, (p.accuracy.low, p.accuracy.high))
             for x, p in points
         ]
         ticks |= {round(x) for x, _ in points}
@@ -147,7 +154,7 @@ def _chart(protocol: str, corruption: str, curves: Sequence[Curve]) -> markupsaf
     )
 
 
-def _key(curves: Sequence[Curve]) -> markupsafe.Markup:
+def _key(curves: Sequence[Curve], kinds: Mapping[str, str]) -> markupsafe.Markup:
     """Which line is which row, as an <svg> element."""
     height = 18
     size = f"0 0 {plots.WIDTH} {height * len(curves)}"
@@ -156,7 +163,7 @@ def _key(curves: Sequence[Curve]) -> markupsafe.Markup:
     for i, curve in enumerate(curves):
         middle = f"{height * (i + 0.5):g}"
         ends = {"x1": f"{plots.LEFT}", "x2": f"{plots.LEFT + 24}", "y1": middle, "y2": middle}
-        ElementTree.SubElement(svg, "line", {**ends, "class": f"line {_kind(i)}"})
+        ElementTree.SubElement(svg, "line", {**ends, "class": f"line {kinds[curve.row]}"})
         where = {"x": f"{plots.LEFT + 32}", "y": f"{height * (i + 0.5) + 4:g}"}
         ElementTree.SubElement(svg, "text", where).text = curve.row
     return markupsafe.Markup(ElementTree.tostring(svg, encoding="unicode"))
@@ -178,10 +185,6 @@ def _by_severity(curve: Curve, corruption: str) -> list[Point]:
     known = corruptions.CORRUPTIONS[corruption]
     sign = -1 if known.untouched is None else 1  # fewer pixels are worse, more noise is
     return sorted(curve.of(corruption), key=lambda p: sign * known.place(p.condition.level))
-
-
-def _kind(i: int) -> str:
-    return f"row{i % COLOURS + 1}"
 
 
 def _figure(interval: intervals.Interval) -> str:
