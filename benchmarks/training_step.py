@@ -17,7 +17,7 @@ from configs import base
 from mmer_jax import models
 from mmer_jax.configuration import resolve_row
 from mmer_jax.models import registry
-from mmer_jax.training import batches, devices, step
+from mmer_jax.training import batches, devices, optimizers, step
 
 
 def measure(row: str, size: int, batch: int, steps: int, loop: bool | None) -> tuple[float, int]:
@@ -25,7 +25,7 @@ def measure(row: str, size: int, batch: int, steps: int, loop: bool | None) -> t
     config = resolve_row(base.get_config(), row, {"data.size": size, "batch_size": batch})
     mesh = devices.make_mesh()
     whole = devices.replicated(mesh)
-    model, optimizer = models.build(config), step.make_optimizer(config)
+    model, optimizer = models.build(config), optimizers.make_optimizer(config, 1)
     rng = np.random.default_rng(0)
     n = 4 * batch
     arrays = {

@@ -113,6 +113,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.hidden = (2048, 1024)
     config.model.dropout_features = 0.5
     config.model.dropout_output = 0.4
+    config.model.head = "flatten"  # average, average_max: pooled over all places of the map
+    config.model.normalisation = ""  # group, layer: after each convolution
     config.model.width = 256  # of gated_sum and attention
     config.model.heads = 4  # of attention
 
@@ -124,6 +126,24 @@ def get_config() -> ml_collections.ConfigDict:
 
     # Training.
     config.optimizer = ml_collections.ConfigDict({"name": "adam", "learning_rate": 3e-4})
+    config.optimizer.weight_decay = 0.0  # of adamw
+    config.optimizer.schedule = "constant"  # cosine: down to zero at the last epoch
+    config.optimizer.warmup_epochs = 0  # of cosine
+    config.optimizer.average = 0.0  # decay of a running average of the parameters; 0 for none
+    config.loss = ml_collections.ConfigDict({"label_smoothing": 0.0})
+    # Pictures as the networks see them. unit: 0..1, as the paper; global: mean 0 and deviation 1
+    # over the training part, for each frequency or colour; per_speaker: over each person's own.
+    config.input = ml_collections.ConfigDict({"normalisation": "unit"})
+    # Random changes of each batch in training. SpecAugment's strips across spectrograms: how many,
+    # and the largest as a part of the picture's side. mixup: of Beta(a, a). modality_dropout: how
+    # often an input of an example is absent (zeros), where a network has several.
+    config.augment = ml_collections.ConfigDict()
+    config.augment.time_masks = 0
+    config.augment.time_width = 0.2
+    config.augment.frequency_masks = 0
+    config.augment.frequency_width = 0.2
+    config.augment.mixup = 0.0
+    config.augment.modality_dropout = 0.0
     config.batch_size = 30
     config.epochs = 40
     config.measure_epochs = (10, 20, 30, 40)  # those up to `epochs`, and `epochs` itself

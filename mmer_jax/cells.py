@@ -12,7 +12,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from mmer_jax import configuration, models, provenance, splits, training
+from mmer_jax import configuration, models, provenance, splits, standards, training
 from mmer_jax.configuration import Cell
 from mmer_jax.datasets import pack, selection
 from mmer_jax.evaluation import metrics, predictions, records
@@ -48,7 +48,7 @@ def run_cell(
         cell.name, config, data, trained_on, parts, cell.seed, workdir, on_measure
     )
     if config.run.keep_params:
-        checkpoints.save_params(workdir / "params" / cell.name, outcome.state.params)
+        checkpoints.save_params(workdir / "params" / cell.name, outcome.state.measured_params)
     finish_network(cell.name, workdir, outcome)
     return outcome
 
@@ -140,6 +140,7 @@ def train_network(
             folder=workdir / "checkpoints" / name,
             on_measure=measure,
             on_epoch=on_epoch,
+            standard=standards.of(config, data, trained_on, parts),
         )
 
 
@@ -154,7 +155,7 @@ def _count_parameters(config) -> int:
     shapes = jax.eval_shape(
         lambda: loop.step.init_state(
             models.build(config),
-            loop.step.make_optimizer(config),
+            loop.optimizers.make_optimizer(config, 1),
             models.registry.batch_shapes(config),
             0,
         )

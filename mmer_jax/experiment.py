@@ -20,6 +20,8 @@ from mmer_jax import (
     models,
     sources,
     splits,
+    standards,
+    training,
 )
 from mmer_jax.configuration import Cell
 from mmer_jax.datasets import emotions, pack, protocols
@@ -53,6 +55,8 @@ def run(
     }
     for row, resolved in rows.items():
         models.build(resolved)
+        training.check(resolved)
+        standards.check(resolved)
         if resolved.fusion.method:
             decision_level.check(row, rows)
         for emotion in resolved.data.emotions:

@@ -51,6 +51,13 @@ MODALITIES = {
             "mel spectrogram",
             "time runs to the right, low frequencies at the bottom, brighter is louder",
         ),
+        Modality(
+            "mel_level",
+            1,
+            "sound",
+            "mel spectrogram with level",
+            "as the mel spectrogram, but all sounds on one scale of loudness and of time",
+        ),
         # Section 7.2's other pictures of a sound, and all six as the paper plotted them.
         *(
             Modality(name, 1, "sound", title, f"time runs to the right; {reading}")

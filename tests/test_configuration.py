@@ -8,7 +8,7 @@ import pytest
 
 from mmer_jax import configuration, errors, models
 from mmer_jax.models import registry
-from mmer_jax.training import step
+from mmer_jax.training import optimizers, step
 
 FILES = sorted(
     p.stem for p in pathlib.Path("configs").glob("*.py") if p.stem not in ("__init__", "base")
@@ -22,7 +22,7 @@ def test_every_row_of_every_config_traces_one_step(file):
     assert config.is_locked
     for row in config.rows:
         resolved = configuration.resolve_row(config, row)
-        model, optimizer = models.build(resolved), step.make_optimizer(resolved)
+        model, optimizer = models.build(resolved), optimizers.make_optimizer(resolved, 1)
 
         def one_step(batch, label, resolved=resolved, model=model, optimizer=optimizer):
             state = step.init_state(model, optimizer, registry.batch_shapes(resolved), 0)

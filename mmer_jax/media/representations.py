@@ -148,6 +148,7 @@ REPRESENTATIONS = {
 PICTURES = {r.name: r.image for r in REPRESENTATIONS.values()} | {
     f"{name}_plot": functools.partial(plot_image, name) for name in REPRESENTATIONS
 }
+PICTURES["mel_level"] = spectrogram.mel_level_image  # not the paper's
 
 
 def _enough(samples: np.ndarray) -> np.ndarray:

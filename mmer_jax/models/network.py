@@ -10,7 +10,7 @@ from mmer_jax.models import tower
 
 
 class ConcatenationNetwork(nn.Module):
-    """One tower a modality; their last feature maps are flattened (NHWC order), joined, classified.
+    """One tower a modality; their last feature maps are made vectors, joined, classified.
 
     With one modality this is figure 6, with two or three figure 8. They differ in the rate of the
     dropout before flattening and in the hidden layers, which are both fields.
@@ -22,6 +22,8 @@ class ConcatenationNetwork(nn.Module):
       hidden: widths of the dense layers before the output.
       dropout_features: rate on each tower's last feature map.
       dropout_output: rate before the output layer.
+      head: how a feature map becomes a vector, of tower.HEADS; the paper flattens it (NHWC order).
+      normalisation: of the towers' layers, of tower.NORMALISATIONS; the paper has none.
     """
 
     modalities: Sequence[str]
@@ -30,6 +32,8 @@ class ConcatenationNetwork(nn.Module):
     hidden: Sequence[int]
     dropout_features: float
     dropout_output: float
+    head: str = "flatten"
+    normalisation: str = ""
 
     @nn.compact
     def __call__(self, pictures: Mapping[str, jax.Array], *, train: bool) -> jax.Array:
@@ -45,9 +49,9 @@ class ConcatenationNetwork(nn.Module):
         features = []
         for name in self.modalities:
             x = tower.to_unit_range(pictures[name])
-            x = tower.Tower(self.filters, name=name)(x)
+            x = tower.Tower(self.filters, self.normalisation, name=name)(x)
             x = nn.Dropout(self.dropout_features, deterministic=not train)(x)
-            features.append(x.reshape(x.shape[0], -1))
+            features.append(tower.HEADS[self.head](x))
         x = jnp.concatenate(features, axis=-1)
         init = nn.initializers.glorot_uniform()
         for i, width in enumerate(self.hidden):

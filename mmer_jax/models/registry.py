@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from mmer_jax import errors, modalities
-from mmer_jax.models import attention, gated_sum, network, vgg16
+from mmer_jax.models import attention, gated_sum, network, tower, vgg16
 
 
 def _ends(config: ml_collections.ConfigDict) -> dict:
@@ -25,6 +25,16 @@ def _small(config: ml_collections.ConfigDict) -> dict:
         "dropout_features": config.model.dropout_features,
         "dropout_output": config.model.dropout_output,
     }
+
+
+def _concatenation(config: ml_collections.ConfigDict) -> nn.Module:
+    head, normalisation = config.model.head, config.model.normalisation
+    if head not in tower.HEADS:
+        raise errors.unknown("head", head, tower.HEADS)
+    if normalisation not in tower.NORMALISATIONS:
+        known = [name for name in tower.NORMALISATIONS if name]
+        raise errors.unknown("layer normalisation", normalisation, known)
+    return network.ConcatenationNetwork(**_small(config), head=head, normalisation=normalisation)
 
 
 def _joint(config: ml_collections.ConfigDict) -> dict:
@@ -47,7 +57,7 @@ def _attention(config: ml_collections.ConfigDict) -> nn.Module:
 
 # Name -> builder. A new architecture is one new module and one entry here.
 MODELS = {
-    "concatenation": lambda config: network.ConcatenationNetwork(**_small(config)),
+    "concatenation": _concatenation,
     "gated_sum": lambda config: gated_sum.GatedSumNetwork(**_joint(config)),
     "attention": _attention,
     "vgg16": lambda config: vgg16.VGG16(**_ends(config)),
@@ -62,6 +72,13 @@ def build(config: ml_collections.ConfigDict) -> nn.Module:
     """
     if config.model.name not in MODELS:
         raise errors.unknown("model", config.model.name, MODELS)
+    if config.model.name != "concatenation" and (
+        config.model.head != "flatten" or config.model.normalisation
+    ):
+        raise errors.UserError(
+            "config.model.head and config.model.normalisation are for the model concatenation, "
+            f"not for {config.model.name}"
+        )
     return MODELS[config.model.name](config)
 
 

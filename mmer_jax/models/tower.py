@@ -1,5 +1,6 @@
 """The tower of figure 6: blocks of one 3x3 convolution and one 2x2 maximum."""
 
+import math
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -27,6 +28,29 @@ def max_pool_2x2(x: jax.Array) -> jax.Array:
     return x.reshape(b, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
 
 
+def _group_norm(x: jax.Array, name: str) -> jax.Array:
+    """Wu and He (2018), arXiv:1803.08494, in groups of 8 channels where they divide."""
+    groups = math.gcd(x.shape[-1], max(1, x.shape[-1] // 8))
+    return nn.GroupNorm(num_groups=groups, name=name)(x)
+
+
+# Name in configs -> x float [b, h, w, c], name of the layer -> the same shape. None of them needs
+# more than the example itself, so that a prediction does not depend on its batch.
+NORMALISATIONS = {
+    "": lambda x, name: x,
+    "group": _group_norm,
+    "layer": lambda x, name: nn.LayerNorm(name=name)(x),
+}
+
+
+# A feature map, float [b, h, w, c] -> one vector an example, float [b, n].
+HEADS = {
+    "flatten": lambda x: x.reshape(x.shape[0], -1),
+    "average": lambda x: x.mean((1, 2)),
+    "average_max": lambda x: jnp.concatenate([x.mean((1, 2)), x.max((1, 2))], axis=-1),
+}
+
+
 class Convolution(nn.Module):
     """3x3, stride 1, padding "same", with a bias.
 
@@ -52,9 +76,11 @@ class Tower(nn.Module):
 
     Attributes:
       filters: the number of filters of each block; several numbers are several convolutions.
+      normalisation: one of NORMALISATIONS, between each convolution and its ReLU.
     """
 
     filters: Sequence[int | Sequence[int]]
+    normalisation: str = ""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -63,12 +89,16 @@ class Tower(nn.Module):
         for block in self.filters:
             for features in (block,) if isinstance(block, int) else block:
                 count += 1
-                x = nn.relu(Convolution(features, name=f"conv{count}")(x))
+                x = Convolution(features, name=f"conv{count}")(x)
+                x = nn.relu(NORMALISATIONS[self.normalisation](x, f"norm{count}"))
             if min(x.shape[1:3]) > 1:  # one pixel has nothing left to pool
                 x = max_pool_2x2(x)
         return x
 
 
 def to_unit_range(picture: jax.Array) -> jax.Array:
-    """uint8 0..255 -> float32 0..1; the one normalisation of the paper's network."""
-    return picture.astype(jnp.float32) / 255.0
+    """uint8 0..255 -> float32 0..1, the one normalisation of the paper's network.
+
+    Pictures that are float32 already were normalised in another way, and stay as they are.
+    """
+    return picture.astype(jnp.float32) / 255.0 if picture.dtype == jnp.uint8 else picture

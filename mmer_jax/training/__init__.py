@@ -1,5 +1,5 @@
 """State, the jitted step, devices, checkpoints and the loop. Needs no TensorFlow."""
 
-from mmer_jax.training.loop import Interrupted, Outcome, TrainingDivergedError, train
+from mmer_jax.training.loop import Interrupted, Outcome, TrainingDivergedError, check, train
 
-__all__ = ["Interrupted", "Outcome", "TrainingDivergedError", "train"]
+__all__ = ["Interrupted", "Outcome", "TrainingDivergedError", "check", "train"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from mmer_jax import errors, models
 from mmer_jax.datasets.selection import Examples
-from mmer_jax.training import batches, checkpoints, devices, step
+from mmer_jax.training import batches, checkpoints, devices, inputs, optimizers, step
 
 
 class TrainingDivergedError(errors.UserError):
@@ -65,6 +65,12 @@ class Outcome:
     signum: int | None
 
 
+def check(config) -> None:
+    """Says what is wrong with a config's fields of training before anything is built; UserError."""
+    optimizers.make_optimizer(config, 1)
+    step.Objective.of(config)
+
+
 def train(
     config,
     model: nn.Module,
@@ -77,12 +83,14 @@ def train(
     folder: pathlib.Path,
     on_measure: Callable[[Measurement], None],
     on_epoch: Callable[[Mapping[str, float]], None] = lambda epoch: None,
+    standard: Mapping[str, inputs.Standard] | None = None,
     devices_used: Sequence[jax.Device] | None = None,
 ) -> Outcome:
     """Trains one network.
 
     Args:
-      config: of one row (see configs/base.py); `batch_size`, `optimizer`, `run` are read here.
+      config: of one row (see configs/base.py); `batch_size`, `optimizer`, `augment`, `loss` and
+        `run` are read here.
       model: called as `model.apply({"params": p}, pictures, train=...)`.
       arrays: for each modality uint8 [m, s, s, c]; may be memory-mapped.
       train_examples: what to train on.
@@ -93,6 +101,8 @@ def train(
       on_measure: called at each measured epoch. May be called again for the same epoch, with the
         same numbers, when a run was killed between this call and the next save.
       on_epoch: called after each epoch with its entry of the history.
+      standard: for each modality what its pictures are normalised by, with a group for each picture
+        of `arrays`; None: pictures are scaled to 0..1.
       devices_used: all devices by default.
 
     Raises:
@@ -105,7 +115,7 @@ def train(
     # Data: every picture that some example uses, on each device, once.
     parts = {"train": train_examples, **measured_parts}
     try:
-        data = _put(arrays, parts, whole)
+        data = _put(arrays, parts, standard or {}, whole)
     except jax.errors.JaxRuntimeError as e:
         if "RESOURCE_EXHAUSTED" not in str(e):
             raise
@@ -115,9 +125,16 @@ def train(
         ) from e
 
     # State: shapes first, so that a restored one goes straight to its place.
-    optimizer = step.make_optimizer(config)
+    steps_per_epoch = -(-len(train_examples) // config.batch_size)
+    optimizer = optimizers.make_optimizer(config, steps_per_epoch)
+    objective = step.Objective.of(config)
     batch = models.registry.batch_shapes(config)
-    init = jax.jit(lambda s: step.init_state(model, optimizer, batch, s), out_shardings=whole)
+
+    def init_state(seed):
+        averaged = objective.average > 0
+        return step.init_state(model, optimizer, batch, seed, averaged=averaged)
+
+    init = jax.jit(init_state, out_shardings=whole)
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
         jax.eval_shape(init, np.uint32(seed)),
@@ -128,11 +145,10 @@ def train(
     state, history = saves.restore(abstract) or (init(np.uint32(seed)), [])
     resumed_from = int(state.step)
 
-    chunk = step.make_chunk(model, optimizer, seed, mesh)
+    chunk = step.make_chunk(model, optimizer, seed, mesh, objective=objective)
     predict = step.make_predict(model, mesh)
     width = devices.padded_size(config.batch_size, mesh)
     by_batch = devices.by_batch(mesh, axis=1)
-    steps_per_epoch = -(-len(train_examples) // config.batch_size)
     pace = _Pace(config.run.chunk_seconds)
     seconds = 0.0
 
@@ -165,7 +181,7 @@ def train(
                 on_epoch(history[-1])
                 if epoch + 1 in measure_epochs:
                     probabilities = {
-                        name: _predict_all(predict, state.params, data[name], config, mesh)
+                        name: _predict_all(predict, state.measured_params, data[name], config, mesh)
                         for name in measured_parts
                     }
                     on_measure(Measurement(epoch + 1, probabilities, history))
@@ -177,18 +193,22 @@ def train(
     return Outcome(jax.device_get(state), history, resumed_from, signum)
 
 
-def _put(arrays, parts, sharding) -> dict[str, step.DeviceData]:
+def _put(arrays, parts, standard, sharding) -> dict[str, step.DeviceData]:
     """Puts the pictures in use on the devices, once for all parts, and each part's rows."""
     used = {
         name: np.unique(np.concatenate([part.rows[name] for part in parts.values()]))
         for name in next(iter(parts.values())).rows
     }
     pictures = {name: jax.device_put(arrays[name][rows], sharding) for name, rows in used.items()}
+    standard = {
+        name: jax.device_put(found.replace(group=found.group[used[name]]), sharding)
+        for name, found in standard.items()
+    }
     data = {}
     for name, part in parts.items():
         rows = {m: np.searchsorted(used[m], r).astype(np.int32) for m, r in part.rows.items()}
         rows, label = jax.device_put((rows, part.label), sharding)
-        data[name] = step.DeviceData(arrays=pictures, rows=rows, label=label)
+        data[name] = step.DeviceData(pictures, rows, label, standard)
     return data
 
 

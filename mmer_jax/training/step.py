@@ -1,5 +1,6 @@
 """The state of a run, and the jitted functions that move it: a chunk of steps, and prediction."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,10 +12,10 @@ import optax
 from jax.sharding import Mesh
 
 from mmer_jax import errors
-from mmer_jax.training import devices
+from mmer_jax.training import devices, inputs
 
 # Streams of randomness, folded into the run's seed. Their numbers are part of every result.
-INIT, DROPOUT, SHUFFLE = 0, 1, 2
+INIT, DROPOUT, SHUFFLE, AUGMENT = 0, 1, 2, 3
 
 
 @flax.struct.dataclass
@@ -24,6 +25,7 @@ class TrainState:
     Attributes:
       step: int32, updates made.
       params, opt_state: trees of the model and of optax.
+      average: a running average of the parameters, or an empty tree.
       loss_sum, correct, seen: float32, over the examples of the epoch so far.
       diverged_at: int32, the first step whose loss was not finite, or -1.
     """
@@ -31,10 +33,16 @@ class TrainState:
     step: jax.Array
     params: Any
     opt_state: Any
+    average: Any
     loss_sum: jax.Array
     correct: jax.Array
     seen: jax.Array
     diverged_at: jax.Array
+
+    @property
+    def measured_params(self) -> Any:
+        """The parameters that are measured and kept: the average, where there is one."""
+        return self.average or self.params
 
 
 @flax.struct.dataclass
@@ -45,31 +53,52 @@ class DeviceData:
       arrays: for each modality uint8 [m, s, s, c], the pictures that any example uses.
       rows: for each modality int32 [n], the picture of each example.
       label: int32 [n].
+      standard: for each modality what its pictures are normalised by; empty: as they are.
     """
 
     arrays: Mapping[str, jax.Array]
     rows: Mapping[str, jax.Array]
     label: jax.Array
+    standard: Mapping[str, inputs.Standard] = flax.struct.field(default_factory=dict)
 
     def take(self, index: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
         """Pictures and labels of the examples with the given numbers."""
         pictures = {name: self.arrays[name][rows[index]] for name, rows in self.rows.items()}
+        for name, standard in self.standard.items():
+            pictures[name] = inputs.normalise(pictures[name], standard, self.rows[name][index])
         return pictures, self.label[index]
 
 
-def _adam(config) -> optax.GradientTransformation:
-    # Keras's epsilon, since Keras is what the paper used.
-    return optax.adam(config.learning_rate, eps=1e-7)
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What a step minimises, beside the model and the optimizer.
 
+    Attributes:
+      augment: changes of the batch.
+      label_smoothing: share of every target that is spread over all classes; Szegedy et al. (2016),
+        arXiv:1512.00567.
+      average: decay of the parameters' running average; 0 for none.
+    """
 
-OPTIMIZERS = {"adam": _adam}
+    augment: inputs.Augment = inputs.NO_CHANGE
+    label_smoothing: float = 0.0
+    average: float = 0.0
 
+    @classmethod
+    def of(cls, config) -> "Objective":
+        """As a config (of one row) has it; UserError for values out of range."""
+        smoothing, average = config.loss.label_smoothing, config.optimizer.average
+        for field, value in (("loss.label_smoothing", smoothing), ("optimizer.average", average)):
+            if not 0 <= value < 1:
+                raise errors.UserError(
+                    f"config.{field} is {value}; it must be at least 0 and below 1"
+                )
+        return cls(inputs.Augment.of(config), smoothing, average)
 
-def make_optimizer(config) -> optax.GradientTransformation:
-    """The optimizer that `config.optimizer` names; UserError for an unknown one."""
-    if config.optimizer.name not in OPTIMIZERS:
-        raise errors.unknown("optimizer", config.optimizer.name, OPTIMIZERS)
-    return OPTIMIZERS[config.optimizer.name](config.optimizer)
+    @property
+    def plain(self) -> bool:
+        """Whether pictures and labels are learned as they are."""
+        return not (self.augment.changes_pictures or self.label_smoothing)
 
 
 def init_state(
@@ -77,6 +106,8 @@ def init_state(
     optimizer: optax.GradientTransformation,
     batch: Mapping[str, jax.ShapeDtypeStruct],
     seed: int | jax.Array,
+    *,
+    averaged: bool = False,
 ) -> TrainState:
     """The state before the first step. Traceable, so that shapes can be had without memory."""
     zeros = {name: jnp.zeros(x.shape, x.dtype) for name, x in batch.items()}
@@ -86,6 +117,7 @@ def init_state(
         step=jnp.int32(0),
         params=params,
         opt_state=optimizer.init(params),
+        average=jax.tree.map(jnp.copy, params) if averaged else {},
         loss_sum=jnp.float32(0),
         correct=jnp.float32(0),
         seen=jnp.float32(0),
@@ -102,6 +134,7 @@ def update(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
     seed: int | jax.Array,
+    objective: Objective = Objective(),
 ) -> TrainState:
     """One step: sparse categorical cross-entropy, its mean over the examples of weight one.
 
@@ -110,27 +143,51 @@ def update(
       pictures: for each modality uint8 [b, s, s, c].
       label: int32 [b].
       weight: float32 [b], 1 for examples and 0 for padding, which comes last.
-      model, optimizer, seed: of the run.
+      model, optimizer, seed, objective: of the run.
     """
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), DROPOUT), state.step)
+    stream = lambda number: jax.random.fold_in(jax.random.key(seed), number)  # noqa: E731
+    key = jax.random.fold_in(stream(DROPOUT), state.step)
+    if not objective.plain:
+        targets = optax.smooth_labels(
+            jax.nn.one_hot(label, model.classes), objective.label_smoothing
+        )
+        now = jax.random.fold_in(stream(AUGMENT), state.step)
+        pictures, targets = objective.augment(now, pictures, targets)
 
     def loss_function(params):
         logits = model.apply({"params": params}, pictures, train=True, rngs={"dropout": key})
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, label) * weight
+        if objective.plain:
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, label) * weight
+        else:
+            losses = optax.softmax_cross_entropy(logits, targets) * weight
         return losses.sum() / weight.sum(), (losses.sum(), logits)
 
     grads, (loss_sum, logits) = jax.grad(loss_function, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
     finite = jnp.isfinite(loss_sum)
     return TrainState(
         step=state.step + 1,
-        params=optax.apply_updates(state.params, updates),
+        params=params,
         opt_state=opt_state,
+        average=_averaged(state.average, params, state.step, objective.average),
         loss_sum=state.loss_sum + loss_sum,
         correct=state.correct + ((logits.argmax(-1) == label) * weight).sum(),
         seen=state.seen + weight.sum(),
         diverged_at=jnp.where((state.diverged_at < 0) & ~finite, state.step, state.diverged_at),
     )
+
+
+def _averaged(average, params, step: jax.Array, decay: float):
+    """The running average after a step; Polyak and Juditsky (1992), with exponential weights.
+
+    The decay grows to its value, so that the first parameters, which know nothing, soon have no
+    weight.
+    """
+    if not average:
+        return average
+    decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
 
 
 def make_chunk(
@@ -139,6 +196,7 @@ def make_chunk(
     seed: int,
     mesh: Mesh,
     *,
+    objective: Objective = Objective(),
     loop_on_device: bool | None = None,
 ) -> Callable[..., TrainState]:
     """Compiles `chunk(state, data, index, weight, first, last) -> state`.
@@ -162,7 +220,14 @@ def make_chunk(
         pictures, label = data.take(index)
         pictures = jax.lax.with_sharding_constraint(pictures, split)
         return update(
-            state, pictures, label, weight[i], model=model, optimizer=optimizer, seed=seed
+            state,
+            pictures,
+            label,
+            weight[i],
+            model=model,
+            optimizer=optimizer,
+            seed=seed,
+            objective=objective,
         )
 
     if loop_on_device is None:

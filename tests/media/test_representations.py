@@ -93,3 +93,16 @@ def test_plots_fill_the_picture_without_axes(name):
 def test_an_unknown_plot_names_the_known():
     with pytest.raises(errors.UserError, match="unknown audio representation 'mfcc'; known: wave"):
         representations.plot_image("mfcc", tone(440), RATE)
+
+
+def test_mel_level_keeps_loudness_and_seconds():
+    """Ten times the amplitude is 20 of 100 dB brighter; a tone of a second is 1 / 2.5 wide."""
+    quiet, loud = (picture("mel_level", gain * tone(1000), 250)[..., 0] for gain in (0.02, 0.2))
+    row = loud.sum(axis=1).argmax()
+    difference = loud[row, 110:140].astype(float) - quiet[row, 110:140]
+    np.testing.assert_allclose(difference, 0.2 * 255, atol=1.5)
+    heard = np.flatnonzero(loud[row] > loud[row].max() - 0.1 * 255)
+    assert len(heard) / 250 == pytest.approx(1 / 2.5, abs=0.03)
+    # Wherever it stands in the recording, it is in the middle of the picture.
+    later = np.concatenate([np.zeros(3 * RATE, np.float32), 0.2 * tone(1000)])
+    np.testing.assert_allclose(picture("mel_level", later, 250)[row, :, 0], loud[row], atol=12)

@@ -3,12 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from mmer_jax import errors, models
+from mmer_jax import models
 from mmer_jax.models import registry
-from mmer_jax.training import batches, devices, step
+from mmer_jax.training import batches, devices, optimizers, step
 
 
 def test_every_example_is_in_one_batch_once():
@@ -32,7 +31,7 @@ def setting(small_config, task):
     small_config.model.dropout_features = small_config.model.dropout_output = 0.0
     arrays, examples = task
     model = models.build(small_config)
-    optimizer = step.make_optimizer(small_config)
+    optimizer = optimizers.make_optimizer(small_config, 1)
     state = step.init_state(model, optimizer, registry.batch_shapes(small_config), 0)
     data = step.DeviceData(
         {k: jnp.asarray(v) for k, v in arrays.items()}, dict(examples.rows), examples.label
@@ -101,24 +100,3 @@ def test_loop_on_the_device_makes_the_same_steps(setting):
         ends.append(chunk(copy, data, index, weight, 0, 3))
     assert int(ends[0].step) == int(ends[1].step) == 3
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *ends)
-
-
-def test_adam_is_kerass(small_config):
-    """Five updates of one number by hand, with Keras's betas and epsilon."""
-    small_config.optimizer.learning_rate = 0.1
-    optimizer = step.make_optimizer(small_config)
-    p, m, v, theirs = 1.0, 0.0, 0.0, jnp.array(1.0)
-    state = optimizer.init(theirs)
-    for t in range(1, 6):
-        g = 2 * p
-        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-        p -= 0.1 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-7)
-        updates, state = optimizer.update(2 * theirs, state, theirs)
-        theirs = optax.apply_updates(theirs, updates)
-        assert float(theirs) == pytest.approx(p, rel=1e-5)
-
-
-def test_unknown_optimizer_names_the_known_ones(small_config):
-    small_config.optimizer.name = "sgdd"
-    with pytest.raises(errors.UserError, match="unknown optimizer 'sgdd'; known: adam"):
-        step.make_optimizer(small_config)

@@ -1,0 +1,108 @@
+"""Optimizers, schedules and the running average, against closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from mmer_jax import errors, models
+from mmer_jax.models import registry
+from mmer_jax.training import optimizers, step
+
+
+def test_adam_is_kerass(small_config):
+    """Five updates of one number by hand, with Keras's betas and epsilon."""
+    small_config.optimizer.learning_rate = 0.1
+    optimizer = optimizers.make_optimizer(small_config, 1)
+    p, m, v, theirs = 1.0, 0.0, 0.0, jnp.array(1.0)
+    state = optimizer.init(theirs)
+    for t in range(1, 6):
+        g = 2 * p
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        p -= 0.1 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-7)
+        updates, state = optimizer.update(2 * theirs, state, theirs)
+        theirs = optax.apply_updates(theirs, updates)
+        assert float(theirs) == pytest.approx(p, rel=1e-5)
+
+
+def test_adamw_shrinks_kernels_alone(small_config):
+    """Without a gradient an update is -rate * decay * weight, and biases stay."""
+    small_config.optimizer.update({"name": "adamw", "weight_decay": 0.5, "learning_rate": 0.1})
+    optimizer = optimizers.make_optimizer(small_config, 1)
+    params = {"kernel": jnp.full((2, 2), 3.0), "bias": jnp.full((2,), 3.0)}
+    still = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(still, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["kernel"], -0.1 * 0.5 * 3.0)
+    np.testing.assert_allclose(updates["bias"], 0)
+
+
+def test_cosine_rises_in_a_line_and_falls_as_a_cosine(small_config):
+    """The size of an update of Adam under an unchanging gradient is the rate."""
+    small_config.optimizer.update({"learning_rate": 0.1, "schedule": "cosine", "warmup_epochs": 2})
+    small_config.epochs = 10
+    optimizer = optimizers.make_optimizer(small_config, 5)
+    state, sizes = optimizer.init(jnp.array(1.0)), []
+    for _ in range(50):
+        update, state = optimizer.update(jnp.array(1.0), state, jnp.array(1.0))
+        sizes.append(-float(update))
+    np.testing.assert_allclose(sizes[:10], 0.1 * np.arange(10) / 10, atol=1e-5)
+    falls = 0.05 * (1 + np.cos(np.pi * np.arange(40) / 40))
+    np.testing.assert_allclose(sizes[10:], falls, atol=1e-5)
+
+
+def test_the_average_is_the_closed_form(small_config):
+    """d p(t): the weight of each step's parameters is a product of decays."""
+    small_config.optimizer.average = 0.9
+    model = models.build(small_config)
+    optimizer = optimizers.make_optimizer(small_config, 1)
+    batch = registry.batch_shapes(small_config, 4)
+    state = step.init_state(model, optimizer, batch, 0, averaged=True)
+    objective = step.Objective.of(small_config)
+    rng = np.random.default_rng(0)
+    pictures = {k: rng.integers(0, 256, x.shape).astype(np.uint8) for k, x in batch.items()}
+    expected = jax.tree.leaves(state.params)[0]
+    for t in range(5):
+        state = step.update(
+            state, pictures, jnp.arange(4) % 3, jnp.ones(4),
+            model=model, optimizer=optimizer, seed=0, objective=objective,
+        )  # fmt: skip
+        decay = min(0.9, (1 + t) / (10 + t))
+        expected = decay * expected + (1 - decay) * jax.tree.leaves(state.params)[0]
+    np.testing.assert_allclose(jax.tree.leaves(state.average)[0], expected, rtol=1e-5)
+    assert state.measured_params is state.average
+
+
+def test_smoothed_targets_are_the_cross_entropys_closed_form(small_config):
+    """With eps spread over k classes the loss is (1 - eps) CE + eps * mean of -log p."""
+    small_config.model.dropout_features = small_config.model.dropout_output = 0.0
+    model = models.build(small_config)
+    optimizer = optimizers.make_optimizer(small_config, 1)
+    batch = registry.batch_shapes(small_config, 4)
+    state = step.init_state(model, optimizer, batch, 0)
+    pictures = {k: np.full(x.shape, 77, np.uint8) for k, x in batch.items()}
+    label = jnp.array([0, 1, 2, 0])
+    said = jax.nn.log_softmax(model.apply({"params": state.params}, pictures, train=False))
+    small_config.loss.label_smoothing = 0.2
+    after = step.update(
+        state, pictures, label, jnp.ones(4), model=model, optimizer=optimizer, seed=0,
+        objective=step.Objective.of(small_config),
+    )  # fmt: skip
+    expected = -(0.8 * said[jnp.arange(4), label] + 0.2 * said.mean(1)).sum()
+    assert float(after.loss_sum) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        ({"name": "sgdd"}, "unknown optimizer 'sgdd'; known: adam"),
+        ({"schedule": "cosin"}, "unknown schedule 'cosin'.*cosine"),
+        ({"weight_decay": 0.1}, "is for adamw"),
+        ({"warmup_epochs": 2}, "needs a schedule"),
+        ({"warmup_epochs": 99, "schedule": "cosine"}, "must be below config.epochs"),
+    ],
+)
+def test_what_does_not_fit_is_refused(small_config, fields, said):
+    small_config.optimizer.update(fields)
+    with pytest.raises(errors.UserError, match=said):
+        optimizers.make_optimizer(small_config, 1)
