@@ -1,15 +1,18 @@
 """Networks that a workdir holds, found again from their records: config, data, parameters."""
 
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from mmer_jax import configuration, errors, modalities, models, sources
+from mmer_jax import configuration, errors, modalities, models, sources, splits, standards
 from mmer_jax.configuration import Cell
-from mmer_jax.datasets import pack
+from mmer_jax.datasets import pack, selection
+from mmer_jax.models import tower
+from mmer_jax.training import inputs
 
 
 def config_of(
@@ -79,34 +82,55 @@ def params_folder(workdir: pathlib.Path, cell: Cell) -> pathlib.Path:
     return workdir / "params" / cell.name
 
 
-def make_predict(
-    config: ml_collections.ConfigDict,
-) -> Callable[[Mapping, Mapping[str, np.ndarray], Mapping[str, np.ndarray]], np.ndarray]:
-    """Compiles a row's network; its parameters are an argument, so that all cells share it.
+def tested(
+    cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack
+) -> tuple[selection.Examples, dict[str, inputs.Standard]]:
+    """A cell's test examples, and what its pictures are normalised by."""
+    parts = splits.split_examples(cell, config, data)
+    trained_on = parts.pop("train")
+    parts = {name: part for name, part in parts.items() if len(part)}
+    return parts["test"], standards.of(config, data, trained_on, parts)
 
-    Returns:
-      (params, pictures: for each modality uint8 [m, s, s, c], rows: for each modality int [n], the
-      picture of each example) -> probabilities, float32 [n, classes].
+
+def make_predict(config: ml_collections.ConfigDict) -> Callable[..., np.ndarray]:
+    """Compiles `predict(params, pictures, rows, standard, absent=())` -> float32 [n, classes].
+
+    Its arguments: the parameters of a cell of this row; for each modality the pictures, uint8
+    [m, s, s, c], and int [n], the picture of each example; for the modalities that are normalised
+    their standard, with the group of each of these pictures; and modalities that are not there,
+    whose towers see zeros as they do where `augment.modality_dropout` drops them in training. It
+    returns probabilities.
     """
     model = models.build(config)
     names = [m.name for m in modalities.get(config.modalities)]
 
     @jax.jit
-    def forward(params, pictures):
-        return jax.nn.softmax(model.apply({"params": params}, pictures, train=False))
+    def forward(params, pictures, standard, present):
+        seen = {}
+        for name in names:
+            x = pictures[name]
+            if name in standard:
+                x = inputs.normalise(x, standard[name], np.arange(len(x)))
+            seen[name] = jnp.where(present[name], tower.to_unit_range(x), 0.0)
+        return jax.nn.softmax(model.apply({"params": params}, seen, train=False))
 
-    def predict(params, pictures, rows):
+    def predict(params, pictures, rows, standard, absent=()):
         params, found = jax.device_put(params), []
+        present = {name: name not in absent for name in names}
         n = len(rows[names[0]])
         for batch in _batches(n, config.run.predict_batch):
-            seen = {name: pictures[name][rows[name][batch]] for name in names}
-            found.append(np.asarray(forward(params, seen)))
+            row = {name: rows[name][batch] for name in names}
+            seen = {name: pictures[name][row[name]] for name in names}
+            of_seen = {
+                name: one.replace(group=one.group[row[name]]) for name, one in standard.items()
+            }
+            found.append(np.asarray(forward(params, seen, of_seen, present)))
         return np.concatenate(found)[:n]
 
     return predict
 
 
-def _batches(n: int, size: int):
+def _batches(n: int, size: int) -> Iterator[np.ndarray]:
     """Numbers of examples in batches of one size, so that one program serves all; the last batch is
     filled up with the last example."""
     for start in range(0, n, size):

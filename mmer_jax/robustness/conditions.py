@@ -80,18 +80,16 @@ def applicable(
 
 
 def corrupt(condition: Condition, pictures: np.ndarray, clips: Sequence[str]) -> np.ndarray:
-    """Pictures as a condition has them that is no matter of sound.
+    """Photographs as a condition has them.
 
     Args:
-      condition: of MISSING, or of a corruption of pictures.
-      pictures: uint8 [n, s, s, c], of one modality that the condition alters.
+      condition: of a corruption of pictures.
+      pictures: uint8 [n, s, s, c].
       clips: the clip of each: what is random depends on the clip and the corruption alone.
 
     Returns:
       uint8 [n, s, s, c].
     """
-    if condition.corruption == MISSING:
-        return absent(pictures)
     apply = corruptions.CORRUPTIONS[condition.corruption].apply
     return np.stack(
         [
@@ -99,11 +97,6 @@ def corrupt(condition: Condition, pictures: np.ndarray, clips: Sequence[str]) ->
             for picture, clip in zip(pictures, clips, strict=True)
         ]
     )
-
-
-def absent(pictures: np.ndarray) -> np.ndarray:
-    """What a tower is given in place of an input that is not there: black pictures, zeros."""
-    return np.zeros_like(pictures)
 
 
 def random_of(clip: str, purpose: str) -> np.random.Generator:

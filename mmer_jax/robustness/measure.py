@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmer_jax import errors, modalities, provenance, splits, trained
+from mmer_jax import errors, modalities, provenance, trained
 from mmer_jax.configuration import Cell
 from mmer_jax.datasets import pack, selection
 from mmer_jax.evaluation import predictions, records
@@ -19,8 +19,8 @@ from mmer_jax.evaluation.predictions import Examples
 from mmer_jax.media import corruptions
 from mmer_jax.progress import Progress
 from mmer_jax.robustness import conditions, results, sounds
-from mmer_jax.robustness.conditions import UNTOUCHED, Condition
-from mmer_jax.training import checkpoints, devices
+from mmer_jax.robustness.conditions import MISSING, UNTOUCHED, Condition
+from mmer_jax.training import checkpoints, devices, inputs
 
 # How far probabilities may be from the stored ones: on the device that made them, and on another,
 # whose convolutions may round to fewer digits.
@@ -122,9 +122,7 @@ def _test_row(
     record = missing[-1][0]
     config = trained.config_of(record, {"pack": str(pack_folder)} if pack_folder else {})
     data = trained.open_data(record, config, workdir)
-    tests = {
-        _cell(r).name: splits.split_examples(_cell(r), config, data)["test"] for r, _ in missing
-    }
+    tests = {_cell(r).name: trained.tested(_cell(r), config, data) for r, _ in missing}
     noisy, problems = {}, []
     for corruption, levels in _of_sound(missing).items():
         try:
@@ -133,7 +131,7 @@ def _test_row(
                 record,
                 workdir,
                 manual_dir,
-                rows=_sound_rows(tests, config.modalities),
+                rows=_sound_rows([test for test, _ in tests.values()], config.modalities),
                 corruption=corruption,
                 levels=levels,
                 names=conditions.altered(Condition(corruption, 0.0), config.modalities),
@@ -150,15 +148,19 @@ def _test_row(
         for r, lacking in missing:
             cell = _cell(r)
             params = checkpoints.load_params(trained.params_folder(workdir, cell))
-            test = tests[cell.name]
+            test, standard = tests[cell.name]
             for condition in (UNTOUCHED, *lacking):
-                pictures, member = _inputs(test, data, condition, noisy)
-                said = Examples(test.clip, test.view, test.label, predict(params, pictures, member))
+                altered = conditions.altered(condition, config.modalities)
+                probabilities = predict(
+                    params,
+                    *_inputs(test, data, standard, condition, altered, noisy),
+                    absent=altered if condition.corruption == MISSING else (),
+                )
+                said = Examples(test.clip, test.view, test.label, probabilities)
                 how = dict(about)
                 if condition == UNTOUCHED:
                     how["largest_difference"] = _check_same(said, r, workdir)
                 if results.key(r, condition) not in done:
-                    altered = conditions.altered(condition, config.modalities)
                     results.save(workdir, r, condition, altered, said, how)
                 progress.update(1, note=f"{cell.name} {condition.name}")
     return problems
@@ -177,29 +179,36 @@ def _of_sound(missing: Sequence[tuple[dict, list[Condition]]]) -> dict[str, list
     return found
 
 
-def _sound_rows(tests: Mapping[str, selection.Examples], names: Sequence[str]) -> np.ndarray:
+def _sound_rows(tests: Sequence[selection.Examples], names: Sequence[str]) -> np.ndarray:
     """Rows of the pack whose sound some test hears."""
     heard = [m.name for m in modalities.get(names) if m.stream == "sound"]
-    return np.unique(np.concatenate([test.rows[n] for test in tests.values() for n in heard]))
+    return np.unique(np.concatenate([test.rows[name] for test in tests for name in heard]))
 
 
 def _inputs(
-    test: selection.Examples, data: pack.Pack, condition: Condition, noisy: Mapping
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """For each modality the pictures that a test sees under a condition, and each example's."""
-    pictures, member = {}, {}
+    test: selection.Examples,
+    data: pack.Pack,
+    standard: Mapping[str, inputs.Standard],
+    condition: Condition,
+    altered: Sequence[str],
+    noisy: Mapping[str, sounds.Noisy],
+) -> tuple[dict, dict, dict]:
+    """What a test sees under a condition: its pictures, the picture of each example, standards."""
+    pictures, member, of_pictures = {}, {}, {}
     for name, rows in test.rows.items():
         used, member[name] = np.unique(rows, return_inverse=True)
-        if name not in conditions.altered(condition, test.rows):
-            pictures[name] = np.asarray(data.arrays[name][used])
-        elif condition.corruption in noisy:
+        pictures[name] = np.asarray(data.arrays[name][used])
+        if name in standard:  # measured on untouched pictures, as when the network was trained
+            of_pictures[name] = standard[name].replace(group=standard[name].group[used])
+        if name not in altered or condition.corruption == MISSING:
+            continue
+        if condition.corruption in noisy:
             made = noisy[condition.corruption]
             pictures[name] = np.stack([made[row, condition.level][name] for row in used.tolist()])
         else:
-            untouched = np.asarray(data.arrays[name][used])
             clips = data.table["clip"][used].tolist()
-            pictures[name] = conditions.corrupt(condition, untouched, clips)
-    return pictures, member
+            pictures[name] = conditions.corrupt(condition, pictures[name], clips)
+    return pictures, member, of_pictures
 
 
 def _check_same(said: Examples, record: Mapping[str, Any], workdir: Path) -> float:

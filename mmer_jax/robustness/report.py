@@ -81,8 +81,8 @@ def how(corruption: str) -> list[str]:
     """What was done to the inputs."""
     if corruption == MISSING:
         return [
-            "One input at a time is absent: its tower is given a black picture, which networks "
-            "never meet in training unless their row drops inputs there."
+            "One input at a time is absent: its tower is given zeros, which networks never meet in "
+            "training unless their row drops inputs there (config.augment.modality_dropout)."
         ]
     known = corruptions.CORRUPTIONS[corruption]
     if known.stream == "sound":

@@ -31,13 +31,10 @@ def said(workdir, cell, condition):
     return predictions.load(path).examples[4, "test"]
 
 
-CELL = Cell("face_mel", "clip_random", 0, 1)
-
-
 def test_every_row_under_every_condition_that_it_can_meet(workdir, capsys):
     status, out, err = run(capsys, workdir)
     assert status == 2  # for the one thing that a pack alone cannot give
-    assert err.count("cannot be tested on noisy sound") == 2  # mel, face_mel
+    assert err.count("cannot be tested on noisy sound") == 3  # mel, face_mel, normalised
     assert "the recordings are not known; name their folder with --manual_dir=DIR" in err
     lines = lines_of(workdir)
     found = {(line["row"], line["corruption"], line["level"]) for line in lines}
@@ -50,8 +47,9 @@ def test_every_row_under_every_condition_that_it_can_meet(workdir, capsys):
     assert found == {
         *(("face", *one) for one in faces),
         *(("face_mel", *one) for one in faces),
-        *(("face_mel", "missing", name) for name in ("face", "mel")),
-        *((row, "none", None) for row in ("face", "face_mel")),
+        *(("normalised", *one) for one in faces),
+        *((row, "missing", m) for row in ("face_mel", "normalised") for m in ("face", "mel")),
+        *((row, "none", None) for row in ("face", "face_mel", "normalised")),
         ("mel", "none", None),
     }
     assert len(lines) == 2 * len(found)  # seeds
@@ -88,34 +86,42 @@ def test_untouched_inputs_give_the_stored_predictions(workdir, capsys):
         )
 
 
+@pytest.mark.parametrize("row", ["face_mel", "normalised"])
 @pytest.mark.parametrize(
-    ("condition", "change"),
+    ("condition", "change", "absent"),
     [
-        ("darken-50", lambda seen: seen | {"face": np.rint(seen["face"] * 0.5).astype(np.uint8)}),
-        ("missing-face", lambda seen: seen | {"face": 0 * seen["face"]}),
-        ("missing-mel", lambda seen: seen | {"mel": 0 * seen["mel"]}),
-        ("low_resolution-1", lambda seen: seen | {"face": mean_colour(seen["face"])}),
+        ("darken-50", lambda face: np.rint(face * 0.5).astype(np.uint8), None),
+        ("low_resolution-1", lambda face: mean_colour(face), None),
+        ("missing-face", lambda face: face, "face"),
+        ("missing-mel", lambda face: face, "mel"),
     ],
 )
-def test_the_network_sees_what_the_condition_says(workdir, capsys, small_pack, condition, change):
-    """The same network applied here to pictures that are altered here."""
+def test_the_network_sees_what_the_condition_says(
+    workdir, capsys, small_pack, row, condition, change, absent
+):
+    """The same network applied here to pictures that are altered and normalised here."""
     corruption, _, level = condition.partition("-")
-    flags = [f"--{corruption}", level] if corruption != "missing" else []
-    run(capsys, workdir, "--rows", "face_mel", "--corruptions", corruption, *flags)
-    record = records.read(workdir / records.FILE_NAME)[-1]
-    config = trained.config_of({**record, **rows_record(workdir)})
-    data = pack.open_pack(small_pack)
-    test = splits.split_examples(CELL, config, data)["test"]
-    seen = {name: np.asarray(data.arrays[name][rows]) for name, rows in test.rows.items()}
-    params = checkpoints.load_params(workdir / "params" / CELL.name)
-    logits = models.build(config).apply({"params": params}, change(seen), train=False)
-    found = said(workdir, CELL.name, condition)
-    np.testing.assert_allclose(found.probabilities, jax.nn.softmax(logits), atol=1e-5)
-    assert found.label.tolist() == test.label.tolist()
-
-
-def rows_record(workdir):
-    return [r for r in records.read(workdir / records.FILE_NAME) if r["row"] == CELL.row][-1]
+    flags = [f"--{corruption}", level] if absent is None else []
+    run(capsys, workdir, "--rows", row, "--corruptions", corruption, *flags)
+    cell = Cell(row, "clip_random", 0, 1)
+    record = [r for r in records.read(workdir / records.FILE_NAME) if r["row"] == row][-1]
+    config, data = trained.config_of(record), pack.open_pack(small_pack)
+    parts = splits.split_examples(cell, config, data)
+    seen = {}
+    for name, rows in parts["test"].rows.items():
+        pictures = np.asarray(data.arrays[name])
+        x = change(pictures[rows]) if name == "face" else pictures[rows]
+        x = x / np.float32(255)
+        if row == "normalised":
+            trained_on = pictures[parts["train"].rows[name]] / np.float32(255)
+            axes = (0, 1, 2) if name == "face" else (0, 2)  # frequencies by themselves
+            x = (x - trained_on.mean(axes, keepdims=True)) / trained_on.std(axes, keepdims=True)
+        seen[name] = np.zeros_like(x) if name == absent else x
+    params = checkpoints.load_params(workdir / "params" / cell.name)
+    logits = models.build(config).apply({"params": params}, seen, train=False)
+    found = said(workdir, cell.name, condition)
+    np.testing.assert_allclose(found.probabilities, jax.nn.softmax(logits), atol=1e-4)
+    assert found.label.tolist() == parts["test"].label.tolist()
 
 
 def mean_colour(face):
@@ -146,7 +152,7 @@ def test_what_is_there_is_not_measured_again(workdir, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rows", "flow"], "unknown row 'flow'; known: mel, face_mel, face"),
+        (["--rows", "flow"], "unknown row 'flow'; known: mel, face_mel, face, normalised"),
         (["--protocol", "actor"], "unknown protocol 'actor'; known: clip_random"),
         (["--corruptions", "rain"], "unknown corruption 'rain'; known: blur, darken"),
         (["--occlude", "120"], "a level of occlude is 0 to 100 %, found 120"),

@@ -50,9 +50,3 @@ def test_frames_of_one_clip_are_covered_at_one_place():
     assert places[0] == places[1]
     assert len(set(places)) == 3
     assert (pictures == 200).all()
-
-
-def test_an_absent_input_is_zeros():
-    pictures = np.full((2, 8, 8, 1), 9, np.uint8)
-    absent = conditions.corrupt(Condition("missing", "mel"), pictures, ["a", "b"])
-    assert absent.shape == pictures.shape and absent.dtype == np.uint8 and not absent.any()
