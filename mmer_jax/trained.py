@@ -69,7 +69,13 @@ def open_data(
         if part.rendered.enabled:
             part.rendered.enabled = False
             part.data_dir = part.data_dir or str(workdir / "data")
-    data = sources.open_rows(config, {record["row"]: config}, workdir)[record["row"]]
+    try:
+        data = sources.open_rows(config, {record["row"]: config}, workdir)[record["row"]]
+    except errors.UserError as e:
+        raise errors.UserError(
+            f"what row {record['row']} of {workdir} was trained from cannot be opened; the run's "
+            f"own command makes it again ({e})"
+        ) from e
     if data.digest(config.modalities) != record["dataset"]["pack_digest"]:
         raise errors.UserError(
             f"{data.path} holds other data than row {record['row']} of {workdir} was trained from"

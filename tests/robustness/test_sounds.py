@@ -111,6 +111,17 @@ def test_the_command_tests_on_noise(workdir, capsys):
     assert 0 < differ[0] < differ[1]
 
 
+def test_a_built_set_that_is_gone_is_said_to_be(workdir, capsys, tmp_path):
+    (built,) = workdir.parent.glob("data/ravdess/speech/*")
+    built.rename(tmp_path / "away")
+    try:
+        assert main([str(workdir), "--noise", "7"]) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "the run's own command makes it again (nothing is built in" in said
+    finally:
+        (tmp_path / "away").rename(built)
+
+
 def test_sound_of_other_sets_is_read_from_the_recordings(
     data, record, recordings, write_sound, tmp_path
 ):
