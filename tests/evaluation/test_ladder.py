@@ -17,7 +17,9 @@ def write(make_record, tmp_path):
     """Writes a row's cell under a protocol with so many of 20 clips right, five of each actor."""
 
     def write(protocol, right, seed=0, n_train=540, workdir="run", row="mel"):
-        clip = np.array([f"03-01-{3 + i:02d}-02-01-01-{a:02d}" for a in range(1, 5) for i in range(5)])
+        clip = np.array(
+            [f"03-01-{3 + i:02d}-02-01-01-{a:02d}" for a in range(1, 5) for i in range(5)]
+        )
         label = np.arange(20) % 2
         sure = np.eye(2)[np.where(np.arange(20) < right, label, 1 - label)] * 0.8 + 0.1
         test = predictions.Examples(clip, 0 * label, label, sure)
