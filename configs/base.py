@@ -134,10 +134,12 @@ def get_config() -> ml_collections.ConfigDict:
     # Pictures as the networks see them. unit: 0..1, as the paper; global: mean 0 and deviation 1
     # over the training part, for each frequency or colour; per_speaker: over each person's own.
     config.input = ml_collections.ConfigDict({"normalisation": "unit"})
-    # Random changes of each batch in training. SpecAugment's strips across spectrograms: how many,
-    # and the largest as a part of the picture's side. mixup: of Beta(a, a). modality_dropout: how
-    # often an input of an example is absent (zeros), where a network has several.
+    # Random changes of each batch in training. Of spectrograms: the largest shift, SpecAugment's
+    # strips (how many) and the widest strip, as parts of the picture's side. mixup: of Beta(a, a).
+    # modality_dropout: how often an input of an example is absent (zeros), where there are several.
     config.augment = ml_collections.ConfigDict()
+    config.augment.time_shift = 0.0
+    config.augment.frequency_shift = 0.0
     config.augment.time_masks = 0
     config.augment.time_width = 0.2
     config.augment.frequency_masks = 0

@@ -283,8 +283,9 @@ PROTOCOLS = {
         dataclasses.replace(
             _CLIP_RANDOM,
             name="clip_random_altered_sound",
-            promise="The split of clip_random, seed by seed: no clip is on both sides. The tested "
-            "clips are heard in all versions of their sound, altered ones too, as the paper's are.",
+            promise="No clip is on both sides: the split is that of clip_random, seed by seed. The "
+            "tested clips are heard in all versions of their sound, altered ones too, as the "
+            "paper's are.",
             caveat=(
                 "Altered sound is tested under clip_random_altered_sound",
                 "Clips are kept apart as under clip_random, but altered versions of a tested "

@@ -1,10 +1,11 @@
-"""Draws the paper's figures from one's own recordings and results.
+"""Draws the paper's figures, and the leakage ladder, from one's own recordings and results.
 
     python -m mmer_jax.figures frames CLIP.mp4 --out FOLDER             # figure 4
     python -m mmer_jax.figures flow CLIP.mp4 --out FOLDER               # figure 7
     python -m mmer_jax.figures representations CLIP.wav --out FOLDER    # figure 9
     python -m mmer_jax.figures alterations CLIP.wav --out FOLDER        # figure 10
     python -m mmer_jax.figures confusion WORKDIR:ROW ... --out FOLDER   # figure 11
+    python -m mmer_jax.figures ladder WORKDIR ... --row mel --out FOLDER
     python -m mmer_jax.figures layers configs/ravdess_strong.py:face,face_flow --out FOLDER
 
 In place of a folder --out takes the name of one .png or .svg file. --workdir WORKDIR is the same as
@@ -69,6 +70,17 @@ def _confusion(options: argparse.Namespace) -> None:
         path = canvas.path_for(options.out, f"figure11_confusion_{protocol}", len(shared))
         panels = [confusion.count(*row, protocol, options.epochs) for row in rows]
         print(canvas.save(confusion.draw(panels), path))
+
+
+def _ladder(options: argparse.Namespace) -> None:
+    from mmer_jax.evaluation import columns, ladder
+    from mmer_jax.figures import canvas
+    from mmer_jax.figures import ladder as figure
+
+    found = ladder.rungs(options.workdirs, options.row, options.epochs)
+    print("\n".join(columns.markdown(ladder.lines(found))))
+    path = canvas.path_for(options.out, f"leakage_ladder_{options.row}")
+    print(canvas.save(figure.draw(found, options.title or f"Leakage ladder: {options.row}"), path))
 
 
 def _layers(options: argparse.Namespace) -> None:
@@ -177,6 +189,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     added.add_argument("--protocol", help="one; else a figure for each that the rows share")
     added.add_argument("--epochs", type=_positive, help="how long trained; else the most")
+
+    added = command(
+        "ladder", _ladder, "a row's accuracy under every protocol it was measured under"
+    )
+    added.add_argument("workdirs", nargs="+", type=Path, metavar="WORKDIR", help="of run.py")
+    added.add_argument("--row", default="mel", help="of the table; default: mel")
+    added.add_argument("--epochs", type=_positive, help="how long trained; else the most")
+    added.add_argument("--title", help="above the drawing")
 
     added = command("layers", _layers, "figures 6 and 8: the networks of a config, layer by layer")
     added.add_argument("config", metavar="FILE[:ROW,ROW]", help="in configs/, as run.py takes it")

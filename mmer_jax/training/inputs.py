@@ -73,6 +73,8 @@ def normalise(picture: jax.Array, standard: Standard, rows: jax.Array) -> jax.Ar
 class Augment:
     """Random changes of a batch in training; see configs/base.py. Zeros change nothing."""
 
+    time_shift: float = 0.0
+    frequency_shift: float = 0.0
     time_masks: int = 0
     time_width: float = 0.0
     frequency_masks: int = 0
@@ -88,7 +90,8 @@ class Augment:
           UserError: an amount out of its range, or changes that the row's modalities cannot have.
         """
         asked = config.augment
-        for field in ("time_width", "frequency_width", "modality_dropout"):
+        shares = ("time_shift", "frequency_shift", "time_width", "frequency_width")
+        for field in (*shares, "modality_dropout"):
             if not 0 <= asked[field] < 1:
                 raise errors.UserError(
                     f"config.augment.{field} is {asked[field]}; it must be at least 0 and below 1"
@@ -103,8 +106,9 @@ class Augment:
     @property
     def changes_pictures(self) -> bool:
         """Whether anything is changed at all."""
-        masks = self.time_masks * self.time_width or self.frequency_masks * self.frequency_width
-        return bool(masks or self.mixup or self.modality_dropout)
+        masks = self.time_masks * self.time_width + self.frequency_masks * self.frequency_width
+        moves = self.time_shift + self.frequency_shift
+        return bool(masks + moves + self.mixup + self.modality_dropout)
 
     def __call__(
         self, key: jax.Array, pictures: Pictures, targets: jax.Array
@@ -121,17 +125,37 @@ class Augment:
         """
         if not self.changes_pictures:
             return pictures, targets
-        masks, mix, absence = jax.random.split(key, 3)
+        masks, mix, absence, moves = jax.random.split(key, 4)
         pictures = {name: tower.to_unit_range(x) for name, x in pictures.items()}
         for i, m in enumerate(modalities.get(pictures)):
             if m.stream == "sound":
-                one = jax.random.fold_in(masks, i)
-                pictures[m.name] = self._masked(one, pictures[m.name])
+                x = self._moved(jax.random.fold_in(moves, i), pictures[m.name])
+                pictures[m.name] = self._masked(jax.random.fold_in(masks, i), x)
         if self.mixup:
             pictures, targets = _mixed(mix, pictures, targets, self.mixup)
         if self.modality_dropout and len(pictures) > 1:
             pictures = _some_absent(absence, pictures, self.modality_dropout)
         return pictures, targets
+
+    def _moved(self, key, x):
+        """A spectrogram moves along its axes; what comes into view is its mean.
+
+        Along a mel axis this is roughly another voice: Jaitly and Hinton (2013), vocal tract length
+        perturbation, bend the axis instead.
+        """
+        mean = x.mean((1, 2, 3), keepdims=True)
+        for axis, most in ((2, self.time_shift), (1, self.frequency_shift)):
+            key, now = jax.random.split(key)
+            if most:
+                length = x.shape[axis]
+                by = jax.random.uniform(now, (len(x),), minval=-most, maxval=most) * length
+                source = jnp.arange(length) - jnp.round(by).astype(int)[:, None]
+                inside = (source >= 0) & (source < length)
+                others = tuple(a for a in (1, 2, 3) if a != axis)
+                source, inside = (jnp.expand_dims(v, others) for v in (source, inside))
+                moved = jnp.take_along_axis(x, jnp.clip(source, 0, length - 1), axis)
+                x = jnp.where(inside, moved, mean)
+        return x
 
     def _masked(self, key, x):
         """Strips of a spectrogram, in time and in frequency, take its mean.

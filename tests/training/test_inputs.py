@@ -56,6 +56,25 @@ def test_strips_are_whole_of_the_picture_and_as_wide_as_said(axis, way):
     assert max(starts) > 40
 
 
+@pytest.mark.parametrize("axis, way", [(2, "time"), (1, "frequency")])
+def test_a_shift_moves_the_whole_picture_and_shows_the_mean(axis, way):
+    """numpy's roll, but for what would come in from the other side."""
+    x = jnp.asarray(np.random.default_rng(0).random((40, 20, 20, 1)), jnp.float32)
+    found = set()
+    for key in KEYS[:5]:
+        (pictures, _), _ = changed({"mel": x}, key, **{f"{way}_shift": 0.2})
+        for before, after in zip(np.asarray(x), np.asarray(pictures["mel"]), strict=True):
+            by = {
+                k: np.isclose(np.roll(before, k, axis - 1), after, atol=1e-6).sum()
+                for k in range(-5, 6)
+            }
+            k = max(by, key=by.get)
+            assert by[k] >= 20 * (20 - abs(k))
+            assert np.isclose(after, before.mean(), atol=1e-4).sum() >= 20 * abs(k)
+            found.add(k)
+    assert found == set(range(-4, 5))
+
+
 def test_pictures_of_light_have_no_strips():
     (pictures, _), _ = changed(batch(("face", "mel")), KEYS[0], time_masks=2, time_width=0.5)
     np.testing.assert_array_equal(pictures["face"], 1.0)
