@@ -34,6 +34,8 @@ ASIDES = {
     "face_mel_one_spectrogram": {**ROWS["face_mel"], "data": {"one_spectrogram": True}},
     "face_masked": {**ROWS["face"], "data": {"mask_background": True}},
     "face_mel_masked": {**ROWS["face_mel"], "data": {"mask_background": True}},
+    # Not the paper's: what helps where an input is missing (docs/robustness.md).
+    "face_mel_modality_dropout": {**ROWS["face_mel"], "augment": {"modality_dropout": 0.3}},
 }
 
 

@@ -85,6 +85,12 @@ def score_workdir(
     data = sources.open_rows(config, {record["row"]: config}, workdir)[record["row"]]
     if data.digest(config.modalities) != record["dataset"]["pack_digest"]:
         raise errors.UserError(f"{data.path} holds other data than {workdir} was trained from")
+    if config.input.normalisation != "unit":
+        raise errors.UserError(
+            f"the networks of {workdir} were trained with config.input.normalisation "
+            f"{config.input.normalisation}; frames are ranked by networks that see pictures as they "
+            "are: train them with unit"
+        )
     networks = [_network(cell, config, data, workdir) for cell in cells]
     score, used = score_pack(data, config, networks, in_sample)
     folds = np.array([network.fold for network in networks])
