@@ -117,6 +117,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.dropout_output = 0.4
     config.model.head = "flatten"  # average, average_max: pooled over all places of the map
     config.model.normalisation = ""  # group, layer: after each convolution
+    config.model.patch = 1  # pixels of a side taken as one place with more channels
     config.model.width = 256  # of gated_sum and attention
     config.model.heads = 4  # of attention
 

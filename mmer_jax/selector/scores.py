@@ -88,8 +88,8 @@ def score_workdir(
     if config.input.normalisation != "unit":
         raise errors.UserError(
             f"the networks of {workdir} were trained with config.input.normalisation "
-            f"{config.input.normalisation}; frames are ranked by networks that see pictures as they "
-            "are: train them with unit"
+            f"{config.input.normalisation}; frames are ranked by networks that see pictures as "
+            "they are: train them with unit"
         )
     networks = [_network(cell, config, data, workdir) for cell in cells]
     score, used = score_pack(data, config, networks, in_sample)
