@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 import jax
 import ml_collections
-import numpy as np
 
 from mmer_jax import (
     cells,
@@ -18,6 +17,7 @@ from mmer_jax import (
     decision_level,
     errors,
     models,
+    showing,
     sources,
     splits,
     standards,
@@ -89,7 +89,11 @@ def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
 
     found = records.read(workdir / records.FILE_NAME)
     print(table.terminal_table(found, workdir=workdir))
-    page = report.write_report(workdir, examples=_pictures(rows, data))
+    page = report.write_report(
+        workdir,
+        examples=showing.examples(rows, data),
+        look_up=showing.Finder(rows, data, workdir),
+    )
     _say(f"report: {page}")
     return found
 
@@ -128,29 +132,6 @@ def _digests(data: Mapping[str, pack.Pack]) -> dict[str, str]:
             key = f"{held.info['dataset']} {held.info['builder_config']}{masked} {name}"
             found[key] = held.info["digests"][name]
     return found
-
-
-def _pictures(rows, packs: Mapping[str, pack.Pack], clips: int = 2) -> list[dict]:
-    """A few clips of each emotion, for the report: of the row with the most inputs."""
-    row = max(rows, key=lambda name: len(rows[name].modalities))
-    config, data = rows[row], packs[row]
-    taking_part = splits.taking_part(config, data)
-    taking_part = taking_part[np.unique(data.table["clip"][taking_part], return_index=True)[1]]
-    chosen = []
-    for emotion in config.data.emotions:
-        of_emotion = taking_part[data.table["emotion"][taking_part] == emotion]
-        spread = np.linspace(0, len(of_emotion) - 1, min(clips, len(of_emotion))).round()
-        chosen += of_emotion[spread.astype(int)].tolist()
-    return [
-        {
-            "clip": str(data.table["clip"][row]),
-            "emotion": str(data.table["emotion"][row]),
-            "view": int(data.table["view"][row]),
-            "audio_variant": str(data.table["audio_variant"][row]),
-            "pictures": {name: np.asarray(array[row]) for name, array in data.arrays.items()},
-        }
-        for row in chosen
-    ]
 
 
 def _is_finished(cell: Cell, config, workdir: pathlib.Path) -> bool:

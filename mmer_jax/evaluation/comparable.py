@@ -129,17 +129,20 @@ def read(
             f"no row of {', '.join(rows)} was measured under {', '.join(protocols)}"
         )
     measured = [_measured(one, epochs) for one in chosen]
-    same_data.check(
-        (
-            f"{one.workdir}, row {one.row.name}, fold {record['fold']}, seed {record['seed']}",
-            record,
-        )
-        for one, at in zip(chosen, measured, strict=True)
-        for record in at.records
-    )
-    return [
+    rows = [
         _row(one, at, clips.PER[per], temperature) for one, at in zip(chosen, measured, strict=True)
     ]
+    check_same_data(rows)
+    return rows
+
+
+def check_same_data(rows: Iterable[Row]) -> None:
+    """Refuses rows that speak of different data by one name: see same_data.check."""
+    same_data.check(
+        (f"{row.workdir}, row {row.name}, fold {record['fold']}, seed {record['seed']}", record)
+        for row in rows
+        for record in row.records
+    )
 
 
 def _measured(one: literature.Found, epochs: int | None) -> summary.Measured:

@@ -16,20 +16,21 @@ from typing import Any
 import numpy as np
 
 from mmer_jax import errors
-from mmer_jax.evaluation import calibration, clips, columns, comparable, intervals, paired, summary
+from mmer_jax.evaluation import (
+    calibration,
+    clips,
+    columns,
+    comparable,
+    intervals,
+    judged,
+    paired,
+    summary,
+)
 from mmer_jax.evaluation.comparable import Pair, Row
+from mmer_jax.evaluation.judged import FIGURES
 from mmer_jax.evaluation.summary import percent
 
 WIDTH = 100  # of the notes, in characters
-
-# Head of a column -> the figure, and how it is written.
-FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
-    "accuracy": ("accuracy", percent),
-    "UAR": ("unweighted_average_recall", percent),
-    "macro F1": ("macro_f1", percent),
-    "NLL": ("negative_log_likelihood", "{:.2f}".format),
-    "ECE": ("expected_calibration_error", percent),
-}
 
 
 def text(rows: Sequence[Row], per: str = "clip", in_markdown: bool = False) -> str:
@@ -55,7 +56,7 @@ def text(rows: Sequence[Row], per: str = "clip", in_markdown: bool = False) -> s
 
 def _block(protocol: str, rows: Sequence[Row], per: str, in_markdown: bool) -> list[str]:
     lines = columns.markdown if in_markdown else columns.aligned
-    names = _names(rows)
+    names = dict(zip(rows, judged.names_of(rows), strict=True))
     title = f"{protocol}, per {per}"
     parts = [f"### {title}" if in_markdown else title, "\n".join(lines(_figures(rows, names, per)))]
     notes = _notes_on_rows(protocol, rows, names, per)
@@ -68,15 +69,6 @@ def _block(protocol: str, rows: Sequence[Row], per: str, in_markdown: bool) -> l
         told = "; ".join(f"{names[first]} and {names[second]}" for first, second in members)
         notes.append(f"Not compared ({reason}): {told}.")
     return parts + [_filled(note, in_markdown) for note in notes]
-
-
-def _names(rows: Sequence[Row]) -> dict[Row, str]:
-    """Names of rows, with their table and work folder where it takes them to tell them apart."""
-    for parts in (("name",), ("table", "name"), ("workdir", "table", "name")):
-        names = [": ".join(str(getattr(row, part)) for part in parts) for row in rows]
-        if len(set(names)) == len(names):
-            break
-    return dict(zip(rows, names, strict=True))
 
 
 def _figures(rows: Sequence[Row], names: Mapping[Row, str], per: str) -> list[list[str]]:

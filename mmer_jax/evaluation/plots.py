@@ -48,12 +48,26 @@ class Mark:
     extent: tuple[float, float] | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Band:
+    """What lies between two curves.
+
+    Attributes:
+      points: (x, low, high), in the order of x; points that aren't finite are left out.
+      kind: the CSS class that colours it.
+    """
+
+    points: Sequence[tuple[float, float, float]]
+    kind: str
+
+
 def chart(
     description: str,
     lines: Sequence[Line],
     marks: Sequence[Mark],
     x_ticks: Sequence[int],
     *,
+    bands: Sequence[Band] = (),
     y_max: float | None = None,
     percent: bool = False,
     reference: float | None = None,
@@ -64,6 +78,7 @@ def chart(
       description: said by screen readers in place of the drawing.
       lines, marks: what to draw, in data units; both axes start at zero.
       x_ticks: epochs to label; the last point or the last tick ends the axis.
+      bands: drawn below the lines.
       y_max: where the vertical axis ends; a round number above all points if None.
       percent: whether the vertical labels are shares, shown in percent.
       reference: the height of a dashed level line (chance), or None.
@@ -72,7 +87,9 @@ def chart(
         dataclasses.replace(line, points=[p for p in line.points if all(map(math.isfinite, p))])
         for line in lines
     ]
+    edges = [(band.kind, [p for p in band.points if all(map(math.isfinite, p))]) for band in bands]
     points = [p for line in lines for p in line.points]
+    points += [(x, high) for _, band in edges for x, _, high in band]
     points += [(mark.x, mark.y) for mark in marks if math.isfinite(mark.y)]
     x_max = max([x for x, _ in points] + list(x_ticks), default=1) or 1
     ticks = _round_ticks(max([y for _, y in points], default=1.0) if y_max is None else y_max)
@@ -104,6 +121,11 @@ def chart(
         label(at(tick, 0)[0], HEIGHT - 8, str(tick), "middle")
     if reference is not None:
         segment((0, reference), (x_max, reference), "reference")
+    for kind, band in edges:
+        outline = [(x, high) for x, _, high in band] + [(x, low) for x, low, _ in band[::-1]]
+        if outline:
+            path = " ".join(",".join(at(*point)) for point in outline)
+            ElementTree.SubElement(svg, "polygon", {"points": path, "class": f"band {kind}"})
     for line in lines:
         path = " ".join(",".join(at(*point)) for point in line.points)
         ElementTree.SubElement(svg, "polyline", {"points": path, "class": f"line {line.kind}"})

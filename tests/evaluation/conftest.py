@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmer_jax.evaluation import metrics, records
+from mmer_jax.evaluation import metrics, predictions, records
 
 EMOTIONS = ["anger", "disgust", "fear", "happiness", "sadness"]
 
@@ -82,6 +82,49 @@ def write_run(tmp_path):
                 ]
                 path.write_text(json.dumps(epochs))
         return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def write_cell(tmp_path):
+    """Writes a cell with predictions of 20 clips, five of each of four actors, two emotions."""
+
+    def write(
+        protocol, right, seed=0, n_train=540, workdir="run", row="mel", validation=False, **changes
+    ) -> Path:
+        clip = np.array(
+            [f"03-01-{3 + i:02d}-02-01-01-{a:02d}" for a in range(1, 5) for i in range(5)]
+        )
+        label = np.arange(20) % 2
+        # Surest about the last clips, so that it is known which are wrong and most sure.
+        sure = np.linspace(0.6, 0.9, 20)
+        said = np.where(np.arange(20) < right, label, 1 - label)
+        probabilities = np.where(np.eye(2)[said] == 1, sure[:, None], 1 - sure[:, None])
+        part = predictions.Examples(clip, 0 * label, label, probabilities)
+        parts = {"test": part} | ({"validation": part} if validation else {})
+        cell = records.cell_name(row, protocol, 0, seed)
+        folder = tmp_path / workdir
+        emotions = ("anger", "fear")
+        predictions.save(folder / "predictions" / f"{cell}.npz", 24, parts, emotions)
+        record = make_record(
+            **{
+                **metrics.measure(label, probabilities),
+                "dataset": {"name": "ravdess", "origin": "recorded", "version": "1"},
+                "row": row,
+                "modalities": ["mel"],
+                "protocol": protocol,
+                "seed": seed,
+                "epochs": 24,
+                "n_train": n_train,
+                "n_test": 20,
+                "n_test_clips": 20,
+                "emotions": list(emotions),
+                **changes,
+            }
+        )
+        records.append(folder / records.FILE_NAME, record)
+        return folder
 
     return write
 

@@ -6,48 +6,15 @@ import numpy as np
 import pytest
 
 from mmer_jax import errors
-from mmer_jax.evaluation import ladder, metrics, predictions, records
+from mmer_jax.evaluation import ladder
 from mmer_jax.figures import __main__ as figures
 
-EMOTIONS = ("anger", "fear")
 
-
-@pytest.fixture
-def write(make_record, tmp_path):
-    """Writes a row's cell under a protocol with so many of 20 clips right, five of each actor."""
-
-    def write(protocol, right, seed=0, n_train=540, workdir="run", row="mel"):
-        clip = np.array(
-            [f"03-01-{3 + i:02d}-02-01-01-{a:02d}" for a in range(1, 5) for i in range(5)]
-        )
-        label = np.arange(20) % 2
-        sure = np.eye(2)[np.where(np.arange(20) < right, label, 1 - label)] * 0.8 + 0.1
-        test = predictions.Examples(clip, 0 * label, label, sure)
-        cell = records.cell_name(row, protocol, 0, seed)
-        folder = tmp_path / workdir
-        predictions.save(folder / "predictions" / f"{cell}.npz", 24, {"test": test}, EMOTIONS)
-        record = make_record(
-            **metrics.measure(label, sure),
-            dataset={"name": "ravdess", "origin": "recorded", "version": "1"},
-            row=row,
-            protocol=protocol,
-            seed=seed,
-            epochs=24,
-            n_train=n_train,
-            n_test=20,
-            emotions=list(EMOTIONS),
-        )
-        records.append(folder / records.FILE_NAME, record)
-        return folder
-
-    return write
-
-
-def test_rungs_stand_in_their_order_with_counted_accuracy(write):
-    write("actor_kfold", 12)
-    write("clip_random", 16)
-    write("triplet_random", 20)
-    folder = write("triplet_random", 18, seed=1)
+def test_rungs_stand_in_their_order_with_counted_accuracy(write_cell):
+    write_cell("actor_kfold", 12)
+    write_cell("clip_random", 16)
+    write_cell("triplet_random", 20)
+    folder = write_cell("triplet_random", 18, seed=1)
     found = ladder.rungs([folder], "mel")
     assert [r.protocol for r in found] == ["triplet_random", "clip_random", "actor_kfold"]
     assert [r.accuracy.mean for r in found] == pytest.approx([0.95, 0.8, 0.6])
@@ -60,20 +27,20 @@ def test_rungs_stand_in_their_order_with_counted_accuracy(write):
     assert told[3][-1] == "No subject is on both sides."
 
 
-def test_a_ladder_may_be_spread_but_not_twice(write):
-    first = write("clip_random", 16)
-    second = write("actor_kfold", 12, workdir="other")
+def test_a_ladder_may_be_spread_but_not_twice(write_cell):
+    first = write_cell("clip_random", 16)
+    second = write_cell("actor_kfold", 12, workdir="other")
     assert len(ladder.rungs([first, second], "mel")) == 2
-    write("clip_random", 10, workdir="other")
+    write_cell("clip_random", 10, workdir="other")
     with pytest.raises(errors.UserError, match=r"under clip_random in .*run and in .*other"):
         ladder.rungs([first, second], "mel")
 
 
-def test_the_report_has_a_ladder_of_three_rungs_or_more(write):
-    write("triplet_random", 20)
-    folder = write("clip_random", 16)
+def test_the_report_has_a_ladder_of_three_rungs_or_more(write_cell):
+    write_cell("triplet_random", 20)
+    folder = write_cell("clip_random", 16)
     assert ladder.sections(folder) == []
-    write("actor_kfold", 12, n_train=600)
+    write_cell("actor_kfold", 12, n_train=600)
     (section,) = ladder.sections(folder)
     assert "different numbers of examples" in section.text[0]
     svg = ElementTree.fromstring(section.drawings[0])
@@ -88,16 +55,16 @@ def test_the_report_has_a_ladder_of_three_rungs_or_more(write):
     assert len(list(svg.iter("circle"))) == 3 + len(ladder.PUBLISHED)
 
 
-def test_equal_training_parts_are_said_to_be_so(write):
+def test_equal_training_parts_are_said_to_be_so(write_cell):
     for protocol in ("triplet_random", "clip_random", "actor_kfold"):
-        folder = write(protocol, 15)
+        folder = write_cell(protocol, 15)
     (section,) = ladder.sections(folder)
     assert "trained on 540 examples" in section.text[0]
 
 
-def test_the_command_draws_it(write, tmp_path, capsys):
-    write("triplet_random", 20)
-    folder = write("clip_random", 16)
+def test_the_command_draws_it(write_cell, tmp_path, capsys):
+    write_cell("triplet_random", 20)
+    folder = write_cell("clip_random", 16)
     assert figures.main(["ladder", str(folder), "--out", str(tmp_path / "x.svg")]) == 0
     assert "clip_random" in (tmp_path / "x.svg").read_text()
     assert "| triplet_random | 100.0 |" in capsys.readouterr().out
