@@ -185,7 +185,13 @@ def unknown_field(config: ml_collections.ConfigDict, field: str) -> str | None:
 
 
 def measured_epochs(config: ml_collections.ConfigDict) -> tuple[int, ...]:
-    """The epochs at which a cell is measured: those up to the last, and the last."""
+    """The epochs at which a cell is measured: those up to the last, and the last.
+
+    The last alone where validation data choose the epoch or the learning rate: what is chosen is
+    one network.
+    """
+    if config.stopping.patience or config.optimizer.choices:
+        return (config.epochs,)
     wanted = {int(e) for e in config.measure_epochs if 0 < e < config.epochs}
     return (*sorted(wanted), config.epochs)
 
@@ -254,7 +260,8 @@ def check_workdir(
         "data": dict(data),
     }
     path = workdir / NOTE
-    traces = (records.FILE_NAME, "predictions/*", "checkpoints/*/[0-9]*")
+    saved = ("checkpoints/*/[0-9]*", "checkpoints/*/rate*/[0-9]*", "checkpoints/*/rate*.json")
+    traces = (records.FILE_NAME, "predictions/*", *saved)
     if not any(any(workdir.glob(trace)) for trace in traces):
         return mine
     if not path.exists():
