@@ -24,8 +24,8 @@ def check(config: ml_collections.ConfigDict) -> None:
     rates = config.optimizer.choices
     if len(rates) == 1 or len(set(rates)) < len(rates) or not all(map(_is_rate, rates)):
         raise errors.UserError(
-            f"config.optimizer.choices is {tuple(rates)}; it must be empty, or two or more different "
-            "rates above 0, as in --config.optimizer.choices=1e-4,3e-4,1e-3"
+            f"config.optimizer.choices is {tuple(rates)}; it must be empty, or two or more "
+            "different rates above 0, as in --config.optimizer.choices=1e-4,3e-4,1e-3"
         )
     asked = {
         "config.stopping.patience": stopping.is_on(config),

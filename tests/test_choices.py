@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from mmer_jax import cells, choices, configuration, errors, experiment, splits, training
+from mmer_jax import cells, choices, errors, experiment, training
 from mmer_jax.configuration import Cell
-from mmer_jax.datasets import pack
 from mmer_jax.evaluation import predictions, records
 
 RATES = (1e-3, 3e-2)
@@ -37,23 +36,6 @@ def config(strong_config, small_pack):
 
 def stored(workdir):
     return predictions.load(workdir / "predictions" / f"{CELL.name}.npz").examples
-
-
-def altered(folder, source, config):
-    """A pack whose test examples have noise for pictures, and each other's labels."""
-    data = pack.open_pack(source)
-    resolved = configuration.resolve_row(config, "mel")
-    test = splits.split_examples(CELL, resolved, data)["test"].clip
-    rows = np.flatnonzero(np.isin(data.table["clip"], test))
-    rng = np.random.default_rng(1)
-    table = {name: column.copy() for name, column in data.table.items()}
-    table["emotion"][rows] = np.roll(table["emotion"][rows], 3)  # another clip's
-    arrays = {name: np.array(array) for name, array in data.arrays.items()}
-    for array in arrays.values():
-        array[rows] = rng.integers(0, 256, array[rows].shape)
-    keys = ("dataset", "origin", "builder_config", "version", "options", "skipped")
-    pack.write_pack(folder, {key: data.info[key] for key in keys}, table, arrays)
-    return folder
 
 
 def test_a_cell_that_stops_early_says_when(config, tmp_path):
@@ -89,7 +71,7 @@ def plain(config, tmp_path):
 
 
 def test_the_chosen_rates_network_is_the_one_that_it_alone_would_give(
-    config, plain, small_pack, tmp_path, monkeypatch
+    config, plain, small_pack, alter_pack, tmp_path, monkeypatch
 ):
     config.optimizer.choices = RATES
     predicted, train = [], training.train
@@ -116,7 +98,8 @@ def test_the_chosen_rates_network_is_the_one_that_it_alone_would_give(
     assert (tmp_path / "chosen" / "params" / CELL.name).exists()
 
     # Neither what test examples look like nor what they are called has a say in it.
-    config.data.pack = str(altered(tmp_path / "altered" / "16px", small_pack, config))
+    other = alter_pack(tmp_path / "16px", small_pack, set(found[4, "test"].clip))
+    config.data.pack = str(other)
     (again,) = experiment.run(config, tmp_path / "again")
     assert again["dataset"]["pack_digest"] != record["dataset"]["pack_digest"]
     assert again["accuracy"] != record["accuracy"]
@@ -217,10 +200,10 @@ def test_decisions_of_networks_that_choose(strong_config, tmp_path):
     )
     fusion = {"method": "logistic", "of": ("face", "mel")}
     strong_config.rows.both = {"modalities": ("face", "mel"), "fusion": fusion}
-    with pytest.raises(errors.UserError, match="'both' is fitted on networks .* as 'face' does"):
+    with pytest.raises(errors.UserError, match=r"'both' is fitted on networks .* as 'face' does"):
         experiment.check(strong_config)
     strong_config.rows.both.fusion.method = "mean"
     assert list(experiment.check(strong_config)) == ["face", "mel", "both"]
     strong_config.rows.mel.stopping = {"patience": 0}
-    with pytest.raises(errors.UserError, match="'both' joins 'mel': .* for both or for neither"):
+    with pytest.raises(errors.UserError, match=r"'both' joins 'mel': .* for both or for neither"):
         experiment.check(strong_config)
