@@ -34,6 +34,8 @@ ASIDES = {
     "face_mel_one_spectrogram": {**ROWS["face_mel"], "data": {"one_spectrogram": True}},
     "face_masked": {**ROWS["face"], "data": {"mask_background": True}},
     "face_mel_masked": {**ROWS["face_mel"], "data": {"mask_background": True}},
+    # Not the paper's: what helps where an input is missing (docs/robustness.md).
+    "face_mel_modality_dropout": {**ROWS["face_mel"], "augment": {"modality_dropout": 0.3}},
 }
 
 
@@ -115,6 +117,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.dropout_output = 0.4
     config.model.head = "flatten"  # average, average_max: pooled over all places of the map
     config.model.normalisation = ""  # group, layer: after each convolution
+    config.model.patch = 1  # pixels of a side taken as one place with more channels
     config.model.width = 256  # of gated_sum and attention
     config.model.heads = 4  # of attention
 

@@ -17,6 +17,7 @@ class Modality:
       title: how tables and figures call it.
       reading: how its pictures are to be read, for the report.
       shows_direction: its colours are directions; the report sets a wheel of colours beside it.
+      is_photograph: it shows what a camera saw, so that it can be blurred, darkened or covered.
     """
 
     name: str
@@ -25,13 +26,16 @@ class Modality:
     title: str
     reading: str
     shows_direction: bool = False
+    is_photograph: bool = False
 
 
 # The order is the one in which towers are joined (figure 8: face, flow, mel).
 MODALITIES = {
     m.name: m
     for m in (
-        Modality("face", 3, "picture", "face frames", "the crop around the face"),
+        Modality(
+            "face", 3, "picture", "face frames", "the crop around the face", is_photograph=True
+        ),
         Modality(
             "flow",
             3,

@@ -249,9 +249,7 @@ def sound_pictures(
       for each variant, modality -> uint8 [SIZE, SIZE, channels].
     """
     compiled.compile_librosa()
-    heard = samples.astype(np.float32) / 32768
-    if rate != spectrogram.RATE:
-        heard = soxr.resample(heard, rate, spectrogram.RATE, quality="HQ")
+    heard = at_spectrogram_rate(samples, rate)
     pictures = []
     for variant in variants:
         rng = random_of(name, f"sound {variant}")
@@ -260,6 +258,14 @@ def sound_pictures(
             {m: representations.PICTURES[m](varied, spectrogram.RATE, SIZE) for m in modalities}
         )
     return pictures
+
+
+def at_spectrogram_rate(samples: np.ndarray, rate: int) -> np.ndarray:
+    """int16 [n] at a rate of its own -> float32 [m] in -1..1 at spectrogram.RATE."""
+    heard = samples.astype(np.float32) / 32768
+    if rate == spectrogram.RATE:
+        return heard
+    return soxr.resample(heard, rate, spectrogram.RATE, quality="HQ")
 
 
 @dataclasses.dataclass(frozen=True)

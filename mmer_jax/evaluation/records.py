@@ -90,11 +90,19 @@ def append(path: str | os.PathLike, record: Mapping[str, Any]) -> None:
       ValueError: for a record that lacks a field or contradicts itself; nothing is written then.
     """
     _check(record)
+    try:
+        append_line(path, record)
+    except ValueError as error:
+        raise ValueError(f"record of {key(record)}: {error}") from error
+
+
+def append_line(path: str | os.PathLike, fields: Mapping[str, Any]) -> None:
+    """Adds one line of any fields as `append` does; ValueError if JSON cannot hold them."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     try:
-        line = json.dumps({**record, "written_at": now}, allow_nan=False, default=_plain)
+        line = json.dumps({**fields, "written_at": now}, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"record of {key(record)} cannot be written: {error}") from error
+        raise ValueError(f"{path}: a line cannot be written: {error}") from error
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
@@ -114,6 +122,11 @@ def read(path: str | os.PathLike) -> list[dict[str, Any]]:
     Raises:
       UserError: a line that isn't a record, other than a torn tail.
     """
+    return read_lines(path, REQUIRED)
+
+
+def read_lines(path: str | os.PathLike, required: Iterable[str]) -> list[dict[str, Any]]:
+    """Reads as `read` does lines that have some required fields."""
     try:
         lines = Path(path).read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -127,7 +140,7 @@ def read(path: str | os.PathLike) -> list[dict[str, Any]]:
                 f"{path}, line {number}: not a record ({error}). Records are appended and never "
                 "edited: remove that line, and the same command measures again what it held."
             ) from error
-        missing = [f for f in REQUIRED if not isinstance(record, dict) or f not in record]
+        missing = [f for f in required if not isinstance(record, dict) or f not in record]
         if missing:
             raise errors.UserError(
                 f"{path}, line {number}: a record without {', '.join(missing)}. Remove that line, "

@@ -24,6 +24,7 @@ class ConcatenationNetwork(nn.Module):
       dropout_output: rate before the output layer.
       head: how a feature map becomes a vector, of tower.HEADS; the paper flattens it (NHWC order).
       normalisation: of the towers' layers, of tower.NORMALISATIONS; the paper has none.
+      patch: of the towers; 1 in the paper.
     """
 
     modalities: Sequence[str]
@@ -34,6 +35,7 @@ class ConcatenationNetwork(nn.Module):
     dropout_output: float
     head: str = "flatten"
     normalisation: str = ""
+    patch: int = 1
 
     @nn.compact
     def __call__(self, pictures: Mapping[str, jax.Array], *, train: bool) -> jax.Array:
@@ -49,7 +51,7 @@ class ConcatenationNetwork(nn.Module):
         features = []
         for name in self.modalities:
             x = tower.to_unit_range(pictures[name])
-            x = tower.Tower(self.filters, self.normalisation, name=name)(x)
+            x = tower.Tower(self.filters, self.normalisation, self.patch, name=name)(x)
             x = nn.Dropout(self.dropout_features, deterministic=not train)(x)
             features.append(tower.HEADS[self.head](x))
         x = jnp.concatenate(features, axis=-1)

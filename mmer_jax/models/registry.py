@@ -34,7 +34,15 @@ def _concatenation(config: ml_collections.ConfigDict) -> nn.Module:
     if normalisation not in tower.NORMALISATIONS:
         known = [name for name in tower.NORMALISATIONS if name]
         raise errors.unknown("layer normalisation", normalisation, known)
-    return network.ConcatenationNetwork(**_small(config), head=head, normalisation=normalisation)
+    patch = config.model.patch
+    if patch < 1 or config.data.size % patch:
+        raise errors.UserError(
+            f"config.model.patch is {patch}; config.data.size, {config.data.size}, must be a "
+            "multiple of it"
+        )
+    return network.ConcatenationNetwork(
+        **_small(config), head=head, normalisation=normalisation, patch=patch
+    )
 
 
 def _joint(config: ml_collections.ConfigDict) -> dict:
@@ -72,12 +80,11 @@ def build(config: ml_collections.ConfigDict) -> nn.Module:
     """
     if config.model.name not in MODELS:
         raise errors.unknown("model", config.model.name, MODELS)
-    if config.model.name != "concatenation" and (
-        config.model.head != "flatten" or config.model.normalisation
-    ):
+    paper = {"head": "flatten", "normalisation": "", "patch": 1}
+    changed = [field for field, value in paper.items() if config.model[field] != value]
+    if changed and config.model.name != "concatenation":
         raise errors.UserError(
-            "config.model.head and config.model.normalisation are for the model concatenation, "
-            f"not for {config.model.name}"
+            f"config.model.{changed[0]} is for the model concatenation, not for {config.model.name}"
         )
     return MODELS[config.model.name](config)
 

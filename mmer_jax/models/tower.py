@@ -77,14 +77,18 @@ class Tower(nn.Module):
     Attributes:
       filters: the number of filters of each block; several numbers are several convolutions.
       normalisation: one of NORMALISATIONS, between each convolution and its ReLU.
+      patch: pixels of a side that are one place with their values as channels before the first
+        convolution; the side is a multiple of it. A large picture then costs what a small one does.
     """
 
     filters: Sequence[int | Sequence[int]]
     normalisation: str = ""
+    patch: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """float [b, s, s, c] -> float [b, s / 2^n, s / 2^n, filters[-1]], n blocks."""
+        """float [b, s, s, c] -> [b, t, t, filters[-1]], t = s / patch / 2^n after n blocks."""
+        x = space_to_depth(x, self.patch)
         count = 0
         for block in self.filters:
             for features in (block,) if isinstance(block, int) else block:
@@ -94,6 +98,13 @@ class Tower(nn.Module):
             if min(x.shape[1:3]) > 1:  # one pixel has nothing left to pool
                 x = max_pool_2x2(x)
         return x
+
+
+def space_to_depth(x: jax.Array, patch: int) -> jax.Array:
+    """float [b, h, w, c] -> [b, h / patch, w / patch, patch * patch * c]."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // patch, patch, w // patch, patch, c)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h // patch, w // patch, -1)
 
 
 def to_unit_range(picture: jax.Array) -> jax.Array:

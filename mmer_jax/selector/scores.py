@@ -21,7 +21,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from mmer_jax import configuration, errors, modalities, models, sources, splits
+from mmer_jax import errors, modalities, models, sources, splits, trained
 from mmer_jax.configuration import Cell
 from mmer_jax.datasets import frame_lists, pack
 from mmer_jax.evaluation import records
@@ -76,10 +76,21 @@ def score_workdir(
     """
     workdir = Path(workdir).expanduser()
     cells, record = _finished_cells(workdir, row)
-    config = _config_of(record, places or {})
+    config = trained.config_of(record, places)
+    if config.data.builder != BUILDER:
+        raise errors.UserError(
+            f"these networks were trained on the builder config {config.data.builder}; all frames "
+            f"of a clip are in {BUILDER}"
+        )
     data = sources.open_rows(config, {record["row"]: config}, workdir)[record["row"]]
     if data.digest(config.modalities) != record["dataset"]["pack_digest"]:
         raise errors.UserError(f"{data.path} holds other data than {workdir} was trained from")
+    if config.input.normalisation != "unit":
+        raise errors.UserError(
+            f"the networks of {workdir} were trained with config.input.normalisation "
+            f"{config.input.normalisation}; frames are ranked by networks that see pictures as "
+            "they are: train them with unit"
+        )
     networks = [_network(cell, config, data, workdir) for cell in cells]
     score, used = score_pack(data, config, networks, in_sample)
     folds = np.array([network.fold for network in networks])
@@ -185,7 +196,7 @@ def _finished_cells(workdir: Path, row: str | None) -> tuple[list[Cell], dict]:
     cells = sorted({Cell(r["row"], PROTOCOL, r["fold"], r["seed"]) for r in found})
     every = {(fold, seed) for fold in {c.fold for c in cells} for seed in {c.seed for c in cells}}
     missing = sorted(every - {(c.fold, c.seed) for c in cells})
-    missing += [(c.fold, c.seed) for c in cells if not _params(workdir, c).exists()]
+    missing += [(c.fold, c.seed) for c in cells if not trained.params_folder(workdir, c).exists()]
     if missing:
         raise errors.UserError(
             f"{workdir} has no finished network of "
@@ -195,42 +206,12 @@ def _finished_cells(workdir: Path, row: str | None) -> tuple[list[Cell], dict]:
     return cells, found[-1]
 
 
-def _params(workdir: Path, cell: Cell) -> Path:
-    return workdir / "params" / cell.name
-
-
-def _config_of(record: Mapping, places: Mapping[str, str]) -> ml_collections.ConfigDict:
-    """The config that a record was made with, as if it were loaded; things may lie elsewhere."""
-    config = ml_collections.ConfigDict(_with_tuples(record["config"]))
-    config.rows = {}
-    for field, value in places.items():
-        config.data[field] = value
-    if config.data.builder != BUILDER:
-        raise errors.UserError(
-            f"these networks were trained on the builder config {config.data.builder}; all frames "
-            f"of a clip are in {BUILDER}"
-        )
-    if configuration.digest(config) != record["config_digest"]:
-        raise errors.UserError(
-            "the files that the config names are not those that the networks were trained with: "
-            f"{', '.join(name for name in configuration.FILE_FIELDS)} (see --picked)"
-        )
-    return config
-
-
-def _with_tuples(value):
-    """JSON's lists as tuples, as configs have them."""
-    if isinstance(value, dict):
-        return {name: _with_tuples(inner) for name, inner in value.items()}
-    return tuple(value) if isinstance(value, list) else value
-
-
 def _network(cell: Cell, config, data: pack.Pack, workdir: Path) -> Network:
     examples = splits.split_examples(cell, config, data)["train"]
     rows = next(iter(examples.rows.values()))
     return Network(
         cell.fold,
-        checkpoints.load_params(_params(workdir, cell)),
+        checkpoints.load_params(trained.params_folder(workdir, cell)),
         frozenset(data.table["subject"][rows].tolist()),
     )
 

@@ -1,0 +1,52 @@
+"""Which inputs a condition alters, and that what is random is the clip's own."""
+
+import numpy as np
+import pytest
+
+from mmer_jax import errors, modalities
+from mmer_jax.robustness import conditions
+from mmer_jax.robustness.conditions import UNTOUCHED, Condition
+
+ALL = ("face", "flow", "mel")
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (UNTOUCHED, []),
+        (Condition("blur", 4.0), ["face"]),  # flow is not computed again
+        (Condition("noise", 0.0), ["mel"]),
+        (Condition("missing", "flow"), ["flow"]),
+        (Condition("missing", "mel_plot"), []),
+    ],
+)
+def test_what_is_altered(condition, expected):
+    assert conditions.altered(condition, ALL) == expected
+
+
+def test_photographs_are_pictures_and_every_sound_can_be_noisy():
+    assert all(m.stream == "picture" for m in modalities.MODALITIES.values() if m.is_photograph)
+    sounds = [m.name for m in modalities.MODALITIES.values() if m.stream == "sound"]
+    assert conditions.altered(Condition("noise", 0.0), modalities.MODALITIES) == sounds
+
+
+def test_rows_meet_what_can_happen_to_their_inputs():
+    def names(*given, **fields):
+        return [condition.name for condition in conditions.applicable(*given, **fields)]
+
+    assert names(["flow"]) == []
+    assert names(["mel"], levels={"noise": [20, 20, 2.5]}) == ["noise-20", "noise-2.5"]
+    assert names(["flow", "mel"], ["missing"]) == ["missing-flow", "missing-mel"]
+    assert names(["face"], ["darken", "missing"]) == ["darken-50", "darken-75", "darken-90"]
+    with pytest.raises(errors.UserError, match=r"unknown corruption 'fog'; known: blur, .*missing"):
+        conditions.applicable(["face"], ["fog"])
+
+
+def test_frames_of_one_clip_are_covered_at_one_place():
+    pictures = np.full((4, 32, 32, 3), 200, np.uint8)
+    clips = ["01-01-05-02-01-01-01"] * 2 + ["01-01-05-02-01-01-02", "01-01-05-02-01-01-03"]
+    covered = conditions.corrupt(Condition("occlude", 10.0), pictures, clips)
+    places = [tuple(np.argwhere(picture[..., 0] == 0)[0]) for picture in covered]
+    assert places[0] == places[1]
+    assert len(set(places)) == 3
+    assert (pictures == 200).all()

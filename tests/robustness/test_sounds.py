@@ -1,0 +1,148 @@
+"""Noisy sound from speech builds and from recordings, against what a pack has of them."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import soxr
+
+from mmer_jax import errors, experiment
+from mmer_jax.datasets import pack
+from mmer_jax.evaluation import predictions
+from mmer_jax.media import sound, spectrogram
+from mmer_jax.robustness import conditions, results, sounds
+from mmer_jax.robustness.__main__ import main
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory, write_sound):
+    """Sixteen short tones of two actors, at 24 kHz: anger is higher than fear."""
+    folder, rng = tmp_path_factory.mktemp("tones"), np.random.default_rng(0)
+    for i in range(16):
+        angry, statement, repetition, actor = (1 + i // 2**bit % 2 for bit in range(4))
+        tone = 0.3 * np.sin(2 * np.pi * 500 * angry * np.arange(12000) / 24000)
+        name = f"03-01-{4 + angry:02d}-02-{statement:02d}-{repetition:02d}-{actor:02d}"
+        write_sound(folder / f"{name}.wav", tone + 0.003 * rng.normal(size=12000), rate=24000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workdir(recordings, tmp_path_factory):
+    """The row mel trained on them for two epochs."""
+    from configs import ravdess_strong
+
+    workdir = tmp_path_factory.mktemp("noisy") / "run"
+    config = ravdess_strong.get_config()
+    config.row, config.protocols = "mel", ("clip_random",)
+    config.data.builder, config.data.emotions = "speech", ("anger", "fear")
+    config.data.manual_dir, config.data.data_dir = str(recordings), str(workdir.parent / "data")
+    config.data.size, config.model.filters, config.rows.mel.model.hidden = SIZE, (4, 8), (8,)
+    config.epochs, config.measure_epochs, config.split.test_fraction = 2, (2,), 0.5
+    config.run.tensorboard, config.run.workers = False, 1
+    experiment.run(config, workdir)
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def record(workdir):
+    return json.loads((workdir / "records.jsonl").read_text().splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def data(workdir):
+    (folder,) = workdir.parent.glob("data/ravdess/speech*/*/packs/*")
+    return pack.open_pack(folder)
+
+
+def corrupted(data, record, workdir, levels, rows, manual_dir=None):
+    return sounds.corrupted(
+        data, record, workdir, manual_dir,
+        rows=rows, corruption="noise", levels=levels, names=["mel"],
+    )  # fmt: skip
+
+
+def test_without_audible_noise_the_pictures_are_the_packs(data, record, workdir):
+    """In every version of the sound: so nothing but the noise differs from packing."""
+    rows = range(0, len(data), 7)
+    assert set(data.table["audio_variant"][list(rows)]) >= {"original", "noise", "pitch_shift"}
+    found = corrupted(data, record, workdir, [120.0], rows)
+    for row in rows:
+        there = data.arrays["mel"][row].astype(int)
+        assert np.abs(found[row, 120.0]["mel"] - there).max() <= 1
+
+
+def test_noise_is_added_to_the_sound_before_its_picture_is_made(data, record, workdir, recordings):
+    (row, *_) = np.flatnonzero(data.table["audio_variant"] == "original")
+    clip = data.table["clip"][row]
+    found = corrupted(data, record, workdir, [10.0, 0.0], [row])
+    samples, rate = sound.read_sound(str(recordings / f"{clip}.wav"), None)
+    heard = soxr.resample(samples, rate, spectrogram.RATE, quality="HQ")
+    white = conditions.random_of(clip, "noise").standard_normal(len(heard), np.float32)
+    for level in (10.0, 0.0):
+        noisy = heard + white * np.sqrt(np.mean(heard**2) / 10 ** (level / 10))
+        large = spectrogram.mel_image(noisy, spectrogram.RATE)
+        small = cv2.resize(large, (SIZE, SIZE), interpolation=cv2.INTER_AREA)[..., None]
+        assert np.abs(found[row, level]["mel"] - small.astype(int)).max() <= 1
+    # Where the tone is not, noise makes a picture lighter, the more of it the lighter.
+    quiet = [np.median(p) for p in (data.arrays["mel"][row], *(f["mel"] for f in found.values()))]
+    assert quiet == sorted(quiet) and quiet[0] < quiet[2]
+
+
+def test_the_command_tests_on_noise(workdir, capsys):
+    assert main([str(workdir), "--noise", "20", "-5"]) == 0
+    out = capsys.readouterr().out
+    assert "clip_random, noisy sound" in out and "-5 dB" in out
+    lines = results.read(workdir)
+    assert [(line["corruption"], line["level"]) for line in lines] == [
+        ("none", None),
+        ("noise", 20.0),
+        ("noise", -5.0),
+    ]
+    folder = workdir / "predictions" / "robustness" / "mel-clip_random-fold0-seed0"
+    said = {
+        path.stem: predictions.load(path).examples[2, "test"].probabilities
+        for path in folder.iterdir()
+    }
+    assert set(said) == {"none", "noise-20", "noise--5"}
+    differ = [np.abs(said["none"] - said[name]).mean() for name in ("noise-20", "noise--5")]
+    assert 0 < differ[0] < differ[1]
+
+
+def test_a_built_set_that_is_gone_is_said_to_be(workdir, capsys, tmp_path):
+    (built,) = workdir.parent.glob("data/ravdess/speech/*")
+    built.rename(tmp_path / "away")
+    try:
+        assert main([str(workdir), "--noise", "7"]) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "the run's own command makes it again (nothing is built in" in said
+    finally:
+        (tmp_path / "away").rename(built)
+
+
+def test_sound_of_other_sets_is_read_from_the_recordings(
+    data, record, recordings, write_sound, tmp_path
+):
+    """As of triplets, which keep pictures of sounds and no sound."""
+    info = {**data.info, "builder_config": "triplets"}
+    triplets = pack.Pack(tmp_path / "packs" / "32px", info, data.table, data.arrays)
+    rows = np.flatnonzero(data.table["audio_variant"] == "original")[:3]
+    found = corrupted(triplets, record, tmp_path, [120.0], rows)
+    for row in rows:
+        assert np.abs(found[row, 120.0]["mel"] - data.arrays["mel"][row].astype(int)).max() <= 1
+    assert (tmp_path / "data" / "ravdess" / "speech").is_dir()
+
+    lost = {**record, "config": {**record["config"]}}
+    lost["config"]["data"] = {**record["config"]["data"], "manual_dir": None}
+    with pytest.raises(errors.UserError, match=r"recordings are not known; name .*--manual_dir"):
+        corrupted(triplets, lost, tmp_path, [0.0], rows)
+    with pytest.raises(errors.UserError, match=r"recordings are not in .*gone any more"):
+        corrupted(triplets, lost, tmp_path, [0.0], rows, manual_dir=tmp_path / "gone")
+    for path in recordings.iterdir():
+        write_sound(tmp_path / "others" / path.name, 0.1 * np.ones(12000), rate=24000)
+    with pytest.raises(errors.UserError, match="does not hold the sound of 3 of 3 tested clips"):
+        corrupted(
+            triplets, lost, tmp_path / "elsewhere", [0.0], rows, manual_dir=tmp_path / "others"
+        )
