@@ -1,4 +1,4 @@
-"""Chooses fields of a config by validation data: random search, resumable, never reading tests.
+"""Chooses fields of a config by validation data: a random search that goes on where it stopped.
 
     python -m mmer_jax.tuner --config=configs/ravdess_honest.py:honest \\
         --config.split.validation_fraction=0.2 --config.folds=0,1 \\
@@ -50,7 +50,10 @@ def text(found: Sequence[search.Trial]) -> str:
     notes = [
         "Figures of the validation part, per clip, in % but for NLL (nats): mean, ± standard "
         "deviation over seeds, folds pooled, and in brackets the 95% interval, a bootstrap over "
-        "people. Trial 0 has the config's own values. No test example was read.",
+        "people. Trial 0 has the config's own values.",
+        "No network read the test part of its own fold and seed. But what one fold, or one seed of "
+        "a random split, puts away another may learn from: people whom nothing here shall have met "
+        "are left out with --config.split.leave_out_fold.",
         f"The best of {len(found)} is partly the luckiest: its accuracy is too good a guess of "
         "what the test part will say.",
     ]

@@ -108,7 +108,7 @@ def test_it_prints_the_best_first_and_flags_to_copy(tuned, workdir, small_pack, 
     assert command.main(arguments(workdir, small_pack)) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[1].split()[0] == str(best["trial"])
-    assert "No test example was read." in " ".join(out.split())
+    assert "No network read the test part of its own fold and seed." in " ".join(out.split())
     values = best["values"]
     flag = f"--config.optimizer.learning_rate={values['optimizer.learning_rate']}"
     assert (flag in out.splitlines()[-1]) == (best["trial"] != 0)
