@@ -107,7 +107,7 @@ def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
             cells.run_cell(cell, rows[cell.row], data[cell.row], workdir)
 
     found = records.read(workdir / records.FILE_NAME)
-    print(table.terminal_table(found))
+    print(table.terminal_table(found, workdir=workdir))
     page = report.write_report(workdir, examples=_pictures(rows, data))
     _say(f"report: {page}")
     return found

@@ -53,13 +53,31 @@ def caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
                 f"its accuracy by {100 / max(clips, 1):.1f} percentage points.",
             )
         )
-    if any(m.spread is None and _siblings(m.records) for row in rows for m in _all(row)):
+    without = [m for row in rows for m in _all(row) if m.interval and not m.bootstrap]
+    if any(_siblings(m.records) for m in without):
         result.append(
             Caveat(
                 "The intervals are too narrow",
                 "Wilson's interval takes test examples as independent. Several of them come from "
                 "one clip here and tend to be right or wrong together, so the true uncertainty is "
-                "larger.",
+                "larger. (With the predictions at hand intervals resample people instead.)",
+            )
+        )
+    if any(m.bootstrap for row in rows for m in _all(row)):
+        result.append(
+            Caveat(
+                "Intervals are over people",
+                "95% intervals are a bootstrap's that resamples subjects with all that was tested "
+                "of each: how the number would move with other people, not with other training. "
+                "With few subjects they are too narrow.",
+            )
+        )
+    if any(record["config"].get("split", {}).get("tested") == "validation" for record in found):
+        result.append(
+            Caveat(
+                "These are validation figures",
+                "The test part was put away unread (config.split.tested is validation): numbers "
+                "are of the validation part, to choose by. They are not results.",
             )
         )
     if any(m.spread is not None for row in rows for m in _all(row)):

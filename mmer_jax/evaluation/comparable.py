@@ -7,7 +7,6 @@ table, or be compared in a pair, is refused here and named.
 import dataclasses
 import functools
 import itertools
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from mmer_jax.evaluation import (
     paired,
     predictions,
     records,
+    same_data,
     summary,
 )
 from mmer_jax.evaluation.predictions import Examples
@@ -129,7 +129,14 @@ def read(
             f"no row of {', '.join(rows)} was measured under {', '.join(protocols)}"
         )
     measured = [_measured(one, epochs) for one in chosen]
-    _check_data(chosen, measured)
+    same_data.check(
+        (
+            f"{one.workdir}, row {one.row.name}, fold {record['fold']}, seed {record['seed']}",
+            record,
+        )
+        for one, at in zip(chosen, measured, strict=True)
+        for record in at.records
+    )
     return [
         _row(one, at, clips.PER[per], temperature) for one, at in zip(chosen, measured, strict=True)
     ]
@@ -143,31 +150,6 @@ def _measured(one: literature.Found, epochs: int | None) -> summary.Measured:
             f"{', '.join(map(str, at))} epochs, not after {epochs}; leave it out with --rows"
         )
     return at[max(at) if epochs is None else epochs]
-
-
-def _check_data(found: Sequence[literature.Found], measured: Sequence[summary.Measured]) -> None:
-    """Refuses rows that speak of different data by one name."""
-    # Rows may be built from the same recordings, and look at them, in different ways. But two that
-    # are built and look in the same way have the same in their packs.
-    alike = ("name", "origin", "version", "builder_config", "options", "size", "modalities")
-    for what, group in (("origin", alike[:1]), ("version", alike[:1]), ("pack_digest", alike)):
-        seen: dict[str, dict[str, str]] = {}
-        for one, at in zip(found, measured, strict=True):
-            for record in at.records:
-                described = {**record["dataset"], "modalities": record["modalities"]}
-                key = json.dumps([described.get(field) for field in group], sort_keys=True)
-                where = f"{one.workdir}, row {one.row.name}, fold {record['fold']}"
-                seen.setdefault(key, {}).setdefault(
-                    str(described.get(what)), f"{where}, seed {record['seed']}"
-                )
-        for key, values in seen.items():
-            if len(values) > 1:
-                told = "; ".join(f"{value} in {where}" for value, where in values.items())
-                raise errors.UserError(
-                    f"different data of one name cannot stand in one table: {json.loads(key)[0]}, "
-                    f"{what.replace('_', ' ')} {told}. Choose with --rows and --protocol, or "
-                    "compare one work folder at a time"
-                )
 
 
 def _row(

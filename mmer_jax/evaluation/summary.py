@@ -5,15 +5,18 @@ their mean and their spread are shown. Everything is computed from the records' 
 """
 
 import dataclasses
+import functools
 import importlib
+import os
+import pathlib
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from mmer_jax import modalities
-from mmer_jax.evaluation import metrics, records
+from mmer_jax import errors, modalities
+from mmer_jax.evaluation import clips, intervals, metrics, predictions, records, same_data
 
 # Data whose numbers are about the software, not about people.
 RENDERED = "rendered"
@@ -33,6 +36,8 @@ class Measured:
       accuracies: float in 0..1, one a seed, its folds pooled.
       recalls: unweighted average recall in 0..1, one a seed, its folds pooled.
       confusion: int64 [classes, classes], all cells together.
+      bootstrap: the accuracy with its interval over subjects; None where predictions are not there.
+      units: what the bootstrap resamples: "subject", or "clip" where there is one.
     """
 
     records: tuple[dict[str, Any], ...]
@@ -40,6 +45,8 @@ class Measured:
     accuracies: tuple[float, ...]
     recalls: tuple[float, ...]
     confusion: np.ndarray
+    bootstrap: intervals.Interval | None = None
+    units: str = ""
 
     @property
     def accuracy(self) -> float:
@@ -53,7 +60,10 @@ class Measured:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Wilson's 95% interval of one seed's result; None with several: tests may overlap."""
+        """The bootstrap's 95% interval. Without predictions Wilson's for one seed's result, and
+        None for several, whose tests may overlap."""
+        if self.bootstrap:
+            return self.bootstrap.low, self.bootstrap.high
         if len(self.seeds) > 1:
             return None
         return metrics.wilson_interval(int(np.trace(self.confusion)), int(self.confusion.sum()))
@@ -124,8 +134,35 @@ class Block:
         return any(m.paper is not None for row in self.rows for m in row.by_epochs.values())
 
 
-def blocks(found: Sequence[Mapping[str, Any]]) -> list[Block]:
+# Protocols as people read them: strangers first, the paper's own split last.
+READING_ORDER = (
+    "leave_one_actor_out",
+    "actor_kfold",
+    "cross_dataset",
+    "statement_disjoint",
+    "take_grouped",
+    "clip_random",
+    "clip_random_altered_sound",
+    "triplet_random",
+)
+
+
+def honest_first(found: Sequence[Block]) -> list[Block]:
+    """Blocks in READING_ORDER, so that what holds for strangers is read before what flatters."""
+    known = [block.protocol for block in found if block.protocol not in READING_ORDER]
+    order = (*READING_ORDER, *known)
+    return sorted(found, key=lambda block: order.index(block.protocol))
+
+
+def blocks(
+    found: Sequence[Mapping[str, Any]], workdir: str | os.PathLike | None = None
+) -> list[Block]:
     """All records as blocks, in the order of their first appearance.
+
+    Args:
+      found: the records.
+      workdir: where they are from. With it accuracies have intervals over subjects, made from the
+        predictions that are there.
 
     Rows are ordered by how many modalities they join, then by the modalities' own order, then by
     first appearance. Of records with one key the last counts.
@@ -137,11 +174,29 @@ def blocks(found: Sequence[Mapping[str, Any]]) -> list[Block]:
     result = []
     for (table, protocol), members in grouped.items():
         names = list(dict.fromkeys(record["row"] for record in members))
-        rows = [_row(name, [r for r in members if r["row"] == name]) for name in names]
+        rows = [_row(name, [r for r in members if r["row"] == name], workdir) for name in names]
         rows.sort(key=lambda row: _joining_order(row.modalities))
         epochs = tuple(sorted({record["epochs"] for record in members}))
         result.append(Block(table, protocol, epochs, tuple(rows)))
     return result
+
+
+def check_same_data(found: Iterable[Block]) -> None:
+    """Refuses a table whose numbers are of different data under one name.
+
+    Raises:
+      UserError: names the data, and cells with each.
+    """
+    for block in found:
+        same_data.check(
+            (
+                f"row {row.name}, {block.protocol}, fold {record['fold']}, seed {record['seed']}",
+                record,
+            )
+            for row in block.rows
+            for measured in row.by_epochs.values()
+            for record in measured.records
+        )
 
 
 def promise(protocol: str, promises: Mapping[str, str] | None = None) -> str:
@@ -164,11 +219,38 @@ def _joining_order(names: Sequence[str]) -> tuple[int, list[int]]:
     return len(names), [order.index(n) if n in order else len(order) for n in names]
 
 
-def _row(name: str, members: list[dict[str, Any]]) -> Row:
+def _row(name: str, members: list[dict[str, Any]], workdir) -> Row:
     epochs = sorted({record["epochs"] for record in members})
-    by_epochs = {at: _measured([r for r in members if r["epochs"] == at]) for at in epochs}
+    load = functools.lru_cache(predictions.load)  # a cell's file holds all of its epochs
+    by_epochs = {}
+    for at in epochs:
+        measured = _measured([r for r in members if r["epochs"] == at])
+        by_epochs[at] = measured if workdir is None else _with_bootstrap(measured, workdir, load)
     last = members[-1]
     return Row(name, tuple(last["modalities"]), tuple(last["emotions"]), by_epochs)
+
+
+def _with_bootstrap(measured: Measured, workdir, load) -> Measured:
+    """With the interval over subjects, or as it is where predictions are not to be had."""
+    by_seed: dict[int, list[predictions.Examples]] = {}
+    try:
+        for record in measured.records:
+            cell = cell_of(record)
+            said = load(pathlib.Path(workdir) / "predictions" / f"{cell}.npz").examples
+            if (record["epochs"], "test") not in said:
+                return measured
+            by_seed.setdefault(record["seed"], []).append(said[record["epochs"], "test"])
+        tests = [clips.joined(parts) for parts in by_seed.values()]
+        units = clips.units(tests, measured.records[0]["dataset"]["name"])
+    except errors.UserError:  # no file, or clips of a set that is not known here
+        return measured
+    interval = intervals.bootstrap(intervals.STATISTICS["accuracy"], tests, units.of)
+    return dataclasses.replace(measured, bootstrap=interval, units=units.name)
+
+
+def cell_of(record: Mapping[str, Any]) -> str:
+    """Name of a record's cell, as files are called after it."""
+    return records.cell_name(*(record[field] for field in ("row", "protocol", "fold", "seed")))
 
 
 def _measured(members: list[dict[str, Any]]) -> Measured:

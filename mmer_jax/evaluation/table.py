@@ -1,11 +1,12 @@
 """The table on the terminal: what was measured, with the paper's number beside it."""
 
+import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmer_jax import errors
-from mmer_jax.evaluation import summary
+from mmer_jax.evaluation import columns, summary
 from mmer_jax.evaluation.summary import percent
 
 WIDTH = 100  # of the notes, in characters
@@ -13,54 +14,75 @@ NOTHING = "-"  # not measured, or no number of the paper
 
 
 def terminal_table(
-    records: Sequence[Mapping[str, Any]], promises: Mapping[str, str] | None = None
+    records: Sequence[Mapping[str, Any]],
+    promises: Mapping[str, str] | None = None,
+    workdir: str | os.PathLike | None = None,
 ) -> str:
     """Records as text: one table for each (table, protocol), accuracies in percent.
 
     Args:
       records: as records.read gives them.
       promises: what each protocol keeps apart, by name; those of datasets.protocols if None.
+      workdir: where the records are from: intervals are made from the predictions there.
 
     Returns:
-      Lines without a last newline. With one seed there is Wilson's 95% interval; with several,
-      accuracies are mean and sample standard deviation over seeds.
+      Lines without a last newline. The 95% interval is a bootstrap's over subjects; without
+      predictions it is Wilson's, for one seed. With several seeds accuracies are mean and sample
+      standard deviation over seeds.
 
     Raises:
-      UserError: if there is no record.
+      UserError: if there is no record, or data of one name differ within a table.
     """
     if not records:
         raise errors.UserError(
             "nothing is measured yet: run.py --config=configs/... writes its first record when it "
             "reaches the first number of epochs to measure at"
         )
-    return "\n\n".join(
-        _block(block, summary.promise(block.protocol, promises))
-        for block in summary.blocks(records)
-    )
+    blocks = summary.honest_first(summary.blocks(records, workdir))
+    summary.check_same_data(blocks)
+    return "\n\n".join(_block(block, summary.promise(block.protocol, promises)) for block in blocks)
 
 
 def _block(block: summary.Block, promise: str) -> str:
     several = any(len(row.last.seeds) > 1 for row in block.rows)
     head = ["row"] + [f"{epochs} epoch{'s' * (epochs != 1)}" for epochs in block.epochs]
-    head += ["seeds" if several else "95% interval", "chance", "tests", "clips"]
-    lines = [head] + [_line(row, block, several) for row in block.rows]
+    known = any(row.last.interval for row in block.rows)
+    head += ["95% interval"] * known + ["seeds"] * several + ["chance", "tests", "clips"]
+    lines = [head] + [_line(row, block, known, several) for row in block.rows]
 
     notes = [
         "Test accuracy in %"
         + (", mean ± standard deviation over seeds" if several else "")
         + ("; the paper's number in brackets" if block.has_paper else "")
         + "."
-        + ("" if several else " The interval is Wilson's, for the most epochs.")
+        + _of_intervals(block)
         + " Chance is always naming the commonest emotion; tests are examples, clips recordings.",
         f"Protocol {block.protocol}: {promise}",
     ]
     if any(row.rendered for row in block.rows):
         notes.append(summary.RENDERED_NOTE)
     wrapped = [textwrap.fill(note, WIDTH, break_long_words=False) for note in notes]
-    return "\n".join([f"{block.table}, {block.protocol}", "", *_columns(lines), "", *wrapped])
+    title = f"{block.table}, {block.protocol}"
+    return "\n".join([title, "", *columns.aligned(lines), "", *wrapped])
 
 
-def _line(row: summary.Row, block: summary.Block, several: bool) -> list[str]:
+def _of_intervals(block: summary.Block) -> str:
+    """Which interval stands in a block's table, in words."""
+    last = [row.last for row in block.rows if row.last.interval]
+    if not last:
+        return ""
+    bootstrapped = [measured for measured in last if measured.bootstrap]
+    if not bootstrapped:
+        return (
+            " The interval is Wilson's, for the most epochs: predictions are not there, and it "
+            "takes examples as independent."
+        )
+    units = " or ".join(dict.fromkeys(f"{measured.units}s" for measured in bootstrapped))
+    text = f" The interval, for the most epochs, is a bootstrap's that resamples {units}"
+    return text + ("." if len(bootstrapped) == len(last) else "; Wilson's without predictions.")
+
+
+def _line(row: summary.Row, block: summary.Block, known: bool, several: bool) -> list[str]:
     cells = [row.name]
     for epochs in block.epochs:
         measured = row.by_epochs.get(epochs)
@@ -75,20 +97,8 @@ def _line(row: summary.Row, block: summary.Block, several: bool) -> list[str]:
             text += f" {f'({paper})':>6}"
         cells.append(text)
     last = row.last
+    if known:
+        cells.append("-".join(percent(end) for end in last.interval) if last.interval else NOTHING)
     if several:
         cells.append(str(len(last.seeds)))
-    else:
-        cells.append("-".join(percent(end) for end in last.interval))
     return [*cells, percent(last.chance), last.count("n_test"), last.count("n_test_clips")]
-
-
-def _columns(lines: list[list[str]]) -> list[str]:
-    """Cells padded to columns, the first to the left and the others to the right."""
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
