@@ -7,7 +7,6 @@ Cells that the workdir already has are not run again; a run that was stopped goe
 """
 
 import pathlib
-import runpy
 import signal
 import sys
 
@@ -32,20 +31,10 @@ def parse(argv: list[str]) -> list[str]:
             raise errors.UserError(f"unknown argument {rest[1]!r}; fields start with --config.")
         _CONFIG.value.keys()  # a file that could not be loaded is an error only now
     except (AttributeError, KeyError) as e:
-        sys.exit(f"run.py: {_unknown_field(argv) or e}")
+        sys.exit(f"run.py: {configuration.unknown_flag(argv) or e}")
     except (flags.Error, errors.UserError, OSError, TypeError, ValueError) as e:
         sys.exit(f"run.py: {' '.join(str(e).split())}")
     return rest
-
-
-def _unknown_field(argv: list[str]) -> str | None:
-    """Which --config.FIELD the config lacks. ml_collections names it without what is known."""
-    words = " ".join(argv).replace("--config=", "--config ").split()
-    given = words[words.index("--config") + 1]
-    config = runpy.run_path(given.partition(":")[0])["get_config"]()
-    fields = [w.removeprefix("--config.").split("=")[0] for w in words if "--config." in w]
-    problems = (configuration.unknown_field(config, field) for field in fields)
-    return next((problem for problem in problems if problem), None)
 
 
 def main(argv: list[str]) -> None:

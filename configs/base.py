@@ -132,6 +132,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimizer.weight_decay = 0.0  # of adamw
     config.optimizer.schedule = "constant"  # cosine: down to zero at the last epoch
     config.optimizer.warmup_epochs = 0  # of cosine
+    # Rates: each cell trains a network with each of them and keeps the one that its validation part
+    # finds best, measured after the last epoch alone. Empty: learning_rate.
+    config.optimizer.choices = ()
     config.optimizer.average = 0.0  # decay of a running average of the parameters; 0 for none
     config.loss = ml_collections.ConfigDict({"label_smoothing": 0.0})
     # Pictures as the networks see them. unit: 0..1, as the paper; global: mean 0 and deviation 1
@@ -152,6 +155,11 @@ def get_config() -> ml_collections.ConfigDict:
     config.batch_size = 30
     config.epochs = 40
     config.measure_epochs = (10, 20, 30, 40)  # those up to `epochs`, and `epochs` itself
+
+    # Early stopping: after so many epochs without a better validation part ("loss" or "accuracy" of
+    # its examples) training ends, `epochs` at the latest; the best epoch is what is measured, under
+    # `epochs`. 0: no early stopping, as the paper.
+    config.stopping = ml_collections.ConfigDict({"patience": 0, "monitor": "loss"})
 
     # The paper's numbers, and what they were measured on.
     config.paper = ml_collections.ConfigDict()

@@ -17,32 +17,18 @@ from mmer_jax.configuration import Cell
 from mmer_jax.datasets import pack, selection
 from mmer_jax.evaluation import metrics, predictions, records
 from mmer_jax.progress import Progress
-from mmer_jax.training import checkpoints, devices, loop
+from mmer_jax.training import checkpoints, devices, loop, stopping
 
 
 def run_cell(
     cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack, workdir: pathlib.Path
 ) -> training.Outcome:
     """Trains or continues one cell; leaves its predictions, records, curve and parameters."""
-    parts = splits.split_examples(cell, config, data)
-    trained_on = parts.pop("train")
-    if config.split.shuffle_labels:
-        trained_on = with_shuffled_labels(trained_on, cell.seed)
-    if not len(parts["validation"]):
-        del parts["validation"]
+    trained_on, parts = examples(cell, config, data)
     about = describe(cell, config, data, len(trained_on), parts)
 
     def on_measure(measured: loop.Measurement) -> None:
-        _write_json(workdir / "curves" / f"{cell.name}.json", list(measured.history))
-        figures = {
-            "parameters": _count_parameters(config),
-            "train_loss": measured.history[-1]["train_loss"],
-            "seconds_per_epoch": float(np.median([e["seconds"] for e in measured.history])),
-        }
-        leave_record(
-            cell, config, data, workdir, measured.epoch, parts, measured.probabilities,
-            about | figures,
-        )  # fmt: skip
+        leave_network(cell, config, data, workdir, measured, parts, about)
 
     outcome = train_network(
         cell.name, config, data, trained_on, parts, cell.seed, workdir, on_measure
@@ -51,6 +37,19 @@ def run_cell(
         checkpoints.save_params(workdir / "params" / cell.name, outcome.state.measured_params)
     finish_network(cell.name, workdir, outcome)
     return outcome
+
+
+def examples(
+    cell: Cell, config, data: pack.Pack
+) -> tuple[selection.Examples, dict[str, selection.Examples]]:
+    """What a cell's network is trained on; and name -> what it is measured on."""
+    parts = splits.split_examples(cell, config, data)
+    trained_on = parts.pop("train")
+    if config.split.shuffle_labels:
+        trained_on = with_shuffled_labels(trained_on, cell.seed)
+    if not len(parts["validation"]):
+        del parts["validation"]
+    return trained_on, parts
 
 
 def describe(cell: Cell, config, data: pack.Pack, n_train: int, parts) -> dict:
@@ -74,6 +73,31 @@ def describe(cell: Cell, config, data: pack.Pack, n_train: int, parts) -> dict:
         "versions": provenance.versions(),
         "git_commit": provenance.git_commit(),
     }
+
+
+def leave_network(
+    cell: Cell, config, data, workdir, measured: loop.Measurement, parts, about
+) -> None:
+    """Writes curve, predictions and record of a network at a measured epoch.
+
+    Args:
+      cell, config, data, workdir: of the cell.
+      measured: what its network said of the parts.
+      parts: name -> examples.
+      about: as `describe` gives it, and other fields of the record.
+    """
+    history = list(measured.history)
+    write_json(workdir / "curves" / f"{cell.name}.json", history)
+    chosen = stopping.describe(config, history)
+    figures = {
+        "parameters": _count_parameters(config),
+        "train_loss": history[chosen.get("best_epoch", 0) - 1]["train_loss"],
+        "seconds_per_epoch": float(np.median([e["seconds"] for e in history])),
+    }
+    leave_record(
+        cell, config, data, workdir, measured.epoch, parts, measured.probabilities,
+        about | chosen | figures,
+    )  # fmt: skip
 
 
 def leave_record(cell: Cell, config, data, workdir, epoch, parts, probabilities, about) -> None:
@@ -118,15 +142,15 @@ def train_network(
         def on_epoch(entry: Mapping[str, float]) -> None:
             progress.skip_to(entry["epoch"] - 1)  # a continued run begins later
             progress.update(1, note=f"loss {entry['train_loss']:.3f}")
-            writer.write_scalars(
-                entry["epoch"], {k: entry[k] for k in ("train_loss", "train_accuracy")}
-            )
+            figures = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+            writer.write_scalars(entry["epoch"], {k: entry[k] for k in figures if k in entry})
 
         def measure(measured: loop.Measurement) -> None:
-            told = metrics.measure(parts["test"].label, measured.probabilities["test"])
-            writer.write_scalars(
-                measured.epoch, {"test_accuracy": told["accuracy"], "test_loss": told["loss"]}
-            )
+            if "test" in parts:  # it is put away while a learning rate is chosen
+                told = metrics.measure(parts["test"].label, measured.probabilities["test"])
+                writer.write_scalars(
+                    measured.epoch, {"test_accuracy": told["accuracy"], "test_loss": told["loss"]}
+                )
             on_measure(measured)
 
         return training.train(
@@ -211,7 +235,8 @@ def with_shuffled_labels(examples: selection.Examples, seed: int) -> selection.E
     )
 
 
-def _write_json(path: pathlib.Path, value) -> None:
+def write_json(path: pathlib.Path, value) -> None:
+    """Writes a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps(value) + "\n")

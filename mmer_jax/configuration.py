@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import runpy
 from collections.abc import Mapping, Sequence
 
 import ml_collections
@@ -184,8 +185,27 @@ def unknown_field(config: ml_collections.ConfigDict, field: str) -> str | None:
     return None
 
 
+def unknown_flag(arguments: Sequence[str]) -> str | None:
+    """Which --config.FIELD of a command line the config that it names lacks, in words.
+
+    ml_collections says that there is none, and not what there is.
+    """
+    words = " ".join(arguments).replace("--config=", "--config ").split()
+    given = words[words.index("--config") + 1]
+    config = runpy.run_path(given.partition(":")[0])["get_config"]()
+    fields = [w.removeprefix("--config.").split("=")[0] for w in words if "--config." in w]
+    problems = (unknown_field(config, field) for field in fields)
+    return next((problem for problem in problems if problem), None)
+
+
 def measured_epochs(config: ml_collections.ConfigDict) -> tuple[int, ...]:
-    """The epochs at which a cell is measured: those up to the last, and the last."""
+    """The epochs at which a cell is measured: those up to the last, and the last.
+
+    The last alone where validation data choose the epoch or the learning rate: what is chosen is
+    one network.
+    """
+    if config.stopping.patience or config.optimizer.choices:
+        return (config.epochs,)
     wanted = {int(e) for e in config.measure_epochs if 0 < e < config.epochs}
     return (*sorted(wanted), config.epochs)
 
@@ -254,7 +274,8 @@ def check_workdir(
         "data": dict(data),
     }
     path = workdir / NOTE
-    traces = (records.FILE_NAME, "predictions/*", "checkpoints/*/[0-9]*")
+    saved = ("checkpoints/*/[0-9]*", "checkpoints/*/rate*/[0-9]*", "checkpoints/*/rate*.json")
+    traces = (records.FILE_NAME, "predictions/*", *saved)
     if not any(any(workdir.glob(trace)) for trace in traces):
         return mine
     if not path.exists():
@@ -263,12 +284,12 @@ def check_workdir(
             "another --workdir"
         )
     theirs = json.loads(path.read_text())
-    differ = _differences(mine["config"], theirs["config"])
+    differ = differences(mine["config"], theirs["config"])
     if not differ:  # or each row would tell the same once more
         for row in sorted(set(mine["rows"]) & set(theirs["rows"])):
-            differ += _differences(mine["rows"][row], theirs["rows"][row], f"row {row}: ")
+            differ += differences(mine["rows"][row], theirs["rows"][row], f"row {row}: ")
     for name in set(mine["data"]) & set(theirs["data"]):
-        differ += _differences({name: data[name]}, {name: theirs["data"][name]}, "data digest of ")
+        differ += differences({name: data[name]}, {name: theirs["data"][name]}, "data digest of ")
     if differ:
         raise errors.UserError(
             f"{workdir} holds cells made with another config. What differs: {'; '.join(differ)}. "
@@ -286,7 +307,8 @@ def claim_workdir(workdir: pathlib.Path, *config_rows_data) -> None:
     temporary.replace(workdir / NOTE)
 
 
-def _differences(mine: Mapping, theirs: Mapping, prefix: str = "") -> list[str]:
+def differences(mine: Mapping, theirs: Mapping, prefix: str = "") -> list[str]:
+    """Which fields two flat configs do not share, in words."""
     absent = "(absent)"
     return [
         f"{prefix}{field}: there {theirs.get(field, absent)}, now {mine.get(field, absent)}"

@@ -51,6 +51,17 @@ def check(row: str, rows: Mapping[str, ml_collections.ConfigDict]) -> None:
                 f"row {row!r} joins {name!r}, which is no network that runs before it; say what it "
                 f"joins with --config.rows.{row}.fusion.of={','.join(of)}"
             )
+        if config.fusion.method in decision_fusion.FITTED and _chooses(rows[name]):
+            raise errors.UserError(
+                f"row {row!r} is fitted on networks trained on parts of the training part, which "
+                f"have no validation part to choose by as {name!r} does: leave out "
+                "config.stopping.patience and config.optimizer.choices, or join by a fixed rule"
+            )
+        if _chooses(rows[name]) != _chooses(config):  # they would be measured at other epochs
+            raise errors.UserError(
+                f"row {row!r} joins {name!r}: set config.stopping.patience and "
+                "config.optimizer.choices for both or for neither"
+            )
         theirs = configuration.flatten(rows[name].to_dict())
         for field in mine:
             shared = any(field == s or field.startswith(s + ".") for s in SHARED)
@@ -59,6 +70,10 @@ def check(row: str, rows: Mapping[str, ml_collections.ConfigDict]) -> None:
                     f"row {row!r} joins {name!r}, but config.{field} is {mine[field]} for the one "
                     f"and {theirs[field]} for the other; rows that are joined share it"
                 )
+
+
+def _chooses(config) -> bool:
+    return bool(config.stopping.patience or config.optimizer.choices)
 
 
 def run_cell(

@@ -13,6 +13,7 @@ import ml_collections
 
 from mmer_jax import (
     cells,
+    choices,
     configuration,
     decision_level,
     errors,
@@ -48,6 +49,24 @@ def run(
       UserError: anything that the person at the keyboard can mend.
       loop.Interrupted: SIGTERM or SIGINT; the same command continues.
     """
+    rows = check(config, overrides)
+    ways = {name: protocols.get(name) for name in config.protocols}
+    with alone_in(workdir):
+        _keep_compiled(workdir / "compiled")
+        return _run(config, rows, ways, workdir)
+
+
+def check(
+    config: ml_collections.ConfigDict, overrides: Mapping[str, object] | None = None
+) -> dict[str, ml_collections.ConfigDict]:
+    """The rows that a config asks for -> their configs, in the order in which they run.
+
+    Args:
+      config, overrides: as `run` has them.
+
+    Raises:
+      UserError: a mistake that can be known before any data are opened.
+    """
     configuration.split_names(config)
     rows = {
         row: configuration.resolve_row(config, row, overrides)
@@ -57,14 +76,12 @@ def run(
         models.build(resolved)
         training.check(resolved)
         standards.check(resolved)
+        choices.check(resolved)
         if resolved.fusion.method:
             decision_level.check(row, rows)
         for emotion in resolved.data.emotions:
             emotions.lookup(emotion)
-    ways = {name: protocols.get(name) for name in config.protocols}
-    with _alone_in(workdir):
-        _keep_compiled(workdir / "compiled")
-        return _run(config, rows, ways, workdir)
+    return rows
 
 
 def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
@@ -84,6 +101,8 @@ def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
         _say(f"[{i}/{len(missing)}] {cell.name}")
         if rows[cell.row].fusion.method:
             decision_level.run_cell(cell, rows, data, workdir)
+        elif rows[cell.row].optimizer.choices:
+            choices.run_cell(cell, rows[cell.row], data[cell.row], workdir)
         else:
             cells.run_cell(cell, rows[cell.row], data[cell.row], workdir)
 
@@ -99,7 +118,7 @@ def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
 
 
 @contextlib.contextmanager
-def _alone_in(workdir: pathlib.Path):
+def alone_in(workdir: pathlib.Path):
     """Keeps a second process out of the workdir. A process that ends in any way frees it."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)

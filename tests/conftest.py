@@ -185,3 +185,36 @@ def small_pack(tmp_path_factory) -> Path:
         path, info, table, {"face": pictures(3), "flow": pictures(3), "mel": pictures(1)}
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def alter_pack():
+    """A function that copies a pack with nonsense in place of some clips: see _alter_pack."""
+    return _alter_pack
+
+
+def _alter_pack(folder, source, clips):
+    """Copies a pack; the given clips have noise for pictures, and one another's labels.
+
+    Args:
+      folder: where to.
+      source: the pack.
+      clips: names; several, with more than one emotion.
+
+    Returns:
+      The folder.
+    """
+    from mmer_jax.datasets import pack
+
+    data = pack.open_pack(source)
+    rows = np.flatnonzero(np.isin(data.table["clip"], list(clips)))
+    table = {name: column.copy() for name, column in data.table.items()}
+    views = len(rows) // len(set(clips))
+    table["emotion"][rows] = np.roll(table["emotion"][rows], views)  # of the clip before
+    arrays = {name: np.array(array) for name, array in data.arrays.items()}
+    rng = np.random.default_rng(1)
+    for array in arrays.values():
+        array[rows] = rng.integers(0, 256, array[rows].shape)
+    keys = ("dataset", "origin", "builder_config", "version", "options", "skipped")
+    pack.write_pack(folder, {key: data.info[key] for key in keys}, table, arrays)
+    return folder

@@ -50,7 +50,7 @@ def main(workdir: str, pack: str, where: str = ""):
 
     if where == "step":  # in the middle of the second epoch, of 5 steps
         make_chunk = step.make_chunk
-        step.make_chunk = lambda *a: after(make_chunk(*a), 7, die)
+        step.make_chunk = lambda *a, **k: after(make_chunk(*a, **k), 7, die)
     if where == "save":  # the writing goes on in the background when `save` returns
         checkpoints.Checkpoints.save = after(checkpoints.Checkpoints.save, 6, die)
     if where == "record":

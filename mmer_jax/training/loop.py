@@ -10,11 +10,12 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mmer_jax import errors, models
 from mmer_jax.datasets.selection import Examples
-from mmer_jax.training import batches, checkpoints, devices, inputs, optimizers, step
+from mmer_jax.training import batches, checkpoints, devices, inputs, optimizers, step, stopping
 
 
 class TrainingDivergedError(errors.UserError):
@@ -38,9 +39,10 @@ class Measurement:
     """What a run knows at one of its measured epochs.
 
     Attributes:
-      epoch: epochs completed.
+      epoch: epochs completed. Of a run that stopped early its last measured one, its budget.
       probabilities: for each measured part float32 [n, classes].
-      history: one dict an epoch: epoch, train_loss, train_accuracy, seconds.
+      history: one dict an epoch: epoch, train_loss, train_accuracy, seconds, and under early
+        stopping validation_loss and validation_accuracy.
     """
 
     epoch: int
@@ -69,6 +71,7 @@ def check(config) -> None:
     """Says what is wrong with a config's fields of training before anything is built; UserError."""
     optimizers.make_optimizer(config, 1)
     step.Objective.of(config)
+    stopping.check(config)
 
 
 def train(
@@ -89,12 +92,13 @@ def train(
     """Trains one network.
 
     Args:
-      config: of one row (see configs/base.py); `batch_size`, `optimizer`, `augment`, `loss` and
-        `run` are read here.
+      config: of one row (see configs/base.py); `batch_size`, `optimizer`, `augment`, `loss`,
+        `stopping` and `run` are read here.
       model: called as `model.apply({"params": p}, pictures, train=...)`.
       arrays: for each modality uint8 [m, s, s, c]; may be memory-mapped.
       train_examples: what to train on.
       measured_parts: name -> examples whose probabilities are wanted, such as test and validation.
+        Early stopping needs "validation".
       seed: of initialisation, order and dropout.
       measure_epochs: rising; the last one ends the run.
       folder: where checkpoints of this run live; continued if it holds one.
@@ -132,7 +136,8 @@ def train(
 
     def init_state(seed):
         averaged = objective.average > 0
-        return step.init_state(model, optimizer, batch, seed, averaged=averaged)
+        state = step.init_state(model, optimizer, batch, seed, averaged=averaged)
+        return _with_best(state) if stopping.is_on(config) else state
 
     init = jax.jit(init_state, out_shardings=whole)
     abstract = jax.tree.map(
@@ -175,22 +180,66 @@ def train(
                         _save_if_due(saves, state, history, signals)
                 history = [*history, _epoch_entry(epoch + 1, state, seconds)]
                 seconds = 0.0
+                ended = epoch + 1 == measure_epochs[-1]
+                if stopping.is_on(config):
+                    validation = measured_parts["validation"]
+                    said = _predict_all(
+                        predict, state.latest_params, data["validation"], config, mesh
+                    )
+                    history[-1] |= stopping.judge(validation.label, said)
+                    if stopping.best_epoch(config, history) == epoch + 1:
+                        state = _with_best(state)
+                    ended = ended or stopping.is_over(config, history)
                 state = state.replace(
                     loss_sum=0 * state.loss_sum, correct=0 * state.correct, seen=0 * state.seen
                 )
                 on_epoch(history[-1])
-                if epoch + 1 in measure_epochs:
+                if ended or epoch + 1 in measure_epochs:
                     probabilities = {
                         name: _predict_all(predict, state.measured_params, data[name], config, mesh)
                         for name in measured_parts
                     }
-                    on_measure(Measurement(epoch + 1, probabilities, history))
-                if epoch + 1 < measure_epochs[-1]:
-                    _save_if_due(saves, state, history, signals)
+                    at = measure_epochs[-1] if ended else epoch + 1
+                    on_measure(Measurement(at, probabilities, history))
+                if ended:
+                    break
+                _save_if_due(saves, state, history, signals)
         finally:
             saves.close()
         signum = signals.received
     return Outcome(jax.device_get(state), history, resumed_from, signum)
+
+
+def predict(
+    config,
+    model: nn.Module,
+    arrays: Mapping[str, np.ndarray],
+    parts: Mapping[str, Examples],
+    params: Any,
+    *,
+    standard: Mapping[str, inputs.Standard] | None = None,
+    devices_used: Sequence[jax.Device] | None = None,
+) -> dict[str, np.ndarray]:
+    """What a trained network says of examples, as `train` measures it.
+
+    Args:
+      params: tree of the model's parameters.
+      config, model, arrays, parts, standard, devices_used: as in `train`, `parts` its measured
+        ones.
+
+    Returns:
+      for each part probabilities, float32 [n, classes].
+    """
+    mesh = devices.make_mesh(devices_used)
+    whole = devices.replicated(mesh)
+    data = _put(arrays, parts, standard or {}, whole)
+    params, compiled = jax.device_put(params, whole), step.make_predict(model, mesh)
+    return {name: _predict_all(compiled, params, data[name], config, mesh) for name in parts}
+
+
+def _with_best(state: step.TrainState) -> step.TrainState:
+    """Notes the latest parameters as the best; a copy, since steps take the others' memory."""
+    return state.replace(best=jax.tree.map(jnp.copy, state.latest_params))
 
 
 def _put(arrays, parts, standard, sharding) -> dict[str, step.DeviceData]:

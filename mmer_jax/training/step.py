@@ -28,6 +28,7 @@ class TrainState:
       average: a running average of the parameters, or an empty tree.
       loss_sum, correct, seen: float32, over the examples of the epoch so far.
       diverged_at: int32, the first step whose loss was not finite, or -1.
+      best: the best epoch's parameters so far under early stopping, or an empty tree.
     """
 
     step: jax.Array
@@ -38,11 +39,17 @@ class TrainState:
     correct: jax.Array
     seen: jax.Array
     diverged_at: jax.Array
+    best: Any = flax.struct.field(default_factory=dict)
+
+    @property
+    def latest_params(self) -> Any:
+        """The parameters after the last step: their average, where there is one."""
+        return self.average or self.params
 
     @property
     def measured_params(self) -> Any:
-        """The parameters that are measured and kept: the average, where there is one."""
-        return self.average or self.params
+        """The parameters that are measured and kept: the latest, or an earlier epoch's."""
+        return self.best or self.latest_params
 
 
 @flax.struct.dataclass
@@ -175,6 +182,7 @@ def update(
         correct=state.correct + ((logits.argmax(-1) == label) * weight).sum(),
         seen=state.seen + weight.sum(),
         diverged_at=jnp.where((state.diverged_at < 0) & ~finite, state.step, state.diverged_at),
+        best=state.best,
     )
 
 
