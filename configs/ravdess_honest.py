@@ -1,8 +1,8 @@
 """A recipe for people whom the network has never met: RAVDESS's sound alone, under actor_kfold.
 
-    python run.py --config=configs/ravdess_honest.py --config.data.manual_dir=DIR           # 8 emotions
+    python run.py --config=configs/ravdess_honest.py --config.data.manual_dir=DIR    # 8 emotions
     python run.py --config=configs/ravdess_honest.py --config.data.manual_dir=DIR \
-        --config.data.emotions=anger,disgust,fear,happiness,sadness                          # 5
+        --config.data.emotions=anger,disgust,fear,happiness,sadness                   # 5
 
 Rows: `honest`, the recipe, and `paper`, the network of the spectrogram alone with the paper's
 training. `honest` needs several recordings of a person before it judges one (per_speaker);
@@ -13,9 +13,9 @@ The recipe was chosen on validation actors, test folds unread, as anybody's chan
     python run.py --config=configs/ravdess_honest.py:honest,no_mixup --config.folds=0,1 \
         --config.split.tested=validation --config.split.validation_fraction=0.25 ...
 
-The spectrogram `mel_level` keeps how loud and how fast somebody speaks, which the paper's, scaled to
-its own peak and length, does not. Its 128 pixels are taken in patches of four, so that they cost
-what 32 do; pooling over all places in place of the flatten leaves 0.4 million parameters.
+The spectrogram `mel_level` keeps how loud and how fast somebody speaks, which the paper's, scaled
+to its own peak and length, does not. Its 128 pixels are taken in patches of four, so that they cost
+what 32 do; the network has 0.4 million parameters.
 
 What to expect: docs/results.md has what was measured, on which data, and how long it took.
 """
