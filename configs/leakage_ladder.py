@@ -20,16 +20,7 @@ What to expect: docs/results.md has what was measured, on which data, and how lo
 """
 
 from configs import base
-
-PROTOCOLS = (
-    "triplet_random",
-    "clip_random_altered_sound",
-    "clip_random",
-    "take_grouped",
-    "statement_disjoint",
-    "actor_kfold",
-    "leave_one_actor_out",
-)
+from mmer_jax.evaluation import ladder
 
 
 def get_config(row: str = ""):
@@ -38,10 +29,10 @@ def get_config(row: str = ""):
     config.table = "leakage_ladder"
     config.row = row
     config.table_rows = ("mel",)
-    config.protocols = PROTOCOLS
+    config.protocols = ladder.ORDER
     config.seeds = (0, 1, 2)
     config.protocol_seeds.leave_one_actor_out = (0,)
-    config.split.equal_training = PROTOCOLS
+    config.split.equal_training = ladder.ORDER
     config.run.keep_params = False
     config.lock()
     return config

@@ -219,8 +219,13 @@ def identity(config: ml_collections.ConfigDict) -> dict[str, object]:
     return {
         field: value
         for field, value in flat.items()
-        if not any(field == free or field.startswith(free + ".") for free in (*FREE_FIELDS, "rows"))
+        if not is_free(field) and not field.startswith("rows.")
     }
+
+
+def is_free(field: str) -> bool:
+    """Whether a dotted field is no part of what a result is: one of FREE_FIELDS, or within one."""
+    return any(field == free or field.startswith(free + ".") for free in FREE_FIELDS)
 
 
 def digest(config: ml_collections.ConfigDict) -> str:

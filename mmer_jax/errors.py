@@ -1,5 +1,9 @@
 """Errors that are written for the person at the keyboard."""
 
+import functools
+import sys
+from collections.abc import Callable
+
 # Why one recording cannot be used. The build ends with these words and the names they hit.
 CLIP_PROBLEMS = (
     "bad name",  # the file name does not parse
@@ -41,3 +45,17 @@ class ClipError(UserError):
 def unknown(what: str, name: object, known) -> UserError:
     """The error for a name that a registry does not hold: it lists those it does."""
     return UserError(f"unknown {what} {name!r}; known: {', '.join(map(str, known))}")
+
+
+def told_in_a_line(main: Callable[..., int]) -> Callable[..., int]:
+    """Makes the main of a command tell a UserError in one line, and end with status 2."""
+
+    @functools.wraps(main)
+    def told(*arguments, **options) -> int:
+        try:
+            return main(*arguments, **options)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+
+    return told

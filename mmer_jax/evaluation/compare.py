@@ -179,6 +179,7 @@ def _filled(note: str, in_markdown: bool) -> str:
     return note if in_markdown else textwrap.fill(note, WIDTH, break_long_words=False)
 
 
+@errors.told_in_a_line
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -200,19 +201,15 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--markdown", action="store_true", help="tables in Markdown")
     options = parser.parse_args(arguments)
-    try:
-        rows = comparable.read(
-            options.workdirs,
-            protocols=options.protocol,
-            rows=options.rows,
-            epochs=options.epochs,
-            per=options.per,
-            temperature=options.temperature,
-        )
-        print(text(rows, options.per, options.markdown))
-    except errors.UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    rows = comparable.read(
+        options.workdirs,
+        protocols=options.protocol,
+        rows=options.rows,
+        epochs=options.epochs,
+        per=options.per,
+        temperature=options.temperature,
+    )
+    print(text(rows, options.per, options.markdown))
     return 0
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmer_jax import errors
+from mmer_jax import configuration, errors
 from mmer_jax.evaluation import caveats, judged, pages, records, summary
 
 
@@ -55,10 +55,6 @@ def _protocol(name: str, workdirs: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-# Fields that say where things are and how they ran, and which cells were asked for.
-_FREE = ("run.", "data.manual_dir", "data.data_dir", "data.pack", "data.download", "seeds", "row")
-
-
 def differences(found: dict[Path, list[dict]]) -> list[list[str]]:
     """The fields of configs that differ between rows of the work folders.
 
@@ -73,24 +69,15 @@ def differences(found: dict[Path, list[dict]]) -> list[list[str]]:
     for workdir, there in found.items():
         for record in there:
             key = f"{workdir}: {record['row']}" if len(found) > 1 else record["row"]
-            configs[key] = _flat(record["config"])
+            configs[key] = {
+                field: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+                for field, value in configuration.flatten(record["config"]).items()
+                if not configuration.is_free(field)
+            }
     fields = sorted(set().union(*configs.values()))
     lines = [
         [field, *(configs[key].get(field, "(absent)") for key in configs)]
         for field in fields
-        if not field.startswith(_FREE)
-        and len({config.get(field, "(absent)") for config in configs.values()}) > 1
+        if len({config.get(field, "(absent)") for config in configs.values()}) > 1
     ]
     return [["field", *configs], *lines] if lines else []
-
-
-def _flat(tree: dict, prefix: str = "") -> dict[str, str]:
-    flat = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{name}."))
-        else:
-            flat[prefix + name] = (
-                ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            )
-    return flat

@@ -356,6 +356,7 @@ def _filled(note: str, in_markdown: bool) -> str:
     return note if in_markdown else textwrap.fill(note, WIDTH, break_long_words=False)
 
 
+@errors.told_in_a_line
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -374,11 +375,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--best", action="store_true", help="of rows measured alike, the best")
     parser.add_argument("--markdown", action="store_true", help="tables in Markdown")
     options = parser.parse_args(arguments)
-    try:
-        print(compare(read(options.workdir), options.best, options.markdown))
-    except errors.UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    print(compare(read(options.workdir), options.best, options.markdown))
     return 0
 
 

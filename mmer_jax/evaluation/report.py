@@ -159,6 +159,7 @@ def _pictures(pictures: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     }
 
 
+@errors.told_in_a_line
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -174,14 +175,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="file of the page that compares; default: %(default)s",
     )
     options = parser.parse_args(arguments)
-    try:
-        if len(options.workdirs) == 1:
-            print(write_report(options.workdirs[0]))
-        else:
-            print(comparison.write(options.workdirs, options.output))
-    except errors.UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if len(options.workdirs) == 1:
+        print(write_report(options.workdirs[0]))
+    else:
+        print(comparison.write(options.workdirs, options.output))
     return 0
 
 

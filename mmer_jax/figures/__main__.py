@@ -218,16 +218,13 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+@errors.told_in_a_line
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     options = _parser().parse_args(arguments)
     if options.workdir:
         options.out = options.workdir / "figures"
-    try:
-        options.run(options)
-    except errors.UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    options.run(options)
     return 0
 
 

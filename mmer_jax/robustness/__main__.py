@@ -40,6 +40,7 @@ def text(curves: Sequence[Curve], in_markdown: bool = False) -> str:
     return "\n\n".join([*parts, *(n if in_markdown else textwrap.fill(n, WIDTH) for n in notes)])
 
 
+@errors.told_in_a_line
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     options = _parser().parse_args(arguments)
@@ -55,9 +56,6 @@ def main(arguments: list[str] | None = None) -> int:
             manual_dir=options.manual_dir,
         )
         print(text(results.curves(workdir, options.protocol, options.rows), options.markdown))
-    except errors.UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("stopped; the same command continues", file=sys.stderr)
         return 130

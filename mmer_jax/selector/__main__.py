@@ -119,14 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@errors.told_in_a_line
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except errors.UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    options.run(options)
     return 0
 
 

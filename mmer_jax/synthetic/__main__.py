@@ -11,6 +11,7 @@ from mmer_jax.synthetic import RENDERERS, expression, ravdess
 from mmer_jax.synthetic.clip import Look
 
 
+@errors.told_in_a_line
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -57,12 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
         end = "\n" if done == total else ""
         print(f"\r{done} of {total} clips", end=end, file=sys.stderr, flush=True)
 
-    try:
-        shown = progress if sys.stderr.isatty() else None
-        RENDERERS[dataset](dest, **options, intensities=(), progress=shown)
-    except errors.UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    shown = progress if sys.stderr.isatty() else None
+    RENDERERS[dataset](dest, **options, intensities=(), progress=shown)
     print(f"rendered into {dest}")
     return 0
 

@@ -93,6 +93,7 @@ def load(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, dict[str,
     return holder.value, config_flags.get_override_values(values["config"])
 
 
+@errors.told_in_a_line
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -123,9 +124,6 @@ def main(arguments: list[str] | None = None) -> int:
             trials=options.trials,
             seed=options.seed,
         )
-    except errors.UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except training.Interrupted as stopped:
         print(f"{stopped}; the same command continues", file=sys.stderr)
         return 128 + stopped.signum

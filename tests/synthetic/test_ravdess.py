@@ -147,5 +147,5 @@ def test_the_command(tmp_path, capsys):
     assert len(list((tmp_path / "clips").rglob("*.mp4"))) == 8
     parameters = json.loads((tmp_path / "clips" / clip.PARAMETERS_FILE).read_text())
     assert parameters["fps"] == 5 and parameters["seed"] == 0
-    assert command.main([*arguments, "--fps", "6"]) == 1
+    assert command.main([*arguments, "--fps", "6"]) == 2
     assert "fps 5 (now 6)" in capsys.readouterr().err
