@@ -85,8 +85,10 @@ TABLES = {
     "baum1": baum1_like,
 }
 # What may not be on two sides, read from a clip's name: CC-VV-EE-II-SS-RR-AA, or SXXX_YYY.
+CLIPS = ("clip_random", "clip_random_altered_sound")
 FORBIDDEN = {
-    "clip_random": lambda clip: clip[clip.find("-") + 1 :],  # a copy is the same recording
+    # A copy is the same recording.
+    **dict.fromkeys(CLIPS, lambda clip: clip[clip.find("-") + 1 :]),
     "take_grouped": lambda clip: clip[6:14] + clip[18:],
     "actor_kfold": lambda clip: clip[18:] or clip[:4],
     "leave_one_actor_out": lambda clip: clip[18:] or clip[:4],
@@ -94,7 +96,7 @@ FORBIDDEN = {
 }
 SERVED = {
     "ravdess": ["triplet_random", *FORBIDDEN],
-    "baum1": ["triplet_random", "clip_random", "actor_kfold", "leave_one_actor_out"],
+    "baum1": ["triplet_random", *CLIPS, "actor_kfold", "leave_one_actor_out"],
 }
 ASKED = [(p, name) for name in TABLES for p in FORBIDDEN if p in SERVED[name.split()[0]]]
 
@@ -283,7 +285,7 @@ def said(name, table, fold=0, validation=0.0):
 
 
 def test_what_a_set_cannot_serve_is_said_with_what_it_can():
-    can = "Can be served: triplet_random, clip_random, actor_kfold, leave_one_actor_out"
+    can = f"Can be served: triplet_random, {', '.join(CLIPS)}, actor_kfold, leave_one_actor_out"
     lacks = "needs the statement of every clip, and the metadata do not have it"
     assert said("take_grouped", baum1_like()) == f"take_grouped {lacks}. {can}"
     lacks = "needs clips of the statements 1 and 2, found none"
@@ -293,7 +295,8 @@ def test_what_a_set_cannot_serve_is_said_with_what_it_can():
     table = ravdess_in_full()
     one = where(table, table["statement"] == 2)
     text = said("statement_disjoint", one)
-    assert "found 2. Can be served: triplet_random, clip_random, take_grouped, actor_kfold" in text
+    assert "found 2. Can be served: triplet_random, clip_random, clip_random_alt" in text
+    assert "altered_sound, take_grouped, actor_kfold" in text
     without = {name: column for name, column in table.items() if name != "statement"}
     text = said("take_grouped", without)
     assert "needs the column statement" in text and "served: triplet_random, actor_kfold" in text
@@ -304,7 +307,7 @@ def test_what_a_set_cannot_serve_is_said_with_what_it_can():
 def test_too_few_subjects():
     table = ravdess_in_full()
     alone = where(table, table["subject"] == "actor_07")
-    can = "Can be served: triplet_random, clip_random, statement_disjoint"
+    can = f"Can be served: triplet_random, {', '.join(CLIPS)}, statement_disjoint"
     for name, lacks in (
         ("actor_kfold", "needs subjects in two of its folds or more, found actor_07"),
         ("leave_one_actor_out", "needs two subjects or more, found actor_07"),
