@@ -1,9 +1,10 @@
-"""The tower's convolutions: XLA's own, and ours for CPUs.
+"""The tower's convolutions: XLA's own, and ours for small maps.
 
     python -m benchmarks.convolutions [--size=64] [--batch=30] [--repeats=7]
 
-First the weight gradient of each block, then everything about a block whose map is 2x2 pixels or
-less. Prints the fastest of the repeats and GFLOP/s, beside the rate of a plain matrix product.
+First each block: forward, weight gradient and input gradient. Then the blocks whose map is 2x2
+pixels or less, where ours differ. Prints the fastest of the repeats, beside the rate of a plain
+matrix product.
 """
 
 import argparse
@@ -29,9 +30,11 @@ def seconds(function, *arguments, repeats: int) -> float:
     return min(times)
 
 
-def xlas(x, dy):
-    kernel = jnp.zeros((3, 3, x.shape[-1], dy.shape[-1]))
-    return jax.vjp(lambda k: convolution._convolve(x, k), kernel)[1](dy)[0]
+def random(batch, size, before, after):
+    """A map, a kernel, and the gradient of the kernel's output."""
+    shapes = (batch, size, size, before), (3, 3, before, after), (batch, size, size, after)
+    keys = jax.random.split(jax.random.key(0), 3)
+    return [jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)]
 
 
 def forward(convolve, x, kernel, dy):
@@ -39,8 +42,19 @@ def forward(convolve, x, kernel, dy):
     return convolve(x, kernel)
 
 
+def kernel_gradient(convolve, x, kernel, dy):
+    return jax.vjp(lambda k: convolve(x, k), kernel)[1](dy)[0]
+
+
 def input_gradient(convolve, x, kernel, dy):
     return jax.vjp(lambda x: convolve(x, kernel), x)[1](dy)[0]
+
+
+WORK = (
+    ("forward", forward),
+    ("weight gradient", kernel_gradient),
+    ("input gradient", input_gradient),
+)
 
 
 def main() -> None:
@@ -56,30 +70,29 @@ def main() -> None:
         f"jax {jax.__version__}, {jax.devices()[0].device_kind}, {os.cpu_count()} cores, ", end=""
     )
     print(f"load {os.getloadavg()[0]:.1f}, matrix product {product:.0f} GFLOP/s")
-    print(f"{'convolution':<22}{'XLA':>18}{'products':>18}{'ratio':>8}")
+    print(f"{'convolution':<22}" + "".join(f"{what:>20}" for what, _ in WORK))
     filters = (32, 64, 128, 256, 512)
     layers = [(given.size, 3, 32)]
     layers += [(given.size >> i, filters[i - 1], filters[i]) for i in range(1, 5)]
     for size, before, after in layers:
-        x = jax.random.normal(jax.random.key(0), (given.batch, size, size, before))
-        dy = jax.random.normal(jax.random.key(1), (given.batch, size, size, after))
+        arrays = random(given.batch, size, before, after)
         gflop = 2 * 9 * given.batch * size * size * before * after / 1e9
-        theirs = seconds(xlas, x, dy, repeats=given.repeats)
-        ours = seconds(convolution.kernel_gradient_as_products, x, dy, repeats=given.repeats)
-        cells = "".join(f"{1e3 * t:>8.0f} ms {gflop / t:>5.0f} G" for t in (theirs, ours))
-        print(f"{before:>4} to {after:<4}at {size:<8}{cells}{theirs / ours:>8.1f}")
+        times = [
+            seconds(functools.partial(of, convolution._convolve), *arrays, repeats=given.repeats)
+            for _, of in WORK
+        ]
+        cells = "".join(f"{1e3 * t:>9.1f} ms {gflop / t:>5.0f} G" for t in times)
+        print(f"{before:>4} to {after:<4}at {size:<8}{cells}")
     print(f"\n{'small map, 256 to 512':<22}{'XLA':>18}{'one product':>18}{'ratio':>8}")
     for size in (2, 1):
-        x = jax.random.normal(jax.random.key(0), (given.batch, size, size, 256))
-        kernel = jax.random.normal(jax.random.key(1), (3, 3, 256, 512))
-        dy = jnp.ones((given.batch, size, size, 512))
-        for what, of in (("forward", forward), ("input gradient", input_gradient)):
+        arrays = random(given.batch, size, 256, 512)
+        for what, of in WORK:
             theirs, ours = (
-                seconds(functools.partial(of, f), x, kernel, dy, repeats=given.repeats)
+                seconds(functools.partial(of, f), *arrays, repeats=given.repeats)
                 for f in (convolution._convolve, convolution.convolve_3x3)
             )
             cells = "".join(f"{1e3 * t:>15.1f} ms" for t in (theirs, ours))
-            print(f"{what:<15}at {size:<4}{cells}{theirs / ours:>8.1f}")
+            print(f"{what:<16}at {size:<3}{cells}{theirs / ours:>8.1f}")
 
 
 if __name__ == "__main__":
