@@ -118,6 +118,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.head = "flatten"  # average, average_max: pooled over all places of the map
     config.model.normalisation = ""  # group, layer: after each convolution
     config.model.patch = 1  # pixels of a side taken as one place with more channels
+    # bfloat16: the arithmetic of training, for GPUs and TPUs; parameters and all that is measured
+    # stay float32.
+    config.model.dtype = "float32"
     config.model.width = 256  # of gated_sum and attention
     config.model.heads = 4  # of attention
 

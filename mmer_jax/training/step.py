@@ -12,10 +12,13 @@ import optax
 from jax.sharding import Mesh
 
 from mmer_jax import errors
+from mmer_jax.models import tower
 from mmer_jax.training import devices, inputs
 
 # Streams of randomness, folded into the run's seed. Their numbers are part of every result.
 INIT, DROPOUT, SHUFFLE, AUGMENT = 0, 1, 2, 3
+
+DTYPES = ("float32", "bfloat16")
 
 
 @flax.struct.dataclass
@@ -85,11 +88,14 @@ class Objective:
       label_smoothing: share of every target that is spread over all classes; Szegedy et al. (2016),
         arXiv:1512.00567.
       average: decay of the parameters' running average; 0 for none.
+      dtype: of the network's arithmetic in training, one of DTYPES. Parameters, the optimizer, the
+        loss and everything that is measured stay in float32.
     """
 
     augment: inputs.Augment = inputs.NO_CHANGE
     label_smoothing: float = 0.0
     average: float = 0.0
+    dtype: str = "float32"
 
     @classmethod
     def of(cls, config) -> "Objective":
@@ -100,7 +106,9 @@ class Objective:
                 raise errors.UserError(
                     f"config.{field} is {value}; it must be at least 0 and below 1"
                 )
-        return cls(inputs.Augment.of(config), smoothing, average)
+        if config.model.dtype not in DTYPES:
+            raise errors.unknown("dtype", config.model.dtype, DTYPES)
+        return cls(inputs.Augment.of(config), smoothing, average, config.model.dtype)
 
     @property
     def plain(self) -> bool:
@@ -161,8 +169,14 @@ def update(
         now = jax.random.fold_in(stream(AUGMENT), state.step)
         pictures, targets = objective.augment(now, pictures, targets)
 
+    if objective.dtype != "float32":
+        pictures = {name: tower.to_unit_range(x) for name, x in pictures.items()}
+        pictures = _cast(pictures, objective.dtype)
+
     def loss_function(params):
+        params = _cast(params, objective.dtype)  # their gradients come back as float32
         logits = model.apply({"params": params}, pictures, train=True, rngs={"dropout": key})
+        logits = logits.astype(jnp.float32)
         if objective.plain:
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, label) * weight
         else:
@@ -184,6 +198,10 @@ def update(
         diverged_at=jnp.where((state.diverged_at < 0) & ~finite, state.step, state.diverged_at),
         best=state.best,
     )
+
+
+def _cast(tree, dtype: str):
+    return jax.tree.map(lambda x: x.astype(dtype), tree)
 
 
 def _averaged(average, params, step: jax.Array, decay: float):

@@ -1,59 +1,17 @@
 """Figures 6 and 8 written in Keras, which the paper used, against the Flax modules."""
 
-import os
-
 import jax
 import numpy as np
 import pytest
 
-from mmer_jax import modalities, models
+from mmer_jax import models
 from mmer_jax.configuration import resolve_row
 from mmer_jax.models import registry
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-keras = pytest.importorskip("keras", reason="Keras comes with TensorFlow (mmer-jax[data])")
+pytest.importorskip("keras", reason="Keras comes with TensorFlow (mmer-jax[data])")
+from benchmarks.peers import in_keras
 
-SIZE, CLASSES = 64, 5
-
-
-def keras_network(names, filters, hidden, dropout_features, dropout_output):
-    inputs, joined = [], []
-    for m in modalities.get(names):
-        x = given = keras.Input((SIZE, SIZE, m.channels), name=m.name)
-        for n in filters:
-            x = keras.layers.Conv2D(n, 3, padding="same", activation="relu")(x)
-            x = keras.layers.MaxPooling2D(2)(x)
-        x = keras.layers.Dropout(dropout_features)(x)
-        inputs.append(given)
-        joined.append(keras.layers.Flatten()(x))
-    x = keras.layers.Concatenate()(joined) if len(joined) > 1 else joined[0]
-    for n in hidden:
-        x = keras.layers.Dense(n, activation="relu")(x)
-    x = keras.layers.Dropout(dropout_output)(x)
-    inputs = {x.name: x for x in inputs}
-    return keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
-
-
-def copy_weights(network, names, params):
-    """Keras's layers come in the order of depth; within a kind of layer, in that of the towers."""
-    convolutions = {m: [] for m in names}
-    for tower, x in network.input.items():
-        layer = next(op for op in network.layers if getattr(op, "input", None) is x and op.weights)
-        while True:
-            if isinstance(layer, keras.layers.Conv2D):
-                convolutions[tower].append(layer)
-            after = [n.operation for n in layer._outbound_nodes]
-            if isinstance(layer, keras.layers.Flatten) or not after:
-                break
-            layer = after[0]
-    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
-    for m in names:
-        for i, layer in enumerate(convolutions[m]):
-            p = params[m][f"conv{i + 1}"]
-            layer.set_weights([np.asarray(p["kernel"]), np.asarray(p["bias"])])
-    tops = [*(f"dense{i + 1}" for i in range(len(dense) - 1)), "output"]
-    for name, layer in zip(tops, dense, strict=True):
-        layer.set_weights([np.asarray(params[name]["kernel"]), np.asarray(params[name]["bias"])])
+SIZE = 64
 
 
 @pytest.mark.parametrize("row", ["face", "mel", "face_mel", "face_flow_mel"])
@@ -72,9 +30,8 @@ def test_logits_and_parameter_counts_equal_keras(strong_config, row):
         lambda p: p if p.ndim > 1 else rng.normal(0, 0.1, p.shape).astype(np.float32), params
     )
 
-    m = config.model
-    network = keras_network(names, m.filters, m.hidden, m.dropout_features, m.dropout_output)
-    copy_weights(network, names, params)
+    network = in_keras.network(config)
+    in_keras.copy_weights(network, params)
     scaled = {name: pictures[name].astype(np.float32) / 255 for name in names}
     expected = network(scaled, training=False).numpy()
     with jax.default_matmul_precision("highest"):

@@ -100,3 +100,41 @@ def test_loop_on_the_device_makes_the_same_steps(setting):
         ends.append(chunk(copy, data, index, weight, 0, 3))
     assert int(ends[0].step) == int(ends[1].step) == 3
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *ends)
+
+
+@pytest.mark.parametrize("model", ["concatenation", "attention"])
+def test_bfloat16_is_the_networks_arithmetic_and_nothing_elses(small_config, task, model):
+    _, examples = task
+    small_config.model.name = model
+    small_config.model.dropout_features = small_config.model.dropout_output = 0.0
+    if model == "attention":
+        small_config.modalities = ("face", "mel")
+        small_config.model.width, small_config.model.heads = 8, 2
+    network = models.build(small_config)
+    optimizer = optimizers.make_optimizer(small_config, 1)
+    shapes = registry.batch_shapes(small_config, 6)
+    state = step.init_state(network, optimizer, shapes, 0)
+    rng = np.random.default_rng(0)
+    pictures = {k: jnp.asarray(rng.integers(0, 256, x.shape, np.uint8)) for k, x in shapes.items()}
+    label, one = jnp.asarray(examples.label[:6]), jnp.ones(6)
+
+    def update(state, dtype):
+        objective = step.Objective(dtype=dtype)
+        return step.update(
+            *(state, pictures, label, one),
+            **{"model": network, "optimizer": optimizer, "seed": 0, "objective": objective},
+        )
+
+    after = {dtype: update(state, dtype) for dtype in step.DTYPES}
+    losses = {dtype: float(x.loss_sum) for dtype, x in after.items()}
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.03)
+    assert losses["bfloat16"] != losses["float32"]
+    state = after["bfloat16"]
+    assert {x.dtype for x in jax.tree.leaves((state.params, state.loss_sum))} == {
+        np.dtype("float32")
+    }
+    # No convolution and no product of matrices is left in float32.
+    program = str(jax.make_jaxpr(lambda s: update(s, "bfloat16"))(state))
+    heavy = [x for x in program.splitlines() if "conv_general_dilated[" in x or "dot_general[" in x]
+    assert heavy
+    assert not [x for x in heavy if ":f32" in x]

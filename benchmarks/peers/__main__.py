@@ -1,0 +1,148 @@
+"""Seconds a training step: this project, PyTorch, Keras on TensorFlow, in alternation.
+
+    python -m benchmarks.peers [--rows=mel,face_mel,face_flow_mel] [--sizes=64,128,224]
+        [--batches=30,128] [--rounds=10] [--steps=1] [--dtype=float32]
+
+Before anything is timed all start from the same weights and make 20 steps on the same batches
+without dropout; their losses must agree. Then, with dropout, each in a process of its own makes
+some steps in turn, while the others wait; the ratio of a round is of times beside each other.
+PyTorch is not needed by anything else here: `pip install torch`. A peer that is not installed is
+left out, and said.
+
+On a CPU the medians mean something on an idle machine only: the load that others cause is printed.
+"""
+
+import argparse
+import contextlib
+import importlib.metadata
+import importlib.util
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+PEERS = {"jax": "in_jax", "torch": "in_torch", "keras": "in_keras"}
+# Keras's Adam has its epsilon in another place (Kingma and Ba's "epsilon hat"), which is most of
+# what it differs by.
+EQUAL_STEPS, TOLERANCE = 20, {"float32": 5e-3, "bfloat16": 5e-2}
+# Threads that other libraries leave spinning after a turn have stopped after this.
+_REST = 0.3
+
+
+class Peer:
+    """A process that makes steps when told to."""
+
+    def __init__(self, name: str, given: dict):
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.peers", "--serve", name, json.dumps(given)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, what: str, count: int):
+        """ "losses": of `count` steps; "run": the seconds that `count` steps took."""
+        self._process.stdin.write(f"{what} {count}\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"a peer ended with exit code {self._process.wait()}; see above")
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve(name: str, given: dict) -> None:
+    """Answers questions on standard input until it ends."""
+    from benchmarks.peers import work
+
+    answers = sys.stdout
+    sys.stdout = sys.stderr  # nothing that a library prints is an answer
+    training = importlib.import_module(f"benchmarks.peers.{PEERS[name]}").Training(
+        work.Work(**given)
+    )
+    for question in sys.stdin:
+        what, count = question.split()
+        if what == "losses":
+            answer = [float(x) for x in training.losses(int(count))]
+        else:
+            started = time.perf_counter()
+            training.run(int(count))
+            answer = time.perf_counter() - started
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def check_equal(names: list[str], given: dict) -> float:
+    """The largest relative difference of a loss from ours over the first steps, dropout off."""
+    losses = {}
+    for name in names:
+        with contextlib.closing(Peer(name, given | {"dropout": False})) as peer:
+            losses[name] = np.asarray(peer.ask("losses", EQUAL_STEPS))
+    return max(float(np.max(np.abs(x / losses["jax"] - 1))) for x in losses.values())
+
+
+def times(names: list[str], given: dict, rounds: int, steps: int) -> dict[str, list[float]]:
+    """Seconds a step of each peer in each round; a first round, which compiles, is not counted."""
+    with contextlib.ExitStack() as stack:
+        peers = {n: stack.enter_context(contextlib.closing(Peer(n, given))) for n in names}
+        found = {name: [] for name in names}
+        for i in range(rounds + 1):
+            for name, peer in peers.items():
+                seconds = peer.ask("run", steps if i else 3) / steps
+                if i:
+                    found[name].append(seconds)
+                time.sleep(_REST)
+    return found
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--serve"]:
+        return serve(sys.argv[2], json.loads(sys.argv[3]))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", default="mel,face_mel,face_flow_mel")
+    parser.add_argument("--sizes", default="64,128,224")
+    parser.add_argument("--batches", default="30,128")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=1, help="a turn")
+    parser.add_argument("--dtype", default="float32", choices=sorted(TOLERANCE))
+    parser.add_argument("--peers", default="jax,torch,keras")
+    given = parser.parse_args()
+
+    names = [n for n in given.peers.split(",") if importlib.util.find_spec(n)]
+    for name in set(given.peers.split(",")) - set(names):
+        print(f"{name} is not installed and is left out", file=sys.stderr)
+    versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names)
+    load = os.getloadavg()[0]
+    print(f"{versions}; {os.cpu_count()} cores, load {load:.1f} before the start, {given.dtype}")
+    if load > 0.5:
+        print("the machine is not idle: believe ratios only")
+    header = f"{'row':<14}{'px':>5}{'batch':>6}{'losses':>9}"
+    for n in names:
+        header += f"{n + ' s':>11}" + (f"{'ours/its':>10}" if n != "jax" else "")
+    print(header + f"{'images/s':>10}", flush=True)
+    rows, sizes, batches = (x.split(",") for x in (given.rows, given.sizes, given.batches))
+    for row, size, batch in itertools.product(rows, map(int, sizes), map(int, batches)):
+        task = {"row": row, "size": size, "batch": batch, "dtype": given.dtype}
+        apart = check_equal(names, task)
+        if apart > TOLERANCE[given.dtype]:
+            raise SystemExit(f"{row} at {size}: losses differ by {apart:.1%}; nothing was timed")
+        found = times(names, task, given.rounds, given.steps)
+        line = f"{row:<14}{size:>5}{batch:>6}{apart:>9.0e}"
+        for n in names:
+            line += f"{statistics.median(found[n]):>11.4f}"
+            if n != "jax":
+                ratios = [a / b for a, b in zip(found["jax"], found[n], strict=True)]
+                line += f"{statistics.median(ratios):>10.2f}"
+        print(line + f"{batch / statistics.median(found['jax']):>10.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The work that all are given: a network's shape, its first weights, and batches."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+
+from configs import base
+from mmer_jax import configuration, models
+from mmer_jax.models import registry
+
+BATCHES = 4  # go round
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A row of configs/base.py on pictures of noise.
+
+    Attributes:
+      row: its name.
+      size: pixels of a picture's side.
+      batch: examples of a batch.
+      dropout: whether the network drops out; off, all peers compute the same numbers.
+      dtype: of the arithmetic, float32 or bfloat16; parameters are float32.
+    """
+
+    row: str
+    size: int
+    batch: int
+    dropout: bool = True
+    dtype: str = "float32"
+
+    @functools.cached_property
+    def config(self):
+        """The row's config."""
+        fields = {"data.size": self.size, "batch_size": self.batch, "model.dtype": self.dtype}
+        if not self.dropout:
+            fields |= {"model.dropout_features": 0.0, "model.dropout_output": 0.0}
+        return configuration.resolve_row(base.get_config(), self.row, fields)
+
+    @functools.cached_property
+    def model(self):
+        """Ours."""
+        return models.build(self.config)
+
+    def pictures(self) -> dict[str, np.ndarray]:
+        """For each modality uint8 [BATCHES * batch, size, size, channels]."""
+        rng = np.random.default_rng(0)
+        shapes = registry.batch_shapes(self.config, BATCHES * self.batch)
+        return {name: rng.integers(0, 256, x.shape, np.uint8) for name, x in shapes.items()}
+
+    def labels(self) -> np.ndarray:
+        """int32 [BATCHES * batch]."""
+        return (np.arange(BATCHES * self.batch) % len(self.config.data.emotions)).astype(np.int32)
+
+    def params(self) -> dict:
+        """Our network's first parameters for seed 0, as every run of ours has them."""
+        zeros = {
+            name: np.zeros(x.shape, x.dtype)
+            for name, x in registry.batch_shapes(self.config).items()
+        }
+        key = jax.random.fold_in(jax.random.key(0), 0)
+        return jax.device_get(self.model.init(key, zeros, train=False)["params"])
