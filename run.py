@@ -4,6 +4,9 @@
     python run.py --config=configs/ravdess_strong.py:face_mel --config.epochs=2 --config.seeds=0,1,2
 
 Cells that the workdir already has are not run again; a run that was stopped goes on.
+
+On a TPU pod or under Slurm start this once a host (or a GPU) with --distributed; elsewhere with
+--coordinator=HOST:PORT --processes=N --process=I. See docs/several_hosts.md.
 """
 
 import pathlib
@@ -14,11 +17,20 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from mmer_jax import configuration, errors, experiment, training
+from mmer_jax.training import hosts
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "File in configs/, and :ROW of its table."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where results go. [default: runs/<config>]")
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed", False, "One of several processes; TPU pods and Slurm tell which."
+)
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "HOST:PORT of process 0, where they do not."
+)
+_PROCESSES = flags.DEFINE_integer("processes", None, "How many there are, likewise.")
+_PROCESS = flags.DEFINE_integer("process", None, "Which one this is, 0 and up, likewise.")
 
 
 def parse(argv: list[str]) -> list[str]:
@@ -44,7 +56,10 @@ def main(argv: list[str]) -> None:
     name = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     workdir = pathlib.Path(_WORKDIR.value or f"runs/{name}").expanduser()
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
+    told = (_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
     try:
+        if _DISTRIBUTED.value or any(value is not None for value in told):
+            hosts.start(*told)
         experiment.run(_CONFIG.value, workdir, overrides)
     except errors.UserError as e:
         sys.exit(f"run.py: {e}")

@@ -6,7 +6,7 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import ml_collections
@@ -17,13 +17,20 @@ from mmer_jax.configuration import Cell
 from mmer_jax.datasets import pack, selection
 from mmer_jax.evaluation import metrics, predictions, records
 from mmer_jax.progress import Progress
-from mmer_jax.training import checkpoints, devices, loop, stopping
+from mmer_jax.training import checkpoints, devices, hosts, loop, stopping
 
 
 def run_cell(
-    cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack, workdir: pathlib.Path
+    cell: Cell,
+    config: ml_collections.ConfigDict,
+    data: pack.Pack,
+    workdir: pathlib.Path,
+    devices_used: Sequence[jax.Device] | None = None,
 ) -> training.Outcome:
-    """Trains or continues one cell; leaves its predictions, records, curve and parameters."""
+    """Trains or continues one cell; leaves its predictions, records, curve and parameters.
+
+    Where devices of several processes are used, all of them call this, and the first leaves.
+    """
     trained_on, parts = examples(cell, config, data)
     about = describe(cell, config, data, len(trained_on), parts)
 
@@ -31,11 +38,12 @@ def run_cell(
         leave_network(cell, config, data, workdir, measured, parts, about)
 
     outcome = train_network(
-        cell.name, config, data, trained_on, parts, cell.seed, workdir, on_measure
+        cell.name, config, data, trained_on, parts, cell.seed, workdir, on_measure, devices_used
     )
-    if config.run.keep_params:
-        checkpoints.save_params(workdir / "params" / cell.name, outcome.state.measured_params)
-    finish_network(cell.name, workdir, outcome)
+    if hosts.leads(devices_used or jax.local_devices()):
+        if config.run.keep_params:
+            checkpoints.save_params(workdir / "params" / cell.name, outcome.state.measured_params)
+        finish_network(cell.name, workdir, outcome)
     return outcome
 
 
@@ -116,7 +124,8 @@ def leave_record(cell: Cell, config, data, workdir, epoch, parts, probabilities,
         "validation_accuracy": _accuracy(parts, probabilities, "validation"),
         "paper_accuracy": paper_accuracy(cell, config, data, epoch),
     }
-    if records.has(records.read(workdir / records.FILE_NAME), records.key(record)):
+    path = workdir / records.of_process(jax.process_index())
+    if records.has(records.read(path), records.key(record)):
         return  # measured before the run was killed, and its predictions are there
     # Predictions first: a record without them would be taken for finished work.
     predictions.save(
@@ -128,16 +137,30 @@ def leave_record(cell: Cell, config, data, workdir, epoch, parts, probabilities,
         },
         config.data.emotions,
     )
-    records.append(workdir / records.FILE_NAME, record)
+    records.append(path, record)
 
 
 def train_network(
-    name: str, config, data: pack.Pack, trained_on, parts, seed: int, workdir, on_measure
+    name: str,
+    config,
+    data: pack.Pack,
+    trained_on,
+    parts,
+    seed: int,
+    workdir,
+    on_measure,
+    devices_used=None,
 ) -> training.Outcome:
     """Trains or continues a network that checkpoints under a name; `finish_network` ends it."""
-    epochs = configuration.measured_epochs(config)
-    writer = _tensorboard(workdir / "tensorboard" / name, config.run.tensorboard)
-    with contextlib.closing(writer), Progress(epochs[-1], name, "epochs") as progress:
+    devices_used = devices_used or jax.local_devices()
+    epochs, leads = configuration.measured_epochs(config), hosts.leads(devices_used)
+    writer = _tensorboard(workdir / "tensorboard" / name, config.run.tensorboard and leads)
+    shown = None if leads else open(os.devnull, "w")  # noqa: SIM115
+    with (
+        contextlib.closing(writer),
+        shown or contextlib.nullcontext(),
+        Progress(epochs[-1], name, "epochs", stream=shown) as progress,
+    ):
 
         def on_epoch(entry: Mapping[str, float]) -> None:
             progress.skip_to(entry["epoch"] - 1)  # a continued run begins later
@@ -165,6 +188,7 @@ def train_network(
             on_measure=measure,
             on_epoch=on_epoch,
             standard=standards.of(config, data, trained_on, parts),
+            devices_used=devices_used,
         )
 
 

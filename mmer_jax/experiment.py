@@ -27,6 +27,7 @@ from mmer_jax import (
 from mmer_jax.configuration import Cell
 from mmer_jax.datasets import emotions, pack, protocols
 from mmer_jax.evaluation import records, report, table
+from mmer_jax.training import hosts
 
 
 def run(
@@ -43,7 +44,7 @@ def run(
         row's own.
 
     Returns:
-      All records of the workdir.
+      All records of the workdir. Of several processes the first returns them, the others none.
 
     Raises:
       UserError: anything that the person at the keyboard can mend.
@@ -51,7 +52,7 @@ def run(
     """
     rows = check(config, overrides)
     ways = {name: protocols.get(name) for name in config.protocols}
-    with alone_in(workdir):
+    with alone_in(workdir) if hosts.is_first() else contextlib.nullcontext():
         _keep_compiled(workdir / "compiled")
         return _run(config, rows, ways, workdir)
 
@@ -85,26 +86,30 @@ def check(
 
 
 def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
-    configuration.check_workdir(workdir, config, rows, {})  # before a long build
-    data = sources.open_rows(config, rows, workdir)
-    configuration.claim_workdir(workdir, config, rows, _digests(data))
+    if hosts.is_first():  # the others find what it builds
+        configuration.check_workdir(workdir, config, rows, {})  # before a long build
+        data = sources.open_rows(config, rows, workdir)
+        configuration.claim_workdir(workdir, config, rows, _digests(data))
+        records.merge(workdir)
+    hosts.wait("data")
+    if not hosts.is_first():
+        data = sources.open_rows(config, rows, workdir)
     seeds = {name: config.protocol_seeds.get(name, config.seeds) for name in ways}
     wanted = []
     for row, resolved in rows.items():
         folds = splits.folds(resolved, data[row], ways)
         wanted += configuration.cells([row], folds, seeds)
     missing = [cell for cell in wanted if not _is_finished(cell, rows[cell.row], workdir)]
-    for cell in set(wanted) - set(missing):  # killed between its last result and tidying up
-        shutil.rmtree(workdir / "checkpoints" / cell.name, ignore_errors=True)
-    _say(f"{workdir}: {len(wanted)} cells asked for, {len(wanted) - len(missing)} already there")
-    for i, cell in enumerate(missing, 1):
-        _say(f"[{i}/{len(missing)}] {cell.name}")
-        if rows[cell.row].fusion.method:
-            decision_level.run_cell(cell, rows, data, workdir)
-        elif rows[cell.row].optimizer.choices:
-            choices.run_cell(cell, rows[cell.row], data[cell.row], workdir)
-        else:
-            cells.run_cell(cell, rows[cell.row], data[cell.row], workdir)
+    hosts.wait("missing cells")
+    if hosts.is_first():
+        for cell in set(wanted) - set(missing):  # killed between its last result and tidying up
+            shutil.rmtree(workdir / "checkpoints" / cell.name, ignore_errors=True)
+        _say(
+            f"{workdir}: {len(wanted)} cells asked for, {len(wanted) - len(missing)} already there"
+        )
+    _train(missing, rows, data, workdir)
+    if not hosts.is_first():
+        return []
 
     found = records.read(workdir / records.FILE_NAME)
     print(table.terminal_table(found, workdir=workdir))
@@ -115,6 +120,36 @@ def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
     )
     _say(f"report: {page}")
     return found
+
+
+def _train(missing: list[Cell], rows, data, workdir: pathlib.Path) -> None:
+    """Networks first, by all processes; then what one process does with networks on disk."""
+    alone = [c for c in missing if rows[c.row].fusion.method or rows[c.row].optimizer.choices]
+    networks = missing if jax.process_count() == 1 else [c for c in missing if c not in alone]
+    devices = hosts.row_of_mesh(len(networks))
+    mine = hosts.share(networks)
+    for i, cell in enumerate(mine, 1):
+        if hosts.leads(devices):
+            _say(f"[{i}/{len(mine)}] {cell.name}")
+        _run_cell(cell, rows, data, workdir, devices)
+    if jax.process_count() == 1:
+        return
+    hosts.wait("networks")
+    if hosts.is_first():
+        records.merge(workdir)
+        for i, cell in enumerate(alone, 1):
+            _say(f"[{i}/{len(alone)}] {cell.name}")
+            _run_cell(cell, rows, data, workdir, jax.local_devices())
+    hosts.wait("decisions")
+
+
+def _run_cell(cell: Cell, rows, data, workdir: pathlib.Path, devices) -> None:
+    if rows[cell.row].fusion.method:
+        decision_level.run_cell(cell, rows, data, workdir)
+    elif rows[cell.row].optimizer.choices:
+        choices.run_cell(cell, rows[cell.row], data[cell.row], workdir)
+    else:
+        cells.run_cell(cell, rows[cell.row], data[cell.row], workdir, devices)
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ STRONG = "--config=configs/ravdess_strong.py"
         ([STRONG, "--config.epcohs=2"], "no field 'epcohs'; did you mean 'epochs'? Known there: "),
         ([STRONG, "--config.epochs=two"], "epochs"),
         ([STRONG, "--nonsense"], "nonsense"),
+        ([STRONG, "--processes=2"], "all three are needed: --coordinator=HOST:PORT"),
         ([STRONG + ":voice"], "unknown row 'voice'; known: face, face_flow, "),
     ],
 )

@@ -73,6 +73,22 @@ def cell_name(row: str, protocol: str, fold: int, seed: int) -> str:
     return f"{row}-{protocol}-fold{fold}-seed{seed}"
 
 
+def of_process(number: int | str) -> str:
+    """The file that one of several processes writes; `merge` adds the others' to the first's."""
+    return FILE_NAME if number == 0 else f"records.process{number}.jsonl"
+
+
+def merge(folder: str | os.PathLike) -> None:
+    """Moves what other processes wrote into FILE_NAME; each record is in it once at any time."""
+    folder = Path(folder)
+    for part in sorted(folder.glob(of_process("*"))):
+        there = {key(record) for record in read(folder / FILE_NAME)}
+        for record in read(part):
+            if key(record) not in there:
+                _append_line(folder / FILE_NAME, record)
+        part.unlink()
+
+
 def has(records: Iterable[Mapping[str, Any]], wanted: Key) -> bool:
     """Whether a record with this key is among them."""
     return any(key(record) == wanted for record in records)
@@ -99,8 +115,12 @@ def append(path: str | os.PathLike, record: Mapping[str, Any]) -> None:
 def append_line(path: str | os.PathLike, fields: Mapping[str, Any]) -> None:
     """Adds one line of any fields as `append` does; ValueError if JSON cannot hold them."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    _append_line(path, {**fields, "written_at": now})
+
+
+def _append_line(path: str | os.PathLike, fields: Mapping[str, Any]) -> None:
     try:
-        line = json.dumps({**fields, "written_at": now}, allow_nan=False, default=_plain)
+        line = json.dumps(fields, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: a line cannot be written: {error}") from error
     path = Path(path)

@@ -6,6 +6,9 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from jax.sharding import Mesh
+
+from mmer_jax.training import hosts
 
 
 class Checkpoints:
@@ -15,15 +18,24 @@ class Checkpoints:
     saves finds the save before. Two are kept: the older may go only once the newer is complete.
     """
 
-    def __init__(self, folder: pathlib.Path, seconds: float):
+    def __init__(self, folder: pathlib.Path, seconds: float, mesh: Mesh):
         self._seconds = seconds
         self._last = time.monotonic()
+        folder = pathlib.Path(folder).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        together = _taking_part(hosts.spans(mesh))
         self._manager = ocp.CheckpointManager(
-            pathlib.Path(folder).absolute(),
+            folder,
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=2, create=True, cleanup_tmp_directories=True
+                max_to_keep=2,
+                create=False,
+                cleanup_tmp_directories=True,
+                multiprocessing_options=together,
             ),
-            item_names=("state", "history"),
+            item_handlers={
+                "state": ocp.StandardCheckpointHandler(multiprocessing_options=together),
+                "history": ocp.JsonCheckpointHandler(multiprocessing_options=together),
+            },
         )
 
     def restore(self, abstract_state: Any) -> tuple[Any, list[dict]] | None:
@@ -65,13 +77,30 @@ class Checkpoints:
         self._manager.close()
 
 
+def _taking_part(all_processes: bool) -> ocp.options.MultiprocessingOptions:
+    """Who saves and restores: all processes together, or this one by itself."""
+    if all_processes or jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    mine = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=mine, active_processes={mine}, barrier_sync_key_prefix=f"process{mine}"
+    )
+
+
 def save_params(folder: pathlib.Path, params: Any) -> None:
-    """Writes a tree of parameters, without the optimizer's state, replacing what was there."""
-    with ocp.StandardCheckpointer() as checkpointer:
+    """Writes a tree of parameters, without the optimizer's state, replacing what was there.
+
+    One process does so by itself, also where there are several.
+    """
+    with _one_tree() as checkpointer:
         checkpointer.save(pathlib.Path(folder).absolute(), params, force=True)
 
 
 def load_params(folder: pathlib.Path) -> Any:
     """Reads what `save_params` wrote, as numpy arrays."""
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _one_tree() as checkpointer:
         return jax.device_get(checkpointer.restore(pathlib.Path(folder).absolute()))
+
+
+def _one_tree() -> ocp.StandardCheckpointer:
+    return ocp.StandardCheckpointer(multiprocessing_options=_taking_part(False))

@@ -6,12 +6,12 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 
 def make_mesh(devices=None) -> Mesh:
-    """A mesh with the one axis `data` over all devices, or over those given.
+    """A mesh with the one axis `data` over all devices of this process, or over those given.
 
     Axes are Auto: under explicit ones, the default of `jax.make_mesh`, Linen's Dropout fails on
     sharded input.
     """
-    devices = np.asarray(jax.devices() if devices is None else devices)
+    devices = np.asarray(jax.local_devices() if devices is None else devices)
     return jax.make_mesh(
         devices.shape, ("data",), axis_types=(AxisType.Auto,), devices=devices.tolist()
     )

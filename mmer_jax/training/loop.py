@@ -15,7 +15,16 @@ import numpy as np
 
 from mmer_jax import errors, models
 from mmer_jax.datasets.selection import Examples
-from mmer_jax.training import batches, checkpoints, devices, inputs, optimizers, step, stopping
+from mmer_jax.training import (
+    batches,
+    checkpoints,
+    devices,
+    hosts,
+    inputs,
+    optimizers,
+    step,
+    stopping,
+)
 
 
 class TrainingDivergedError(errors.UserError):
@@ -93,7 +102,8 @@ def train(
 
     Args:
       config: of one row (see configs/base.py); `batch_size`, `optimizer`, `augment`, `loss`,
-        `stopping` and `run` are read here.
+        `stopping` and `run` are read here. Where several processes train together all call this
+        with the same arguments, and `on_measure` and `on_epoch` are called in the first alone.
       model: called as `model.apply({"params": p}, pictures, train=...)`.
       arrays: for each modality uint8 [m, s, s, c]; may be memory-mapped.
       train_examples: what to train on.
@@ -107,19 +117,19 @@ def train(
       on_epoch: called after each epoch with its entry of the history.
       standard: for each modality what its pictures are normalised by, with a group for each picture
         of `arrays`; None: pictures are scaled to 0..1.
-      devices_used: all devices by default.
+      devices_used: all of this process by default.
 
     Raises:
       TrainingDivergedError: the loss is not finite.
       Interrupted: SIGTERM or SIGINT came; the state was saved.
     """
     mesh = devices.make_mesh(devices_used)
-    whole = devices.replicated(mesh)
+    whole, leads = devices.replicated(mesh), hosts.leads(mesh)
 
-    # Data: every picture that some example uses, on each device, once.
+    # Data: every picture that some example uses, once; see _put.
     parts = {"train": train_examples, **measured_parts}
     try:
-        data = _put(arrays, parts, standard or {}, whole)
+        data = _put(arrays, parts, standard or {}, mesh)
     except jax.errors.JaxRuntimeError as e:
         if "RESOURCE_EXHAUSTED" not in str(e):
             raise
@@ -146,7 +156,7 @@ def train(
     )
 
     # Resume priority: 1. the newest complete checkpoint of this run; 2. initialisation.
-    saves = checkpoints.Checkpoints(folder, config.run.checkpoint_seconds)
+    saves = checkpoints.Checkpoints(folder, config.run.checkpoint_seconds, mesh)
     state, history = saves.restore(abstract) or (init(np.uint32(seed)), [])
     resumed_from = int(state.step)
 
@@ -170,14 +180,15 @@ def train(
                 index, weight = jax.device_put((index, weight), by_batch)
                 while first < steps_per_epoch:
                     started = time.perf_counter()
-                    last = min(first + pace.steps, steps_per_epoch)
+                    (steps,) = hosts.agreed(mesh, pace.steps)
+                    last = min(first + steps, steps_per_epoch)
                     state = chunk(state, data["train"], index, weight, first, last)
                     _check_finite(state, config)  # waits for the device
                     elapsed = time.perf_counter() - started
                     seconds += pace.count(last - first, elapsed)
                     first = last
                     if first < steps_per_epoch:
-                        _save_if_due(saves, state, history, signals)
+                        _save_if_due(saves, state, history, signals, mesh)
                 history = [*history, _epoch_entry(epoch + 1, state, seconds)]
                 seconds = 0.0
                 ended = epoch + 1 == measure_epochs[-1]
@@ -193,17 +204,19 @@ def train(
                 state = state.replace(
                     loss_sum=0 * state.loss_sum, correct=0 * state.correct, seen=0 * state.seen
                 )
-                on_epoch(history[-1])
+                if leads:
+                    on_epoch(history[-1])
                 if ended or epoch + 1 in measure_epochs:
                     probabilities = {
                         name: _predict_all(predict, state.measured_params, data[name], config, mesh)
                         for name in measured_parts
                     }
                     at = measure_epochs[-1] if ended else epoch + 1
-                    on_measure(Measurement(at, probabilities, history))
+                    if leads:
+                        on_measure(Measurement(at, probabilities, history))
                 if ended:
                     break
-                _save_if_due(saves, state, history, signals)
+                _save_if_due(saves, state, history, signals, mesh)
         finally:
             saves.close()
         signum = signals.received
@@ -231,9 +244,9 @@ def predict(
       for each part probabilities, float32 [n, classes].
     """
     mesh = devices.make_mesh(devices_used)
-    whole = devices.replicated(mesh)
-    data = _put(arrays, parts, standard or {}, whole)
-    params, compiled = jax.device_put(params, whole), step.make_predict(model, mesh)
+    data = _put(arrays, parts, standard or {}, mesh)
+    params = jax.device_put(params, devices.replicated(mesh))
+    compiled = step.make_predict(model, mesh)
     return {name: _predict_all(compiled, params, data[name], config, mesh) for name in parts}
 
 
@@ -242,23 +255,44 @@ def _with_best(state: step.TrainState) -> step.TrainState:
     return state.replace(best=jax.tree.map(jnp.copy, state.latest_params))
 
 
-def _put(arrays, parts, standard, sharding) -> dict[str, step.DeviceData]:
-    """Puts the pictures in use on the devices, once for all parts, and each part's rows."""
+def _put(arrays, parts, standard, mesh) -> dict[str, step.DeviceData]:
+    """Puts the pictures in use on the devices, once for all parts, and each part's rows.
+
+    Each device of a single process has all pictures. Of several processes each reads its share of
+    them only, and each device has its share: a batch is then gathered from all.
+    """
+    whole = devices.replicated(mesh)
     used = {
         name: np.unique(np.concatenate([part.rows[name] for part in parts.values()]))
         for name in next(iter(parts.values())).rows
     }
-    pictures = {name: jax.device_put(arrays[name][rows], sharding) for name, rows in used.items()}
+    place = _place_share if hosts.spans(mesh) else _place_whole
+    pictures = {name: place(arrays[name], rows, mesh) for name, rows in used.items()}
     standard = {
-        name: jax.device_put(found.replace(group=found.group[used[name]]), sharding)
+        name: jax.device_put(found.replace(group=found.group[used[name]]), whole)
         for name, found in standard.items()
     }
     data = {}
     for name, part in parts.items():
         rows = {m: np.searchsorted(used[m], r).astype(np.int32) for m, r in part.rows.items()}
-        rows, label = jax.device_put((rows, part.label), sharding)
+        rows, label = jax.device_put((rows, part.label), whole)
         data[name] = step.DeviceData(pictures, rows, label, standard)
     return data
+
+
+def _place_whole(array, rows, mesh) -> jax.Array:
+    return jax.device_put(array[rows], devices.replicated(mesh))
+
+
+def _place_share(array, rows, mesh) -> jax.Array:
+    """Rows of an array, split over the devices; the last row repeats until they divide."""
+    extra = devices.padded_size(len(rows), mesh) - len(rows)
+    padded = np.concatenate([rows, np.repeat(rows[-1:], extra)])
+    return jax.make_array_from_callback(
+        (len(padded), *array.shape[1:]),
+        devices.by_batch(mesh),
+        lambda index: np.asarray(array[padded[index[0]]]),
+    )
 
 
 def _predict_all(predict, params, data, config, mesh) -> np.ndarray:
@@ -287,11 +321,12 @@ def _diverged(what: str, when: str, config) -> TrainingDivergedError:
     )
 
 
-def _save_if_due(saves, state, history, signals) -> None:
-    if signals.received is not None:
+def _save_if_due(saves, state, history, signals, mesh) -> None:
+    received, due = hosts.agreed(mesh, signals.received or 0, saves.is_due())
+    if received:
         saves.save(state, history)
-        raise Interrupted(signals.received)
-    if saves.is_due():
+        raise Interrupted(received)
+    if due:
         saves.save(state, history)
 
 

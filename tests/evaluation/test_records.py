@@ -149,3 +149,16 @@ def test_killed_at_any_moment_no_line_is_lost_or_glued(tmp_path, make_record):
         assert not output or len(found) >= int(output[-1])
         reported = len(found)
     assert reported >= 3
+
+
+def test_what_other_processes_wrote_joins_the_first_ones_file_once(tmp_path, make_record):
+    assert records.of_process(0) == records.FILE_NAME
+    written = [make_record(seed=seed) for seed in range(4)]
+    for process, record in ((0, 0), (1, 1), (2, 2), (1, 3), (2, 0)):  # 0 was killed in a merge
+        records.append(tmp_path / records.of_process(process), written[record])
+    records.merge(tmp_path)
+    found = records.read(tmp_path / records.FILE_NAME)
+    assert sorted(r["seed"] for r in found) == [0, 1, 2, 3]
+    assert [p.name for p in tmp_path.iterdir()] == [records.FILE_NAME]
+    records.merge(tmp_path)
+    assert records.read(tmp_path / records.FILE_NAME) == found

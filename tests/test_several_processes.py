@@ -1,0 +1,128 @@
+"""Two real processes of two devices each make one run, as on a pod; against one process of one."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mmer_jax.evaluation import predictions, records
+
+EPOCHS = 3
+
+
+def start(pack, workdir, *more, devices=1):
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
+    command = [
+        *(sys.executable, "run.py", "--config=configs/demo.py", f"--workdir={workdir}"),
+        *(f"--config.data.pack={pack}", "--config.data.size=16", "--config.row=face_mel"),
+        *("--config.data.intensities=strong", "--config.model.filters=(4,8)"),
+        *("--config.rows.face_mel.model.hidden=(32,)", f"--config.epochs={EPOCHS}"),
+        *("--config.run.tensorboard=False", "--config.run.chunk_seconds=0.01", *more),
+    ]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(*processes):
+    said = [process.communicate(timeout=300)[0] for process in processes]
+    for process, text in zip(processes, said, strict=True):
+        assert process.returncode == 0, text
+    return said
+
+
+def start_two(pack, workdir, *more):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"--coordinator=localhost:{free.getsockname()[1]}"
+    return [
+        start(pack, workdir, address, "--processes=2", f"--process={i}", *more, devices=2)
+        for i in range(2)
+    ]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, small_pack):
+    """One process with one device: two seeds."""
+    workdir = tmp_path_factory.mktemp("alone")
+    finish(start(small_pack, workdir, "--config.seeds=0,1"))
+    return workdir
+
+
+def losses(workdir):
+    return {
+        path.stem: [epoch["train_loss"] for epoch in json.loads(path.read_text())]
+        for path in sorted((workdir / "curves").glob("*.json"))
+    }
+
+
+def told(workdir):
+    """Records without what differs between machines and moments."""
+    drop = {*records.CLOCK, "device", "versions"}
+    found = records.read(workdir / "records.jsonl")
+    return sorted(
+        ({k: v for k, v in r.items() if k not in drop} for r in found), key=lambda r: r["seed"]
+    )
+
+
+def test_one_cell_is_trained_by_both_with_the_same_losses(small_pack, tmp_path, alone):
+    """Dropout is on, and the batch of 30 is divided by 4 devices."""
+    first, second = finish(*start_two(small_pack, tmp_path, "--config.seeds=0"))
+    expected = {name: x for name, x in losses(alone).items() if name.endswith("seed0")}
+    assert losses(tmp_path).keys() == expected.keys()
+    for name, values in losses(tmp_path).items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-5)
+        ours, theirs = (
+            predictions.load(w / "predictions" / f"{name}.npz") for w in (tmp_path, alone)
+        )
+        for part in ours.examples:
+            np.testing.assert_allclose(
+                ours.examples[part].probabilities, theirs.examples[part].probabilities, atol=1e-4
+            )
+    # Only the first writes and tells.
+    assert len(records.read(tmp_path / "records.jsonl")) == len(told(alone)) / 2
+    assert "3/3 epochs" in first
+    assert "epochs" not in second
+    assert list((tmp_path / "params").iterdir())
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_each_process_trains_cells_of_its_own(small_pack, tmp_path, alone):
+    said = finish(*start_two(small_pack, tmp_path, "--config.seeds=0,1"))
+    for seed, text in enumerate(said):
+        assert f"seed{seed}: 3/3 epochs" in text
+        assert f"seed{1 - seed}: 3/3 epochs" not in text
+    assert not list(tmp_path.glob("records.process*"))
+    for ours, theirs in zip(told(tmp_path), told(alone), strict=True):
+        assert ours["seed"] == theirs["seed"]
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
+        assert ours["confusion"] == theirs["confusion"]
+    assert len(list((tmp_path / "params").iterdir())) == 2
+    # Nothing is left to do for one process alone.
+    (again,) = finish(start(small_pack, tmp_path, "--config.seeds=0,1"))
+    assert "2 already there" in again
+
+
+def test_a_signal_to_one_stops_both_and_one_process_continues(small_pack, tmp_path):
+    long = ("--config.seeds=0", "--config.epochs=100", "--config.batch_size=10")
+    both = start_two(small_pack, tmp_path, *long)
+    for line in both[0].stdout:
+        if "/100 epochs" in line:
+            break
+    both[1].send_signal(signal.SIGTERM)
+    said = [process.communicate(timeout=300)[0] for process in both]
+    assert [process.returncode for process in both] == [128 + signal.SIGTERM] * 2, said
+    (saved,) = (tmp_path / "checkpoints").iterdir()
+    assert list(saved.iterdir())
+    (rest,) = finish(start(small_pack, tmp_path, *long))
+    done = re.search(r"(\d+)/100 epochs \(", rest)  # the first that it tells of
+    assert done is None or int(done[1]) > 1
+    ((_, values),) = losses(tmp_path).items()
+    assert len(values) == 100
+    assert values[-1] < values[0]
