@@ -1,5 +1,7 @@
 """The mesh, and where arrays live on it. One device is a mesh of one."""
 
+import functools
+
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -30,6 +32,26 @@ def by_batch(mesh: Mesh, axis: int = 0) -> NamedSharding:
 def padded_size(batch: int, mesh: Mesh) -> int:
     """The smallest multiple of the number of devices that holds a batch."""
     return -(-batch // mesh.size) * mesh.size
+
+
+def compiler_options(mesh: Mesh) -> dict[str, str] | None:
+    """How XLA is to compile for the mesh's devices, for `jax.jit(compiler_options=...)`.
+
+    On CPUs the convolutions of XLA's YNNPACK, its default since jax 0.10, are slower here than its
+    own (docs/performance.md). A jaxlib that does not know the option compiles without it.
+    """
+    return _without_ynnpack() if mesh.devices.flat[0].platform == "cpu" else None
+
+
+@functools.cache
+def _without_ynnpack() -> dict[str, str] | None:
+    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
+    nothing = jax.jit(lambda: 0, compiler_options=options)
+    try:
+        nothing.lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return None
+    return options
 
 
 def describe() -> str:

@@ -236,6 +236,7 @@ def make_chunk(
     is the same function; `loop_on_device` chooses otherwise.
     """
     whole, split = devices.replicated(mesh), devices.by_batch(mesh)
+    options = devices.compiler_options(mesh)
 
     # The seed is an argument of what is compiled: other seeds are then the same program, which a
     # compilation cache has.
@@ -259,7 +260,7 @@ def make_chunk(
     if loop_on_device is None:
         loop_on_device = mesh.devices.flat[0].platform != "cpu"
     if not loop_on_device:
-        one = jax.jit(body, donate_argnums=0, out_shardings=whole)
+        one = jax.jit(body, donate_argnums=0, out_shardings=whole, compiler_options=options)
 
         def chunk(state, data, index, weight, first, last):
             for i in range(first, last):
@@ -273,7 +274,7 @@ def make_chunk(
             first, last, lambda i, s: body(s, data, index, weight, i, seed), state
         )
 
-    compiled = jax.jit(loop, donate_argnums=0, out_shardings=whole)
+    compiled = jax.jit(loop, donate_argnums=0, out_shardings=whole, compiler_options=options)
     return lambda *arguments: compiled(*arguments, seed)
 
 
@@ -286,4 +287,8 @@ def make_predict(model: nn.Module, mesh: Mesh) -> Callable[..., jax.Array]:
         logits = model.apply({"params": params}, pictures, train=False)
         return jax.nn.softmax(logits.astype(jnp.float32))
 
-    return jax.jit(predict, out_shardings=devices.replicated(mesh))
+    return jax.jit(
+        predict,
+        out_shardings=devices.replicated(mesh),
+        compiler_options=devices.compiler_options(mesh),
+    )
