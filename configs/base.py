@@ -178,6 +178,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.run.checkpoint_seconds = 60.0  # the three-input state is 0.7 GB at 128 pixels
     config.run.chunk_seconds = 2.0  # a signal is answered after at most this
     config.run.predict_batch = 120
+    config.run.cells_at_once = 0  # networks trained at once on a device; 0: what is found fastest
     config.run.workers = placeholder(int)  # processes for building; None: all cores
     config.run.strict = False  # a recording that cannot be used stops the build
     config.run.keep_params = True  # keep each cell's final parameters

@@ -6,7 +6,8 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import ml_collections
@@ -19,6 +20,9 @@ from mmer_jax.evaluation import metrics, predictions, records
 from mmer_jax.progress import Progress
 from mmer_jax.training import checkpoints, devices, hosts, loop, stopping
 
+# Of several cells in training one at a time writes records.
+_writing = threading.Lock()
+
 
 def run_cell(
     cell: Cell,
@@ -26,21 +30,25 @@ def run_cell(
     data: pack.Pack,
     workdir: pathlib.Path,
     devices_used: Sequence[jax.Device] | None = None,
+    on_steps: Callable[[int, float], None] = lambda steps, seconds: None,
 ) -> training.Outcome:
     """Trains or continues one cell; leaves its predictions, records, curve and parameters.
 
     Where devices of several processes are used, all of them call this, and the first leaves.
     """
+    devices_used = devices_used or jax.local_devices()
     trained_on, parts = examples(cell, config, data)
     about = describe(cell, config, data, len(trained_on), parts)
+    about["device"] = devices.describe(devices_used)
 
     def on_measure(measured: loop.Measurement) -> None:
         leave_network(cell, config, data, workdir, measured, parts, about)
 
     outcome = train_network(
-        cell.name, config, data, trained_on, parts, cell.seed, workdir, on_measure, devices_used
-    )
-    if hosts.leads(devices_used or jax.local_devices()):
+        cell.name, config, data, trained_on, parts, cell.seed, workdir, on_measure, devices_used,
+        on_steps,
+    )  # fmt: skip
+    if hosts.leads(devices_used):
         if config.run.keep_params:
             checkpoints.save_params(workdir / "params" / cell.name, outcome.state.measured_params)
         finish_network(cell.name, workdir, outcome)
@@ -77,7 +85,7 @@ def describe(cell: Cell, config, data: pack.Pack, n_train: int, parts) -> dict:
         "dataset": _describe_data(config, data),
         "config_digest": configuration.digest(config),
         "config": config.to_dict(),
-        "device": devices.describe(),
+        "device": devices.describe(jax.local_devices()),
         "versions": provenance.versions(),
         "git_commit": provenance.git_commit(),
     }
@@ -137,7 +145,8 @@ def leave_record(cell: Cell, config, data, workdir, epoch, parts, probabilities,
         },
         config.data.emotions,
     )
-    records.append(path, record)
+    with _writing:  # several cells may be in training
+        records.append(path, record)
 
 
 def train_network(
@@ -150,6 +159,7 @@ def train_network(
     workdir,
     on_measure,
     devices_used=None,
+    on_steps=lambda steps, seconds: None,
 ) -> training.Outcome:
     """Trains or continues a network that checkpoints under a name; `finish_network` ends it."""
     devices_used = devices_used or jax.local_devices()
@@ -187,6 +197,7 @@ def train_network(
             folder=workdir / "checkpoints" / name,
             on_measure=measure,
             on_epoch=on_epoch,
+            on_steps=on_steps,
             standard=standards.of(config, data, trained_on, parts),
             devices_used=devices_used,
         )

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import os
 import pathlib
 import shutil
@@ -27,7 +28,7 @@ from mmer_jax import (
 from mmer_jax.configuration import Cell
 from mmer_jax.datasets import emotions, pack, protocols
 from mmer_jax.evaluation import records, report, table
-from mmer_jax.training import hosts
+from mmer_jax.training import hosts, lanes
 
 
 def run(
@@ -48,7 +49,7 @@ def run(
 
     Raises:
       UserError: anything that the person at the keyboard can mend.
-      loop.Interrupted: SIGTERM or SIGINT; the same command continues.
+      training.Interrupted: SIGTERM or SIGINT; the same command continues.
     """
     rows = check(config, overrides)
     ways = {name: protocols.get(name) for name in config.protocols}
@@ -107,7 +108,7 @@ def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
         _say(
             f"{workdir}: {len(wanted)} cells asked for, {len(wanted) - len(missing)} already there"
         )
-    _train(missing, rows, data, workdir)
+    _train(missing, config, rows, data, workdir)
     if not hosts.is_first():
         return []
 
@@ -122,34 +123,29 @@ def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
     return found
 
 
-def _train(missing: list[Cell], rows, data, workdir: pathlib.Path) -> None:
+def _train(missing: list[Cell], config, rows, data, workdir: pathlib.Path) -> None:
     """Networks first, by all processes; then what one process does with networks on disk."""
     alone = [c for c in missing if rows[c.row].fusion.method or rows[c.row].optimizer.choices]
-    networks = missing if jax.process_count() == 1 else [c for c in missing if c not in alone]
-    devices = hosts.row_of_mesh(len(networks))
-    mine = hosts.share(networks)
-    for i, cell in enumerate(mine, 1):
+    places, mine = hosts.share([c for c in missing if c not in alone])
+    begun = itertools.count(1)
+
+    def train(cell: Cell, devices, on_steps) -> None:
         if hosts.leads(devices):
-            _say(f"[{i}/{len(mine)}] {cell.name}")
-        _run_cell(cell, rows, data, workdir, devices)
-    if jax.process_count() == 1:
-        return
+            _say(f"[{next(begun)}/{len(mine)}] {cell.name}")
+        cells.run_cell(cell, rows[cell.row], data[cell.row], workdir, devices, on_steps)
+
+    together = any(hosts.spans(devices) for devices in places)  # then in the same order everywhere
+    lanes.train_all(mine, places, train, 1 if together else config.run.cells_at_once)
     hosts.wait("networks")
     if hosts.is_first():
         records.merge(workdir)
         for i, cell in enumerate(alone, 1):
             _say(f"[{i}/{len(alone)}] {cell.name}")
-            _run_cell(cell, rows, data, workdir, jax.local_devices())
+            if rows[cell.row].fusion.method:
+                decision_level.run_cell(cell, rows, data, workdir)
+            else:
+                choices.run_cell(cell, rows[cell.row], data[cell.row], workdir)
     hosts.wait("decisions")
-
-
-def _run_cell(cell: Cell, rows, data, workdir: pathlib.Path, devices) -> None:
-    if rows[cell.row].fusion.method:
-        decision_level.run_cell(cell, rows, data, workdir)
-    elif rows[cell.row].optimizer.choices:
-        choices.run_cell(cell, rows[cell.row], data[cell.row], workdir)
-    else:
-        cells.run_cell(cell, rows[cell.row], data[cell.row], workdir, devices)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,14 @@
 import shutil
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from typing import TextIO
+
+# Those that rewrite a line of a terminal. Where there are several, none can: they write lines.
+_on_terminal: "weakref.WeakSet[Progress]" = weakref.WeakSet()
+
+_LINE_EVERY = 30.0  # seconds, in a log
 
 
 class Progress:
@@ -15,8 +21,9 @@ class Progress:
                 ...
                 progress.update(1, note=clip.name)
 
-    A terminal gets one line, rewritten at most ten times a second. Anything else gets a line at
-    the first update, one every half a minute, and a closing one. `update` costs less than a
+    A terminal gets one line, rewritten at most ten times a second. Anything else, and a terminal on
+    which several show themselves at once, gets a line at the first update, one every half a minute,
+    and a closing one. `update` costs less than a
     microsecond when nothing is due.
 
     Args:
@@ -42,7 +49,8 @@ class Progress:
         self.done = self._before = done
         self._stream = sys.stderr if stream is None else stream
         self._is_terminal = self._stream.isatty()
-        self._every = 0.1 if self._is_terminal else 30.0
+        if self._is_terminal:
+            _on_terminal.add(self)
         self._clock = clock
         self._start = self._next = clock()
         self._width = 0  # of what stands on the terminal's line
@@ -61,7 +69,7 @@ class Progress:
         self._note = note or self._note
         now = self._clock()
         if now >= self._next:
-            self._next = now + self._every
+            self._next = now + (0.1 if self._rewrites() else _LINE_EVERY)
             self._show(self._line(now - self._start))
 
     def skip_to(self, done: int) -> None:
@@ -75,11 +83,15 @@ class Progress:
         if self._closed:
             return
         self._closed = True
+        _on_terminal.discard(self)
         seconds = self._clock() - self._start
         stopped = "" if finished else "stopped after "
         line = f"{self.what}: {stopped}{self._count()} in {_duration(seconds)}"
         rate = self._rate(seconds)
         self._show(line + (f" ({rate})" if rate else ""), last=True)
+
+    def _rewrites(self) -> bool:
+        return self._is_terminal and not (_on_terminal - {self})
 
     def _count(self) -> str:
         of = "" if self.total is None else f"/{self.total}"
@@ -109,8 +121,9 @@ class Progress:
         else:
             # A line wider than the window would wrap, and a return doesn't go back over a wrap.
             line = line[: max(1, shutil.get_terminal_size().columns - 1)]
-            self._stream.write("\r" + line.ljust(self._width) + ("\n" if last else ""))
-            self._width = len(line)
+            ends = last or not self._rewrites()
+            self._stream.write("\r" + line.ljust(self._width) + "\n" * ends)
+            self._width = 0 if ends else len(line)
         self._stream.flush()
 
 

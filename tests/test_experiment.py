@@ -9,7 +9,7 @@ import pytest
 from mmer_jax import cells, errors, experiment
 from mmer_jax.configuration import Cell, resolve_row
 from mmer_jax.datasets import clips, pack
-from mmer_jax.evaluation import predictions
+from mmer_jax.evaluation import predictions, records
 
 
 def small_demo(row):
@@ -71,6 +71,19 @@ def test_nothing_runs_twice(found, workdir):
     before = (workdir / "records.jsonl").read_bytes()
     assert experiment.run(small_demo("mel"), workdir) == found
     assert (workdir / "records.jsonl").read_bytes() == before
+
+
+def test_cells_at_once_leave_what_they_leave_one_after_the_other(found, workdir, tmp_path):
+    told, (folder,) = {}, workdir.glob("data/ravdess/*/*/packs/*")
+    for at_once in (1, 2):
+        config = small_demo("mel")
+        config.data.pack = str(folder)
+        config.epochs, config.measure_epochs, config.seeds = 2, (2,), (0, 1, 2)
+        config.run.cells_at_once = at_once
+        told[at_once] = {r["seed"]: r for r in experiment.run(config, tmp_path / str(at_once))}
+    for seed, record in told[1].items():
+        assert not {k for k in record if record[k] != told[2][seed][k]} - {*records.CLOCK, "config"}
+    assert told[1].keys() == told[2].keys() == {0, 1, 2}
 
 
 def test_with_shuffled_labels_accuracy_falls_to_chance(found, workdir, tmp_path):

@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
 from mmer_jax.evaluation import predictions, records
+from mmer_jax.training import checkpoints
 
 EPOCHS = 3
 
@@ -37,13 +39,14 @@ def finish(*processes):
     return said
 
 
-def start_two(pack, workdir, *more):
+def start_several(pack, workdir, *more, processes=2, devices=2):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"--coordinator=localhost:{free.getsockname()[1]}"
+    count = f"--processes={processes}"
     return [
-        start(pack, workdir, address, "--processes=2", f"--process={i}", *more, devices=2)
-        for i in range(2)
+        start(pack, workdir, address, count, f"--process={i}", *more, devices=devices)
+        for i in range(processes)
     ]
 
 
@@ -62,6 +65,10 @@ def losses(workdir):
     }
 
 
+def params(workdir):
+    return {p.name: checkpoints.load_params(p) for p in (workdir / "params").iterdir()}
+
+
 def told(workdir):
     """Records without what differs between machines and moments."""
     drop = {*records.CLOCK, "device", "versions"}
@@ -73,7 +80,7 @@ def told(workdir):
 
 def test_one_cell_is_trained_by_both_with_the_same_losses(small_pack, tmp_path, alone):
     """Dropout is on, and the batch of 30 is divided by 4 devices."""
-    first, second = finish(*start_two(small_pack, tmp_path, "--config.seeds=0"))
+    first, second = finish(*start_several(small_pack, tmp_path, "--config.seeds=0"))
     expected = {name: x for name, x in losses(alone).items() if name.endswith("seed0")}
     assert losses(tmp_path).keys() == expected.keys()
     for name, values in losses(tmp_path).items():
@@ -94,7 +101,7 @@ def test_one_cell_is_trained_by_both_with_the_same_losses(small_pack, tmp_path, 
 
 
 def test_each_process_trains_cells_of_its_own(small_pack, tmp_path, alone):
-    said = finish(*start_two(small_pack, tmp_path, "--config.seeds=0,1"))
+    said = finish(*start_several(small_pack, tmp_path, "--config.seeds=0,1"))
     for seed, text in enumerate(said):
         assert f"seed{seed}: 3/3 epochs" in text
         assert f"seed{1 - seed}: 3/3 epochs" not in text
@@ -103,15 +110,29 @@ def test_each_process_trains_cells_of_its_own(small_pack, tmp_path, alone):
         assert ours["seed"] == theirs["seed"]
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
         assert ours["confusion"] == theirs["confusion"]
-    assert len(list((tmp_path / "params").iterdir())) == 2
+    assert params(tmp_path).keys() == params(alone).keys()
+    for name, tree in params(tmp_path).items():
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), tree, params(alone)[name]
+        )
     # Nothing is left to do for one process alone.
     (again,) = finish(start(small_pack, tmp_path, "--config.seeds=0,1"))
     assert "2 already there" in again
 
 
+def test_two_cells_are_trained_by_two_processes_each(small_pack, tmp_path, alone):
+    """A mesh of two rows, each the devices of two processes; they know nothing of each other."""
+    finish(*start_several(small_pack, tmp_path, "--config.seeds=0,1", processes=4, devices=1))
+    assert losses(tmp_path).keys() == losses(alone).keys()
+    for name, values in losses(tmp_path).items():
+        np.testing.assert_allclose(values, losses(alone)[name], rtol=1e-5)
+    assert params(tmp_path).keys() == params(alone).keys()
+    assert [r["device"] for r in records.read(tmp_path / "records.jsonl")] == ["2 x cpu (cpu)"] * 2
+
+
 def test_a_signal_to_one_stops_both_and_one_process_continues(small_pack, tmp_path):
     long = ("--config.seeds=0", "--config.epochs=100", "--config.batch_size=10")
-    both = start_two(small_pack, tmp_path, *long)
+    both = start_several(small_pack, tmp_path, *long)
     for line in both[0].stdout:
         if "/100 epochs" in line:
             break
@@ -126,3 +147,23 @@ def test_a_signal_to_one_stops_both_and_one_process_continues(small_pack, tmp_pa
     ((_, values),) = losses(tmp_path).items()
     assert len(values) == 100
     assert values[-1] < values[0]
+
+
+def test_each_process_saves_its_own_cells_and_one_process_continues_them(
+    small_pack, tmp_path, alone
+):
+    often = ("--config.run.checkpoint_seconds=0", "--config.epochs=100", "--config.seeds=0,1")
+    both = start_several(small_pack, tmp_path, *often)
+    for process in both:
+        for line in process.stdout:
+            if "/100 epochs" in line:
+                break
+    for process in both:
+        process.send_signal(signal.SIGTERM)
+    said = [process.communicate(timeout=100)[0] for process in both]
+    assert [process.returncode for process in both] == [128 + signal.SIGTERM] * 2, said
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+    shown = finish(start(small_pack, tmp_path, *often, "--config.run.checkpoint_seconds=60"))[0]
+    first = [int(n) for n in re.findall(r"(\d+)/100 epochs \(", shown)]
+    assert len(first) >= 2 and min(first) > 1, shown
+    assert [len(values) for values in losses(tmp_path).values()] == [100, 100]

@@ -1,12 +1,21 @@
 """State, the jitted step, devices, checkpoints and the loop. Needs no TensorFlow."""
 
 from mmer_jax.training.loop import (
-    Interrupted,
+    DeviceMemoryError,
     Outcome,
     TrainingDivergedError,
     check,
     predict,
     train,
 )
+from mmer_jax.training.signals import Interrupted
 
-__all__ = ["Interrupted", "Outcome", "TrainingDivergedError", "check", "predict", "train"]
+__all__ = [
+    "DeviceMemoryError",
+    "Interrupted",
+    "Outcome",
+    "TrainingDivergedError",
+    "check",
+    "predict",
+    "train",
+]

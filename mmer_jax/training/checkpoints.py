@@ -1,14 +1,20 @@
 """Checkpoints of a run, with orbax: the state of the run, and its history as JSON beside it."""
 
+import functools
 import pathlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from absl import logging
 from jax.sharding import Mesh
 
-from mmer_jax.training import hosts
+from mmer_jax.training import devices, hosts
+
+# Otherwise what waits for its folder may be told of the folder of another process.
+_FOLDERS_FIRST = ocp.options.AsyncOptions(create_directories_asynchronously=False)
 
 
 class Checkpoints:
@@ -23,13 +29,15 @@ class Checkpoints:
         self._last = time.monotonic()
         folder = pathlib.Path(folder).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        together = _taking_part(hosts.spans(mesh))
+        together = _taking_part(hosts.processes(mesh))
+        self._alone = not hosts.spans(mesh)
         self._manager = ocp.CheckpointManager(
             folder,
             options=ocp.CheckpointManagerOptions(
                 max_to_keep=2,
                 create=False,
                 cleanup_tmp_directories=True,
+                async_options=_FOLDERS_FIRST,
                 multiprocessing_options=together,
             ),
             item_handlers={
@@ -66,7 +74,8 @@ class Checkpoints:
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), history=ocp.args.JsonSave({"epochs": history})
+                state=ocp.args.StandardSave(_writable(state) if self._alone else state),
+                history=ocp.args.JsonSave({"epochs": history}),
             ),
         )
         self._last = time.monotonic()
@@ -77,14 +86,50 @@ class Checkpoints:
         self._manager.close()
 
 
-def _taking_part(all_processes: bool) -> ocp.options.MultiprocessingOptions:
-    """Who saves and restores: all processes together, or this one by itself."""
-    if all_processes or jax.process_count() == 1:
+def _taking_part(processes: Sequence[int]) -> ocp.options.MultiprocessingOptions:
+    """These processes save and restore together; the others know nothing of it."""
+    if jax.process_count() > 1:
+        _let_some_write()
+    if len(processes) == jax.process_count():
         return ocp.options.MultiprocessingOptions()
-    mine = jax.process_index()
     return ocp.options.MultiprocessingOptions(
-        primary_host=mine, active_processes={mine}, barrier_sync_key_prefix=f"process{mine}"
+        primary_host=processes[0],
+        active_processes=set(processes),
+        barrier_sync_key_prefix=f"process{processes[0]}",
     )
+
+
+@functools.cache
+def _let_some_write() -> None:
+    """Has Orbax not miss what processes that take no part in a save would have written."""
+    level = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)  # it tells of every handler that is replaced
+    handlers = ocp.type_handlers
+    handler = handlers.ArrayHandler(
+        primary_host=None, use_replica_parallel=False, array_metadata_store=None
+    )
+    handlers.register_type_handler(jax.Array, handler, override=True)
+    logging.set_verbosity(level)
+
+
+def _writable(tree: Any) -> Any:
+    """Arrays of this process alone, so that Orbax writes them.
+
+    Where there are several processes it refuses arrays that one of them has to itself, and writes
+    numpy's in process 0 only. So each becomes an array with two copies, the first one here, the
+    second one, which nobody makes, with another process.
+    """
+    if jax.process_count() == 1:
+        return tree
+    here = jax.local_devices()[0]
+    there = next(d for d in jax.devices() if d.process_index != here.process_index)
+    copies = devices.replicated(devices.make_mesh([here, there]))
+
+    def writable(x):
+        x = jax.device_put(x, here)
+        return jax.make_array_from_single_device_arrays(x.shape, copies, [x])
+
+    return jax.tree.map(writable, tree)
 
 
 def save_params(folder: pathlib.Path, params: Any) -> None:
@@ -93,14 +138,23 @@ def save_params(folder: pathlib.Path, params: Any) -> None:
     One process does so by itself, also where there are several.
     """
     with _one_tree() as checkpointer:
-        checkpointer.save(pathlib.Path(folder).absolute(), params, force=True)
+        checkpointer.save(pathlib.Path(folder).absolute(), _writable(params), force=True)
 
 
 def load_params(folder: pathlib.Path) -> Any:
     """Reads what `save_params` wrote, as numpy arrays."""
+    folder = pathlib.Path(folder).absolute()
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     with _one_tree() as checkpointer:
-        return jax.device_get(checkpointer.restore(pathlib.Path(folder).absolute()))
+        # Wherever the arrays were, of which a file tells: here now.
+        shapes = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
+            checkpointer.metadata(folder).item_metadata.tree,
+        )
+        return jax.device_get(checkpointer.restore(folder, shapes))
 
 
 def _one_tree() -> ocp.StandardCheckpointer:
-    return ocp.StandardCheckpointer(multiprocessing_options=_taking_part(False))
+    return ocp.StandardCheckpointer(
+        async_options=_FOLDERS_FIRST, multiprocessing_options=_taking_part([jax.process_index()])
+    )

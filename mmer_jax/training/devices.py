@@ -1,6 +1,7 @@
 """The mesh, and where arrays live on it. One device is a mesh of one."""
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -54,7 +55,7 @@ def _without_ynnpack() -> dict[str, str] | None:
     return options
 
 
-def describe() -> str:
-    """For records: platform, kind and number of devices."""
-    device = jax.devices()[0]
-    return f"{jax.device_count()} x {device.platform} ({device.device_kind})"
+def describe(devices: Sequence[jax.Device] | None = None) -> str:
+    """For records: number, platform and kind of some devices, or of all."""
+    devices = jax.devices() if devices is None else devices
+    return f"{len(devices)} x {devices[0].platform} ({devices[0].device_kind})"

@@ -1,11 +1,13 @@
-"""Several processes that make one run: on a TPU pod one a host, on GPU nodes one a GPU or a node.
+"""The mesh of cells and data, and several processes that make one run: on a TPU pod one a host, on
+GPU nodes one a GPU or a node.
 
-Where there are at least as many cells to train as processes, each process trains cells of its own
-on its own devices, and the processes do not wait for each other: a batch of 30 gains little from
-being split. Where there are fewer, all train each cell together, the batch split over all their
-devices. In terms of a mesh with the axes `cell` and `data`: one row of it trains one cell.
+All devices form a mesh with the axes `cell` and `data`. A row of it is the place of one cell: its
+batch is split over the row's devices. Cells are spread first, since a batch of 30 gains little from
+being split: while there are cells enough, each device, and at any rate each process, trains cells
+of its own, and they do not wait for each other.
 """
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -14,6 +16,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from mmer_jax import errors
+from mmer_jax.training import devices as placing
 
 
 def start(
@@ -50,32 +53,56 @@ def wait(what: str) -> None:
         multihost_utils.sync_global_devices(what)
 
 
-def row_of_mesh(cells: int) -> Sequence[jax.Device]:
-    """The devices that train a cell which this process takes part in, for so many cells."""
-    return jax.local_devices() if cells >= jax.process_count() else jax.devices()
+def mesh_of_cells(cells: int) -> np.ndarray:
+    """The devices of all processes, [cell, data], for so many cells.
 
-
-def share(cells: Sequence) -> list:
-    """Those of the cells that this process takes part in: its own, or all if they are few."""
+    It has the fewest rows with which all cells are trained at the same time, so that each cell has
+    as many devices as can be; at most a row for each device. A row is some devices of one process,
+    or all devices of some processes.
+    """
+    devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
     processes = jax.process_count()
-    if len(cells) < processes:
-        return list(cells)
-    return list(cells)[jax.process_index() :: processes]
+    of_one = len(devices) // processes
+    rows = {n for n in range(1, processes + 1) if processes % n == 0}
+    rows |= {processes * n for n in range(1, of_one + 1) if of_one % n == 0}
+    wanted = min((n for n in rows if n >= cells), default=max(rows))
+    return np.array(devices).reshape(wanted, -1)
+
+
+def share(cells: Sequence) -> tuple[list[list[jax.Device]], list]:
+    """The places that this process takes part in, and the cells that are trained on them."""
+    mesh, mine = mesh_of_cells(len(cells)), jax.process_index()
+    rows = [i for i, row in enumerate(mesh) if any(d.process_index == mine for d in row)]
+    return [list(mesh[i]) for i in rows], [c for i, c in enumerate(cells) if i % len(mesh) in rows]
 
 
 def spans(devices: Mesh | Sequence[jax.Device]) -> bool:
     """Whether other processes take part with these devices."""
-    flat = devices.devices.flat if isinstance(devices, Mesh) else devices
-    return any(d.process_index != jax.process_index() for d in flat)
+    return len(processes(devices)) > 1
 
 
 def leads(devices: Mesh | Sequence[jax.Device]) -> bool:
     """Whether this process is the one that writes for those who train with these devices."""
-    return is_first() or not spans(devices)
+    return processes(devices)[0] == jax.process_index()
+
+
+def processes(devices: Mesh | Sequence[jax.Device]) -> list[int]:
+    """The processes to which these devices belong."""
+    flat = devices.devices.flat if isinstance(devices, Mesh) else devices
+    return sorted({d.process_index for d in flat})
 
 
 def agreed(mesh: Mesh, *values: int) -> tuple[int, ...]:
     """The largest that any process has of each: all who compute on a mesh make the same steps."""
     if not spans(mesh):
         return values
-    return tuple(int(x) for x in multihost_utils.process_allgather(np.asarray(values)).max(0))
+    own = np.asarray(values, np.int32)[None]
+    all_of_them = jax.make_array_from_callback(
+        (mesh.size, len(values)), placing.by_batch(mesh), lambda index: own
+    )
+    return tuple(int(x) for x in _largest(mesh)(all_of_them))
+
+
+@functools.lru_cache(8)
+def _largest(mesh: Mesh):
+    return jax.jit(lambda x: x.max(0), out_shardings=placing.replicated(mesh))

@@ -1,16 +1,14 @@
 """The loop of one run: from examples and a seed to measured predictions and final parameters."""
 
 import dataclasses
+import functools
 import pathlib
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mmer_jax import errors, models
@@ -22,6 +20,7 @@ from mmer_jax.training import (
     hosts,
     inputs,
     optimizers,
+    signals,
     step,
     stopping,
 )
@@ -29,18 +28,6 @@ from mmer_jax.training import (
 
 class TrainingDivergedError(errors.UserError):
     """The loss stopped being a finite number."""
-
-
-class Interrupted(Exception):
-    """A signal asked the run to stop; its state is saved.
-
-    Attributes:
-      signum: the signal.
-    """
-
-    def __init__(self, signum: int):
-        super().__init__(f"stopped by {signal.Signals(signum).name}; the state is saved")
-        self.signum = signum
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +70,27 @@ def check(config) -> None:
     stopping.check(config)
 
 
+class DeviceMemoryError(errors.UserError):
+    """The pictures, or the network's state, do not fit into a device's memory."""
+
+
+def _tells_of_full_memory(function):
+    @functools.wraps(function)
+    def telling(*arguments, **named):
+        try:
+            return function(*arguments, **named)
+        except jax.errors.JaxRuntimeError as e:
+            if "RESOURCE_EXHAUSTED" not in str(e):
+                raise
+            raise DeviceMemoryError(
+                "pictures and network do not fit into the memory of a device: choose smaller "
+                "pictures (--config.data.size), a smaller batch or fewer modalities"
+            ) from e
+
+    return telling
+
+
+@_tells_of_full_memory
 def train(
     config,
     model: nn.Module,
@@ -95,6 +103,7 @@ def train(
     folder: pathlib.Path,
     on_measure: Callable[[Measurement], None],
     on_epoch: Callable[[Mapping[str, float]], None] = lambda epoch: None,
+    on_steps: Callable[[int, float], None] = lambda steps, seconds: None,
     standard: Mapping[str, inputs.Standard] | None = None,
     devices_used: Sequence[jax.Device] | None = None,
 ) -> Outcome:
@@ -115,41 +124,36 @@ def train(
       on_measure: called at each measured epoch. May be called again for the same epoch, with the
         same numbers, when a run was killed between this call and the next save.
       on_epoch: called after each epoch with its entry of the history.
+      on_steps: called after each chunk of steps with their number and seconds.
       standard: for each modality what its pictures are normalised by, with a group for each picture
         of `arrays`; None: pictures are scaled to 0..1.
       devices_used: all of this process by default.
 
     Raises:
       TrainingDivergedError: the loss is not finite.
-      Interrupted: SIGTERM or SIGINT came; the state was saved.
+      DeviceMemoryError: a device's memory is too small.
+      signals.Interrupted: SIGTERM or SIGINT came; the state was saved.
     """
     mesh = devices.make_mesh(devices_used)
     whole, leads = devices.replicated(mesh), hosts.leads(mesh)
 
     # Data: every picture that some example uses, once; see _put.
     parts = {"train": train_examples, **measured_parts}
-    try:
-        data = _put(arrays, parts, standard or {}, mesh)
-    except jax.errors.JaxRuntimeError as e:
-        if "RESOURCE_EXHAUSTED" not in str(e):
-            raise
-        raise errors.UserError(
-            "the pictures do not fit into the memory of a device: choose smaller ones "
-            "(--config.data.size) or fewer modalities"
-        ) from e
+    data = _put(arrays, parts, standard or {}, mesh)
 
     # State: shapes first, so that a restored one goes straight to its place.
     steps_per_epoch = -(-len(train_examples) // config.batch_size)
     optimizer = optimizers.make_optimizer(config, steps_per_epoch)
     objective = step.Objective.of(config)
-    batch = models.registry.batch_shapes(config)
 
-    def init_state(seed):
-        averaged = objective.average > 0
-        state = step.init_state(model, optimizer, batch, seed, averaged=averaged)
-        return _with_best(state) if stopping.is_on(config) else state
-
-    init = jax.jit(init_state, out_shardings=whole)
+    init = step.make_init(
+        model,
+        optimizer,
+        tuple(models.registry.batch_shapes(config).items()),
+        mesh,
+        averaged=objective.average > 0,
+        keeps_best=stopping.is_on(config),
+    )
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
         jax.eval_shape(init, np.uint32(seed)),
@@ -170,7 +174,7 @@ def train(
     # The order of operations within an epoch matters: the history moves only when the epoch is
     # whole, measuring comes before the save, and both before the next epoch's first step. A run
     # that is killed anywhere thus repeats what it did since the last save, with the same numbers.
-    with _Signals() as signals:
+    with signals.noted() as asked:
         try:
             while int(state.step) < measure_epochs[-1] * steps_per_epoch:
                 epoch, first = divmod(int(state.step), steps_per_epoch)
@@ -186,9 +190,10 @@ def train(
                     _check_finite(state, config)  # waits for the device
                     elapsed = time.perf_counter() - started
                     seconds += pace.count(last - first, elapsed)
+                    on_steps(last - first, elapsed)
                     first = last
                     if first < steps_per_epoch:
-                        _save_if_due(saves, state, history, signals, mesh)
+                        _save_if_due(saves, state, history, asked, mesh)
                 history = [*history, _epoch_entry(epoch + 1, state, seconds)]
                 seconds = 0.0
                 ended = epoch + 1 == measure_epochs[-1]
@@ -199,7 +204,7 @@ def train(
                     )
                     history[-1] |= stopping.judge(validation.label, said)
                     if stopping.best_epoch(config, history) == epoch + 1:
-                        state = _with_best(state)
+                        state = step.note_best(state)
                     ended = ended or stopping.is_over(config, history)
                 state = state.replace(
                     loss_sum=0 * state.loss_sum, correct=0 * state.correct, seen=0 * state.seen
@@ -216,10 +221,10 @@ def train(
                         on_measure(Measurement(at, probabilities, history))
                 if ended:
                     break
-                _save_if_due(saves, state, history, signals, mesh)
+                _save_if_due(saves, state, history, asked, mesh)
         finally:
             saves.close()
-        signum = signals.received
+        signum = asked.received
     return Outcome(jax.device_get(state), history, resumed_from, signum)
 
 
@@ -248,11 +253,6 @@ def predict(
     params = jax.device_put(params, devices.replicated(mesh))
     compiled = step.make_predict(model, mesh)
     return {name: _predict_all(compiled, params, data[name], config, mesh) for name in parts}
-
-
-def _with_best(state: step.TrainState) -> step.TrainState:
-    """Notes the latest parameters as the best; a copy, since steps take the others' memory."""
-    return state.replace(best=jax.tree.map(jnp.copy, state.latest_params))
 
 
 def _put(arrays, parts, standard, mesh) -> dict[str, step.DeviceData]:
@@ -321,11 +321,11 @@ def _diverged(what: str, when: str, config) -> TrainingDivergedError:
     )
 
 
-def _save_if_due(saves, state, history, signals, mesh) -> None:
-    received, due = hosts.agreed(mesh, signals.received or 0, saves.is_due())
+def _save_if_due(saves, state, history, asked, mesh) -> None:
+    received, due = hosts.agreed(mesh, asked.received or 0, saves.is_due())
     if received:
         saves.save(state, history)
-        raise Interrupted(received)
+        raise signals.Interrupted(received)
     if due:
         saves.save(state, history)
 
@@ -355,27 +355,3 @@ class _Pace:
             return 0.0
         self.steps = max(1, int(self._chunk_seconds * steps / max(seconds, 1e-6)))
         return seconds
-
-
-class _Signals:
-    """While open, SIGTERM and SIGINT are noted instead of obeyed. A second SIGINT is obeyed."""
-
-    def __init__(self):
-        self.received: int | None = None
-        self._old: dict[int, Any] = {}
-
-    def __enter__(self):
-        if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGTERM, signal.SIGINT):
-                self._old[signum] = signal.signal(signum, self._note)
-        return self
-
-    def _note(self, signum, frame):
-        del frame
-        if self.received == signal.SIGINT == signum:
-            raise KeyboardInterrupt
-        self.received = signum
-
-    def __exit__(self, *error):
-        for signum, handler in self._old.items():
-            signal.signal(signum, handler)

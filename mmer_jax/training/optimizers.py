@@ -1,6 +1,10 @@
 """Optimizers and their learning rates over time, by name."""
 
+import functools
+import json
+
 import jax
+import ml_collections
 import optax
 
 from mmer_jax import errors
@@ -74,4 +78,13 @@ def make_optimizer(config, steps_per_epoch: int) -> optax.GradientTransformation
             f"config.optimizer.warmup_epochs is {chosen.warmup_epochs}; it must be below "
             f"config.epochs, {config.epochs}"
         )
+    about = {"optimizer": chosen.to_dict(), "epochs": config.epochs}
+    return _make(json.dumps(about, sort_keys=True), steps_per_epoch)
+
+
+@functools.lru_cache(64)
+def _make(about: str, steps_per_epoch: int) -> optax.GradientTransformation:
+    """The same object for the same fields: what was compiled with it serves again."""
+    config = ml_collections.ConfigDict(json.loads(about))
+    chosen = config.optimizer
     return OPTIMIZERS[chosen.name](SCHEDULES[chosen.schedule](config, steps_per_epoch), chosen)

@@ -1,6 +1,7 @@
 """The state of a run, and the jitted functions that move it: a chunk of steps, and prediction."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -140,6 +141,11 @@ def init_state(
     )
 
 
+def note_best(state: TrainState) -> TrainState:
+    """Notes the latest parameters as the best; a copy, since steps take the others' memory."""
+    return state.replace(best=jax.tree.map(jnp.copy, state.latest_params))
+
+
 def update(
     state: TrainState,
     pictures: Mapping[str, jax.Array],
@@ -235,12 +241,30 @@ def make_chunk(
     https://github.com/jax-ml/jax/issues/12868), while a dispatch costs next to nothing. The body
     is the same function; `loop_on_device` chooses otherwise.
     """
-    whole, split = devices.replicated(mesh), devices.by_batch(mesh)
-    options = devices.compiler_options(mesh)
-
-    # The seed is an argument of what is compiled: other seeds are then the same program, which a
-    # compilation cache has.
+    # The seed is an argument of what is compiled: other seeds are then the same program.
     seed = jnp.uint32(seed)
+    if loop_on_device is None:
+        loop_on_device = mesh.devices.flat[0].platform != "cpu"
+    one, loop = _programs(model, optimizer, mesh, objective)
+    if loop_on_device:
+        return lambda *arguments: loop(*arguments, seed)
+
+    def chunk(state, data, index, weight, first, last):
+        for i in range(first, last):
+            state = one(state, data, index, weight, i, seed)
+        return state
+
+    return chunk
+
+
+# Cells that differ in seed or fold are the same program: a process traces and compiles it once.
+_KEPT_PROGRAMS = 32
+
+
+@functools.lru_cache(_KEPT_PROGRAMS)
+def _programs(model, optimizer, mesh, objective):
+    """One step, and a loop of steps, compiled when they are called first."""
+    whole, split = devices.replicated(mesh), devices.by_batch(mesh)
 
     def body(state, data, index, weight, i, seed):
         index = jax.lax.with_sharding_constraint(index[i], split)
@@ -257,27 +281,40 @@ def make_chunk(
             objective=objective,
         )
 
-    if loop_on_device is None:
-        loop_on_device = mesh.devices.flat[0].platform != "cpu"
-    if not loop_on_device:
-        one = jax.jit(body, donate_argnums=0, out_shardings=whole, compiler_options=options)
-
-        def chunk(state, data, index, weight, first, last):
-            for i in range(first, last):
-                state = one(state, data, index, weight, i, seed)
-            return state
-
-        return chunk
-
     def loop(state, data, index, weight, first, last, seed):
         return jax.lax.fori_loop(
             first, last, lambda i, s: body(s, data, index, weight, i, seed), state
         )
 
-    compiled = jax.jit(loop, donate_argnums=0, out_shardings=whole, compiler_options=options)
-    return lambda *arguments: compiled(*arguments, seed)
+    compiled = functools.partial(
+        jax.jit,
+        donate_argnums=0,
+        out_shardings=whole,
+        compiler_options=devices.compiler_options(mesh),
+    )
+    return compiled(body), compiled(loop)
 
 
+@functools.lru_cache(_KEPT_PROGRAMS)
+def make_init(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    batch: tuple[tuple[str, jax.ShapeDtypeStruct], ...],
+    mesh: Mesh,
+    *,
+    averaged: bool,
+    keeps_best: bool,
+) -> Callable[[int], TrainState]:
+    """Compiles `init(seed)`: the state before the first step, with memory for the best one."""
+
+    def init(seed):
+        state = init_state(model, optimizer, dict(batch), seed, averaged=averaged)
+        return note_best(state) if keeps_best else state
+
+    return jax.jit(init, out_shardings=devices.replicated(mesh))
+
+
+@functools.lru_cache(_KEPT_PROGRAMS)
 def make_predict(model: nn.Module, mesh: Mesh) -> Callable[..., jax.Array]:
     """Compiles `predict(params, data, index)`: int32 [b] -> probabilities float32 [b, classes]."""
     split = devices.by_batch(mesh)
