@@ -83,6 +83,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.download = False  # allow the 12 GB download
     config.data.data_dir = placeholder(str)  # where built data sets live; None: TFDS's default
     config.data.pack = placeholder(str)  # train from this pack alone
+    # How a pack that is made keeps its pictures: npy, array_record; empty: by size.
+    config.data.pack_storage = ""
     # Clips to render where there are no recordings; the fields of synthetic.render_ravdess.
     config.data.rendered = ml_collections.ConfigDict({"enabled": False})
 
