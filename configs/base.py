@@ -180,6 +180,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.run.checkpoint_seconds = 60.0  # the three-input state is 0.7 GB at 128 pixels
     config.run.chunk_seconds = 2.0  # a signal is answered after at most this
     config.run.predict_batch = 120
+    # Whether pictures are read while training goes on, instead of all before it: docs/streaming.md.
+    # None: where they would take more than half of a device's memory.
+    config.run.stream = placeholder(bool)
     config.run.workers = placeholder(int)  # processes for building; None: all cores
     config.run.strict = False  # a recording that cannot be used stops the build
     config.run.keep_params = True  # keep each cell's final parameters
