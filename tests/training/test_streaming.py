@@ -1,5 +1,6 @@
 """Streamed pictures give what pictures in memory give: the same losses, parameters and words."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from mmer_jax import errors, models, training
 from mmer_jax.datasets import storage
 from mmer_jax.datasets.selection import Examples
-from mmer_jax.training import batches, checkpoints, devices, feeds, hosts, inputs, streaming
+from mmer_jax.training import batches, checkpoints, devices, feeds, hosts, inputs, step, streaming
 
 STEP = 30 * 8 * 8 * (3 + 1)  # bytes of a batch of the task's pictures
 
@@ -130,6 +131,8 @@ def test_four_devices_each_with_its_own_rows(config, whole, tmp_path, monkeypatc
     monkeypatch.setattr(streaming, "WINDOW_BYTES", 2 * STEP // 4 + 500)
     config.optimizer.average = 0.0  # a smaller program, which takes less time to compile
     memory, of_memory = run(config, whole, tmp_path / "a", (2,), False)
+    on_device = functools.partial(step.make_chunk, loop_on_device=True)  # as on accelerators
+    monkeypatch.setattr(step, "make_chunk", on_device)
     streamed, of_streamed = run(config, whole, tmp_path / "b", (2,), True)
     assert jax.device_count() == 4
     for a, b in zip(memory.history, streamed.history, strict=True):
@@ -205,7 +208,7 @@ def test_a_file_that_breaks_while_it_is_read_is_told(config, whole, tmp_path, on
         run(config, (broken, *rest), tmp_path, (1,), True, devices_used=one_device)
 
 
-def test_it_is_chosen_by_size(config, one_device, monkeypatch):
+def test_it_is_chosen_by_size(config, whole, monkeypatch):
     mesh = devices.make_mesh()
     assert config.run.stream is None
     monkeypatch.setattr(feeds, "memory", lambda device: 1000)
@@ -214,6 +217,13 @@ def test_it_is_chosen_by_size(config, one_device, monkeypatch):
         config.run.stream = told
         assert [feeds.is_streamed(config, n, mesh) for n in (1, 10**9)] == [told, told]
     config.run.stream = None
+    # The pictures in use count, and each once: 17 faces, and 9 spectrograms.
+    arrays, _, parts, standard = whole
+    few, in_use = {"few": parts["few"]}, 8 * 8 * (17 * 3 + 9)
+    for limit, kind in ((in_use, feeds.InMemory), (in_use - 1, streaming.Streamed)):
+        monkeypatch.setattr(feeds, "memory", lambda device, limit=limit: 2 * limit)
+        assert isinstance(feeds.make_feed(config, arrays, few, standard, mesh), kind)
+    monkeypatch.setattr(feeds, "memory", lambda device: 1000)
     monkeypatch.setattr(hosts, "spans", lambda mesh: True)  # each of four devices has a share
     monkeypatch.setattr(hosts, "agreed", lambda mesh, *values: values)
     assert [feeds.is_streamed(config, n, mesh) for n in (2000, 2001)] == [False, True]
