@@ -83,6 +83,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.download = False  # allow the 12 GB download
     config.data.data_dir = placeholder(str)  # where built data sets live; None: TFDS's default
     config.data.pack = placeholder(str)  # train from this pack alone
+    # How a pack that is made keeps its pictures: npy, array_record; empty: by size.
+    config.data.pack_storage = ""
     # Clips to render where there are no recordings; the fields of synthetic.render_ravdess.
     config.data.rendered = ml_collections.ConfigDict({"enabled": False})
 
@@ -179,6 +181,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.run.chunk_seconds = 2.0  # a signal is answered after at most this
     config.run.predict_batch = 120
     config.run.cells_at_once = 0  # networks trained at once on a device; 0: what is found fastest
+    # Whether pictures are read while training goes on, instead of all before it: docs/streaming.md.
+    # None: where they would take more than half of a device's memory.
+    config.run.stream = placeholder(bool)
     config.run.workers = placeholder(int)  # processes for building; None: all cores
     config.run.strict = False  # a recording that cannot be used stops the build
     config.run.keep_params = True  # keep each cell's final parameters

@@ -28,6 +28,7 @@ FREE_FIELDS = (
     "data.download",
     "data.data_dir",
     "data.pack",
+    "data.pack_storage",
     "test_data.manual_dir",
     "test_data.data_dir",
     "test_data.pack",

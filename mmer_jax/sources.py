@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from mmer_jax import configuration, errors, modalities
-from mmer_jax.datasets import pack, selection
+from mmer_jax.datasets import pack, selection, storage
 from mmer_jax.progress import Progress
 
 # Fields of `data` that are about reading a pack, and differ between rows that share one.
@@ -153,6 +153,8 @@ def _open(config, workdir: pathlib.Path, names: Iterable[str], emotions, intensi
             "mmer-jax[data], or train from a pack made elsewhere: --config.data.pack=FOLDER"
         ) from e
     packing.check(config.data.builder, wanted, config.data.size)  # before a long build
+    kind = config.data.get("pack_storage", "")  # which configs of older records lack
+    storage.check(kind)
     manual_dir, data_dir = config.data.manual_dir, config.data.data_dir
     if config.data.rendered.enabled and not manual_dir:
         manual_dir = _render(config, workdir, emotions, intensities)
@@ -175,6 +177,7 @@ def _open(config, workdir: pathlib.Path, names: Iterable[str], emotions, intensi
         audio=AudioAmounts(**{name: a for name, a in amounts.items() if a is not None}),
         mask_background=config.data.mask_background,
         workers=config.run.workers,
+        kind=kind,
     )
     return pack.open_pack(path, wanted)
 

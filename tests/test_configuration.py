@@ -103,6 +103,12 @@ def test_a_row_with_an_unknown_field_is_explained(strong_config):
         configuration.resolve_row(strong_config, "bad")
 
 
+def test_how_pictures_are_kept_and_read_is_no_part_of_a_result(strong_config):
+    before = configuration.digest(strong_config)
+    strong_config.data.pack_storage, strong_config.run.stream = "array_record", True
+    assert configuration.digest(strong_config) == before
+
+
 def test_measured_epochs(strong_config):
     assert configuration.measured_epochs(strong_config) == (10, 20, 30, 40)
     strong_config.epochs = 25

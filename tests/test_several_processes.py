@@ -12,17 +12,27 @@ import jax
 import numpy as np
 import pytest
 
+from mmer_jax.datasets import pack
 from mmer_jax.evaluation import predictions, records
 from mmer_jax.training import checkpoints
 
 EPOCHS = 3
 
 
-def start(pack, workdir, *more, devices=1):
+# run.py, which streams in windows of two steps: of 30 examples of 1 KB each of 4 devices has 8.
+SMALL_WINDOWS = """
+import runpy
+from mmer_jax.training import streaming
+streaming.WINDOW_BYTES = 2 * 8 * 1024
+runpy.run_path("run.py", run_name="__main__")
+"""
+
+
+def start(source, workdir, *more, devices=1):
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
     command = [
-        *(sys.executable, "run.py", "--config=configs/demo.py", f"--workdir={workdir}"),
-        *(f"--config.data.pack={pack}", "--config.data.size=16", "--config.row=face_mel"),
+        *(sys.executable, "-c", SMALL_WINDOWS, "--config=configs/demo.py", f"--workdir={workdir}"),
+        *(f"--config.data.pack={source}", "--config.data.size=16", "--config.row=face_mel"),
         *("--config.data.intensities=strong", "--config.model.filters=(4,8)"),
         *("--config.rows.face_mel.model.hidden=(32,)", f"--config.epochs={EPOCHS}"),
         *("--config.run.tensorboard=False", "--config.run.chunk_seconds=0.01", *more),
@@ -39,13 +49,13 @@ def finish(*processes):
     return said
 
 
-def start_several(pack, workdir, *more, processes=2, devices=2):
+def start_several(source, workdir, *more, processes=2, devices=2):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"--coordinator=localhost:{free.getsockname()[1]}"
     count = f"--processes={processes}"
     return [
-        start(pack, workdir, address, count, f"--process={i}", *more, devices=devices)
+        start(source, workdir, address, count, f"--process={i}", *more, devices=devices)
         for i in range(processes)
     ]
 
@@ -78,9 +88,23 @@ def told(workdir):
     )
 
 
-def test_one_cell_is_trained_by_both_with_the_same_losses(small_pack, tmp_path, alone):
-    """Dropout is on, and the batch of 30 is divided by 4 devices."""
-    first, second = finish(*start_several(small_pack, tmp_path, "--config.seeds=0"))
+@pytest.fixture(scope="module")
+def of_records(tmp_path_factory, small_pack):
+    """The small pack, with its pictures as records."""
+    plain = pack.open_pack(small_pack)
+    folder = tmp_path_factory.mktemp("records") / "16px"
+    return pack.write_pack(folder, plain.info, plain.table, plain.arrays, "array_record").path
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_one_cell_is_trained_by_both_with_the_same_losses(
+    small_pack, of_records, tmp_path, alone, stream
+):
+    """Dropout is on, and the batch of 30 is divided by 4 devices. Streamed from records each
+    process reads its own rows of them."""
+    used = of_records if stream else small_pack
+    both = start_several(used, tmp_path, "--config.seeds=0", f"--config.run.stream={stream}")
+    first, second = finish(*both)
     expected = {name: x for name, x in losses(alone).items() if name.endswith("seed0")}
     assert losses(tmp_path).keys() == expected.keys()
     for name, values in losses(tmp_path).items():

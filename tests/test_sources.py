@@ -129,6 +129,12 @@ def test_rows_share_a_pack_unless_their_pictures_differ(strong_config, built, tm
     assert packs["face_masked"].info["options"]["mask_background"] is True
     np.testing.assert_array_equal(masked[:, 12:20, 12:20], whole[:, 12:20, 12:20])
     assert not masked[:, :4, :4].any() and whole[:, :4, :4].any()
+    # A record of a cell that was trained before packs had records opens its pack too.
+    old = rows["face"].copy_and_resolve_references()
+    with old.unlocked():
+        del old.data.pack_storage
+    again = sources.open_rows(strong_config, {"face": old}, tmp_path)["face"]
+    assert again.info == packs["face"].info
     # A pack by itself says how it was made.
     shutil.copytree(packs["face_masked"].path, tmp_path / "copy")
     rows["face"].data.pack = str(tmp_path / "copy")

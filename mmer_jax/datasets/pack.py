@@ -4,7 +4,8 @@ A pack is a folder:
 
     pack.json         what it is: data set, build options, size, modalities, digests
     table.npz         one column per fact about an example, all of length n (see COLUMNS)
-    <modality>.npy    uint8 [n, size, size, channels], one per modality
+    <modality>.npy    uint8 [n, size, size, channels], one per modality; or the same pictures as
+                      records, <modality>.array_record (see storage.py)
 
 Training reads packs and nothing else. This module needs only numpy, so that a machine without
 TensorFlow, OpenCV or PyAV can train from a copied pack; `packing.py` makes packs from built sets.
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from mmer_jax import errors, modalities
+from mmer_jax.datasets import storage
 
 FORMAT = 1
 INFO_FILE = "pack.json"
@@ -54,13 +56,14 @@ class Pack:
       path: its folder.
       info: what pack.json holds.
       table: column name -> array [n]; rows are sorted by (clip, view).
-      arrays: modality -> read-only memory-mapped uint8 [n, size, size, channels].
+      arrays: modality -> uint8 [n, size, size, channels], read-only, which is read from disk as its
+        rows are asked for.
     """
 
     path: Path
     info: dict
     table: dict[str, np.ndarray]
-    arrays: dict[str, np.memmap]
+    arrays: dict[str, np.memmap | storage.Pictures]
 
     def __len__(self) -> int:
         return self.info["examples"]
@@ -98,7 +101,8 @@ def open_pack(path: str | os.PathLike, wanted: Iterable[str] | None = None) -> P
     for name in names:
         channels = modalities.get([name])[0].channels
         shape = (info["examples"], info["size"], info["size"], channels)
-        arrays[name] = _map_array(path / f"{name}.npy", shape)
+        kind = info.get("storage", {}).get(name, storage.NPY)
+        arrays[name] = storage.open_pictures(path, name, kind, shape)
     return Pack(path, info, table, arrays)
 
 
@@ -107,6 +111,7 @@ def write_pack(
     info: Mapping,
     table: Mapping[str, np.ndarray],
     arrays: Mapping[str, np.ndarray],
+    kind: str = "",
 ) -> Pack:
     """Writes arrays that are in memory as a pack; rows may come in any order.
 
@@ -116,11 +121,12 @@ def write_pack(
         builder_config, version, options, skipped).
       table: every column of COLUMNS, of one length n.
       arrays: modality -> uint8 [n, size, size, channels].
+      kind: of storage.KINDS; empty for one chosen by size.
     """
     order = row_order(table)
     size = next(iter(arrays.values())).shape[1]
     sorted_table = {name: np.asarray(column)[order] for name, column in table.items()}
-    with PackWriter(path, info, sorted_table, list(arrays), size) as writer:
+    with PackWriter(path, info, sorted_table, list(arrays), size, kind) as writer:
         for name, array in arrays.items():
             writer.arrays[name][:] = array[order]
     return open_pack(path)
@@ -131,7 +137,7 @@ ROLE = "role"
 
 
 def join(train: tuple[Pack, np.ndarray], test: tuple[Pack, np.ndarray]) -> Pack:
-    """Two packs as one in memory, for a network that is trained on one set and tested on another.
+    """Two packs as one, for a network that is trained on one set and tested on another.
 
     Args:
       train: the pack to train from, and the rows of it that take part (int [n]).
@@ -155,7 +161,7 @@ def join(train: tuple[Pack, np.ndarray], test: tuple[Pack, np.ndarray]) -> Pack:
             "cannot be trained and tested on under cross_dataset"
         )
     arrays = {
-        name: np.concatenate([first.arrays[name][first_rows], second.arrays[name][second_rows]])
+        name: storage.Joined([(first.arrays[name], first_rows), (second.arrays[name], second_rows)])
         for name in first.arrays
         if name in second.arrays
     }
@@ -185,7 +191,8 @@ class PackWriter:
     As a context manager: fill `arrays` (writable memory maps, modality -> uint8 [n, size, size, c])
     inside the block. Leaving it normally puts the pack in place; leaving it by an error leaves
     nothing. Everything is written to a folder beside the target and moved there by renaming, so
-    that a killed run never leaves a pack that looks complete.
+    that a killed run never leaves a pack that looks complete. Records have to be written in order:
+    they are made from the memory maps, one modality after the other, and take their place.
     """
 
     def __init__(
@@ -195,12 +202,15 @@ class PackWriter:
         table: Mapping[str, np.ndarray],
         names: Iterable[str],
         size: int,
+        kind: str = "",
     ):
         self.path = Path(path)
         self._table = _checked_table(table)
         self._mods = modalities.get(names)
         self._info = dict(info)
         self._size = size
+        pixels = len(self._table["clip"]) * size**2
+        self._kind = storage.choose(kind, pixels * sum(m.channels for m in self._mods))
         self.arrays: dict[str, np.memmap] = {}
 
     def __enter__(self) -> "PackWriter":
@@ -217,7 +227,7 @@ class PackWriter:
         count = len(self._table["clip"])
         for m in self._mods:
             self.arrays[m.name] = np.lib.format.open_memmap(
-                self._temporary / f"{m.name}.npy",
+                self._temporary / storage.file_name(m.name, storage.NPY),
                 mode="w+",
                 dtype=np.uint8,
                 shape=(count, self._size, self._size, m.channels),
@@ -236,27 +246,31 @@ class PackWriter:
         if self._held is None and (self.path / INFO_FILE).exists():  # another process was faster
             self._held = _read_info(self.path)
         digests = {"table": _digest(self._table)}
+        kinds = dict.fromkeys(self.arrays, self._kind)
+        files = [storage.file_name(name, kind) for name, kind in kinds.items()]
         for name, array in self.arrays.items():
             array.flush()
             digests[name] = _digest({name: array})
+            if self._kind == storage.ARRAY_RECORD:
+                storage.write_records(self._temporary / storage.file_name(name, self._kind), array)
+                (self._temporary / storage.file_name(name, storage.NPY)).unlink()
         if self._held:
             digests = {**self._held["digests"], **digests}
+            kinds = {**self._held.get("storage", {}), **kinds}
         names = [name for name in modalities.MODALITIES if name in digests]
         info = {
             "format": FORMAT,
             **(self._held or self._info),
             "size": self._size,
             "modalities": names,
+            "storage": kinds,
             "examples": len(self._table["clip"]),
             "digests": digests,
             "digest": _combine(digests),
         }
         (self._temporary / INFO_FILE).write_text(json.dumps(info, indent=1) + "\n")
         if self._held:
-            for name in [
-                *(f"{n}.npy" for n in self.arrays),
-                INFO_FILE,
-            ]:  # pack.json last: it names them
+            for name in [*files, INFO_FILE]:  # pack.json last: it names them
                 os.replace(self._temporary / name, self.path / name)
             return
         with open(self._temporary / TABLE_FILE, "wb") as f:
@@ -294,20 +308,6 @@ def _read_table(path: Path, count: int) -> dict[str, np.ndarray]:
     if any(len(column) != count for column in table.values()):
         raise errors.UserError(f"{file} does not have the {count} rows that {INFO_FILE} names")
     return table
-
-
-def _map_array(file: Path, shape: tuple[int, ...]) -> np.memmap:
-    try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as e:
-        raise errors.UserError(
-            f"{file} is missing or incomplete; copy or make the pack again"
-        ) from e
-    if array.shape != shape or array.dtype != np.uint8:
-        raise errors.UserError(
-            f"{file} holds {array.dtype} {array.shape} where {INFO_FILE} promises uint8 {shape}"
-        )
-    return array
 
 
 def _checked_table(table: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

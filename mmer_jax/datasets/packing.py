@@ -27,6 +27,7 @@ def make_pack(
     audio: AudioAmounts | None = None,
     mask_background: bool = False,
     workers: int | None = None,
+    kind: str = "",
 ) -> Path:
     """The pack of some modalities of a built set, beside it: reused, completed or made.
 
@@ -39,6 +40,7 @@ def make_pack(
         here must be those.
       mask_background: make what is outside of the face's oval black, in pictures of the face.
       workers: processes that make pictures of sound; None for one a core.
+      kind: of storage.KINDS, for what is not there yet; empty for one chosen by size.
 
     Returns:
       the pack's folder, for pack.open_pack.
@@ -62,8 +64,9 @@ def make_pack(
     table, rows = _table(built)
     masked = [m.name for m in modalities.get(wanted) if mask_background and m.stream == "picture"]
     title = f"packing {' '.join(wanted)} at {size} px"
+    info = _info(built, amounts, mask_background)
     with (
-        PackWriter(path, _info(built, amounts, mask_background), table, wanted, size) as writer,
+        PackWriter(path, info, table, wanted, size, kind) as writer,
         Progress(len(rows), title, "examples") as progress,
     ):
         for key, pictures in _pictures(built, wanted, amounts, workers):

@@ -4,6 +4,7 @@ All of it is off in the paper's configs: networks then see uint8 pictures and sc
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import flax.struct
@@ -18,6 +19,9 @@ Pictures = Mapping[str, jax.Array]
 
 # Pictures of a group whose values hardly differ are not blown up.
 _LEAST_DEVIATION = 1e-3
+
+# Bytes of a group's pictures that are measured as one array, and of the parts in which more are.
+_AT_ONCE, _PART = 2**29, 2**24
 
 
 @flax.struct.dataclass
@@ -54,11 +58,31 @@ def measure_standard(
     axes = (0, 2) if by_row else (0, 1, 2)
     means, deviations = [], []
     for group in range(int(group_of_row.max()) + 1):
-        values = np.asarray(pictures[rows[group_of_row == group]]) / np.float32(255)
-        means.append(values.mean(axes, dtype=np.float64, keepdims=True)[0])
-        deviations.append(values.std(axes, dtype=np.float64, keepdims=True)[0])
+        mean, deviation = _mean_and_deviation(pictures, rows[group_of_row == group], axes)
+        means.append(mean[0])
+        deviations.append(deviation[0])
     deviation = np.maximum(deviations, _LEAST_DEVIATION)
     return np.asarray(means, np.float32), deviation.astype(np.float32)
+
+
+def _mean_and_deviation(pictures, rows, axes) -> tuple[np.ndarray, np.ndarray]:
+    """Of values in 0..1, float64; those of more pictures than memory may hold from sums of parts.
+
+    The two ways differ by rounding. The first one stays, since results were made with it.
+    """
+    nbytes = len(rows) * math.prod(pictures.shape[1:])
+    if nbytes <= _AT_ONCE:
+        values = np.asarray(pictures[rows]) / np.float32(255)
+        mean = values.mean(axes, dtype=np.float64, keepdims=True)
+        return mean, values.std(axes, dtype=np.float64, keepdims=True)
+    total = squares = count = 0
+    for part in np.array_split(rows, -(-nbytes // _PART)):
+        values = np.asarray(pictures[part]).astype(np.int64)
+        total = total + values.sum(axes, keepdims=True)
+        squares = squares + (values**2).sum(axes, keepdims=True)
+        count += math.prod(values.shape[axis] for axis in axes)
+    mean = total / count
+    return mean / 255, np.sqrt(np.maximum(squares / count - mean**2, 0)) / 255
 
 
 def normalise(picture: jax.Array, standard: Standard, rows: jax.Array) -> jax.Array:

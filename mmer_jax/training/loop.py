@@ -17,6 +17,7 @@ from mmer_jax.training import (
     batches,
     checkpoints,
     devices,
+    feeds,
     hosts,
     inputs,
     optimizers,
@@ -83,8 +84,9 @@ def _tells_of_full_memory(function):
             if "RESOURCE_EXHAUSTED" not in str(e):
                 raise
             raise DeviceMemoryError(
-                "pictures and network do not fit into the memory of a device: choose smaller "
-                "pictures (--config.data.size), a smaller batch or fewer modalities"
+                "pictures and network do not fit into the memory of a device: have pictures read "
+                "while training goes on (--config.run.stream=True), or choose smaller ones "
+                "(--config.data.size), smaller batches or fewer modalities"
             ) from e
 
     return telling
@@ -114,7 +116,7 @@ def train(
         `stopping` and `run` are read here. Where several processes train together all call this
         with the same arguments, and `on_measure` and `on_epoch` are called in the first alone.
       model: called as `model.apply({"params": p}, pictures, train=...)`.
-      arrays: for each modality uint8 [m, s, s, c]; may be memory-mapped.
+      arrays: for each modality uint8 [m, s, s, c]; may be memory-mapped, or a pack's records.
       train_examples: what to train on.
       measured_parts: name -> examples whose probabilities are wanted, such as test and validation.
         Early stopping needs "validation".
@@ -137,9 +139,9 @@ def train(
     mesh = devices.make_mesh(devices_used)
     whole, leads = devices.replicated(mesh), hosts.leads(mesh)
 
-    # Data: every picture that some example uses, once; see _put.
+    # Data: what the parts use of the pictures, in memory or streamed.
     parts = {"train": train_examples, **measured_parts}
-    data = _put(arrays, parts, standard or {}, mesh)
+    feed = feeds.make_feed(config, arrays, parts, standard or {}, mesh)
 
     # State: shapes first, so that a restored one goes straight to its place.
     steps_per_epoch = -(-len(train_examples) // config.batch_size)
@@ -165,7 +167,7 @@ def train(
     resumed_from = int(state.step)
 
     chunk = step.make_chunk(model, optimizer, seed, mesh, objective=objective)
-    predict = step.make_predict(model, mesh)
+    ask = functools.partial(_predict_all, config, feed, step.make_predict(model, mesh), mesh)
     width = devices.padded_size(config.batch_size, mesh)
     by_batch = devices.by_batch(mesh, axis=1)
     pace = _Pace(config.run.chunk_seconds)
@@ -178,30 +180,31 @@ def train(
         try:
             while int(state.step) < measure_epochs[-1] * steps_per_epoch:
                 epoch, first = divmod(int(state.step), steps_per_epoch)
-                index, weight = batches.batches(
+                order = batches.batches(
                     len(train_examples), config.batch_size, width, seed=(seed, step.SHUFFLE, epoch)
                 )
-                index, weight = jax.device_put((index, weight), by_batch)
-                while first < steps_per_epoch:
-                    started = time.perf_counter()
-                    (steps,) = hosts.agreed(mesh, pace.steps)
-                    last = min(first + steps, steps_per_epoch)
-                    state = chunk(state, data["train"], index, weight, first, last)
-                    _check_finite(state, config)  # waits for the device
-                    elapsed = time.perf_counter() - started
-                    seconds += pace.count(last - first, elapsed)
-                    on_steps(last - first, elapsed)
-                    first = last
-                    if first < steps_per_epoch:
-                        _save_if_due(saves, state, history, asked, mesh)
+                started = time.perf_counter()
+                for window in feed.windows("train", *order, first):
+                    index, weight = jax.device_put((window.index, window.weight), by_batch)
+                    while first < window.last:
+                        (steps,) = hosts.agreed(mesh, pace.steps)
+                        last = min(first + steps, window.last)
+                        here = first - window.first, last - window.first
+                        state = chunk(state, window.data, index, weight, *here)
+                        _check_finite(state, config)  # waits for the device
+                        elapsed = time.perf_counter() - started
+                        seconds += pace.count(last - first, elapsed)
+                        on_steps(last - first, elapsed)
+                        first = last
+                        if first < steps_per_epoch:
+                            _save_if_due(saves, state, history, asked, mesh)
+                        started = time.perf_counter()
                 history = [*history, _epoch_entry(epoch + 1, state, seconds)]
                 seconds = 0.0
                 ended = epoch + 1 == measure_epochs[-1]
                 if stopping.is_on(config):
                     validation = measured_parts["validation"]
-                    said = _predict_all(
-                        predict, state.latest_params, data["validation"], config, mesh
-                    )
+                    said = ask(state.latest_params, "validation", validation)
                     history[-1] |= stopping.judge(validation.label, said)
                     if stopping.best_epoch(config, history) == epoch + 1:
                         state = step.note_best(state)
@@ -213,8 +216,8 @@ def train(
                     on_epoch(history[-1])
                 if ended or epoch + 1 in measure_epochs:
                     probabilities = {
-                        name: _predict_all(predict, state.measured_params, data[name], config, mesh)
-                        for name in measured_parts
+                        name: ask(state.measured_params, name, part)
+                        for name, part in measured_parts.items()
                     }
                     at = measure_epochs[-1] if ended else epoch + 1
                     if leads:
@@ -249,60 +252,24 @@ def predict(
       for each part probabilities, float32 [n, classes].
     """
     mesh = devices.make_mesh(devices_used)
-    data = _put(arrays, parts, standard or {}, mesh)
+    feed = feeds.make_feed(config, arrays, parts, standard or {}, mesh)
     params = jax.device_put(params, devices.replicated(mesh))
-    compiled = step.make_predict(model, mesh)
-    return {name: _predict_all(compiled, params, data[name], config, mesh) for name in parts}
+    ask = functools.partial(_predict_all, config, feed, step.make_predict(model, mesh), mesh)
+    return {name: ask(params, name, part) for name, part in parts.items()}
 
 
-def _put(arrays, parts, standard, mesh) -> dict[str, step.DeviceData]:
-    """Puts the pictures in use on the devices, once for all parts, and each part's rows.
-
-    Each device of a single process has all pictures. Of several processes each reads its share of
-    them only, and each device has its share: a batch is then gathered from all.
-    """
-    whole = devices.replicated(mesh)
-    used = {
-        name: np.unique(np.concatenate([part.rows[name] for part in parts.values()]))
-        for name in next(iter(parts.values())).rows
-    }
-    place = _place_share if hosts.spans(mesh) else _place_whole
-    pictures = {name: place(arrays[name], rows, mesh) for name, rows in used.items()}
-    standard = {
-        name: jax.device_put(found.replace(group=found.group[used[name]]), whole)
-        for name, found in standard.items()
-    }
-    data = {}
-    for name, part in parts.items():
-        rows = {m: np.searchsorted(used[m], r).astype(np.int32) for m, r in part.rows.items()}
-        rows, label = jax.device_put((rows, part.label), whole)
-        data[name] = step.DeviceData(pictures, rows, label, standard)
-    return data
-
-
-def _place_whole(array, rows, mesh) -> jax.Array:
-    return jax.device_put(array[rows], devices.replicated(mesh))
-
-
-def _place_share(array, rows, mesh) -> jax.Array:
-    """Rows of an array, split over the devices; the last row repeats until they divide."""
-    extra = devices.padded_size(len(rows), mesh) - len(rows)
-    padded = np.concatenate([rows, np.repeat(rows[-1:], extra)])
-    return jax.make_array_from_callback(
-        (len(padded), *array.shape[1:]),
-        devices.by_batch(mesh),
-        lambda index: np.asarray(array[padded[index[0]]]),
-    )
-
-
-def _predict_all(predict, params, data, config, mesh) -> np.ndarray:
-    """Probabilities of all examples in order; the padding of the last batch is cut off."""
-    n = data.label.shape[0]
+def _predict_all(config, feed, predict, mesh, params, part, examples) -> np.ndarray:
+    """Probabilities of a part's examples in order; the padding of the last batch is cut off."""
+    n = len(examples)
     if n == 0:
         return np.zeros((0, len(config.data.emotions)), np.float32)
     width = devices.padded_size(min(config.run.predict_batch, n), mesh)
-    index, _ = batches.batches(n, width, width)
-    probabilities = np.concatenate([np.asarray(predict(params, data, i)) for i in index])[:n]
+    found = [
+        np.asarray(predict(params, window.data, window.index[i]))
+        for window in feed.windows(part, *batches.batches(n, width, width))
+        for i in range(window.last - window.first)
+    ]
+    probabilities = np.concatenate(found)[:n]
     if not np.isfinite(probabilities).all():
         raise _diverged("a network's output", "when it was measured", config)
     return probabilities

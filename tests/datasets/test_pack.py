@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from mmer_jax import errors
-from mmer_jax.datasets import pack
+from mmer_jax.datasets import pack, storage
 from mmer_jax.datasets.pack import PackWriter, open_pack, write_pack
 
 INFO = {"dataset": "ravdess", "origin": "recorded", "builder_config": "triplets", "skipped": {}}
+MADE = {"version": "1.0.0", "options": {}}
 
 
 def table(clips: int = 4, views: int = 3) -> dict[str, np.ndarray]:
@@ -118,6 +119,93 @@ def cut(file):
     file.write_bytes(file.read_bytes()[:-10])
 
 
+def test_records_and_npy_are_one_pack(tmp_path):
+    """Pictures, digest, and every way of asking for rows that a memory map has."""
+    arrays = {"face": pictures(3), "mel": pictures(1)}
+    plain = write_pack(tmp_path / "a", INFO, table(), arrays)
+    packed = write_pack(tmp_path / "b", INFO, table(), arrays, "array_record")
+    names = sorted(f.name for f in (tmp_path / "b").iterdir())
+    assert names == ["face.array_record", "mel.array_record", "pack.json", "table.npz"]
+    assert packed.info["digest"] == plain.info["digest"]
+    assert packed.info | {"storage": None} == plain.info | {"storage": None}
+    for name, array in arrays.items():
+        found = packed.arrays[name]
+        assert (found.shape, found.dtype, len(found)) == (array.shape, np.uint8, 12)
+        np.testing.assert_array_equal(np.asarray(found), array)
+        wanted = np.array([3, 11, 0, 3])
+        asked = (5, -1, slice(2, 9, 3), wanted, wanted.reshape(2, 2), wanted[:0], [1, 2])
+        for rows in (*asked, np.arange(12) % 2 == 0, np.int32(4)):
+            np.testing.assert_array_equal(found[rows], array[rows])
+        found[wanted][:] = 0  # an array of the reader's own
+        with pytest.raises(IndexError):
+            found[12]
+    # To either more can be added, in either storage.
+    both = write_pack(tmp_path / "b", {}, table(), {"flow": pictures(3, seed=2)}, "npy")
+    assert both.info["storage"] == {"face": "array_record", "mel": "array_record", "flow": "npy"}
+    np.testing.assert_array_equal(both.arrays["flow"], pictures(3, seed=2))
+    np.testing.assert_array_equal(both.arrays["face"], arrays["face"])
+
+
+def test_two_packs_are_joined_without_being_read(tmp_path):
+    first = write_pack(tmp_path / "a", INFO | MADE, table(), {"mel": pictures(1)}, "array_record")
+    others = table() | {"clip": np.repeat([f"other {i}" for i in range(4)], 3)}
+    second = write_pack(tmp_path / "b", INFO | MADE, others, {"mel": pictures(1, seed=1)})
+    rows = np.array([5, 2]), np.array([0, 11, 7])
+    joined = pack.join((first, rows[0]), (second, rows[1])).arrays["mel"]
+    expected = np.concatenate([pictures(1)[rows[0]], pictures(1, seed=1)[rows[1]]])
+    np.testing.assert_array_equal(np.asarray(joined), expected)
+    np.testing.assert_array_equal(joined[[4, 0, 0]], expected[[4, 0, 0]])
+
+
+def test_storage_is_chosen_by_size(tmp_path, monkeypatch):
+    assert storage.choose("", storage.RECORDS_FROM) == "npy"
+    assert storage.choose("", storage.RECORDS_FROM + 1) == "array_record"
+    assert storage.choose("npy", 10**15) == "npy"
+    with pytest.raises(errors.UserError, match=r"storage of a pack .*'zip'; known: npy, array"):
+        storage.choose("zip", 1)
+    monkeypatch.setattr(storage, "RECORDS_FROM", 12 * 8 * 8 * 4 - 1)  # bytes of face and mel
+    arrays = {"face": pictures(3), "mel": pictures(1)}
+    large = write_pack(tmp_path / "p", INFO, table(), arrays)
+    small = write_pack(tmp_path / "q", INFO, table(), {"face": arrays["face"]})
+    assert large.info["storage"] == dict.fromkeys(arrays, "array_record")
+    assert small.info["storage"] == {"face": "npy"}
+
+
+def test_a_pack_from_before_there_were_records_is_read(tmp_path):
+    path = write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)}).path
+    info = json.loads((path / "pack.json").read_text())
+    del info["storage"]
+    (path / "pack.json").write_text(json.dumps(info))
+    np.testing.assert_array_equal(open_pack(path).arrays["mel"], pictures(1))
+
+
+def spoil(file):
+    """Changes a byte within the last record."""
+    content = bytearray(file.read_bytes())
+    at = content.rindex(pictures(1)[11].tobytes()[:16]) + 8
+    content[at] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (cut, "mel.array_record is missing or incomplete"),
+        (lambda file: file.unlink(), "mel.array_record is missing or incomplete"),
+        (lambda file: file.write_bytes(b""), "mel.array_record is missing or incomplete"),
+        (spoil, "mel.array_record is missing or incomplete"),
+        (lambda file: storage.write_records(file, pictures(1)[1:]), "holds 11 pictures where"),
+        (lambda file: storage.write_records(file, pictures(3)), "pictures of another size"),
+        (lambda file: edit(file.with_name("pack.json"), storage={"mel": "tar"}), "storage of mel"),
+    ],
+)
+def test_damaged_records_are_one_sentence(tmp_path, damage, said):
+    path = write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)}, "array_record").path
+    damage(path / "mel.array_record")
+    with pytest.raises(errors.UserError, match=said):
+        open_pack(path).arrays["mel"][:]
+
+
 def edit(file, **changes):
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
@@ -152,9 +240,9 @@ def test_a_modality_that_is_not_there_is_named_with_those_that_are(tmp_path):
 
 def test_reading_needs_only_numpy():
     code = (
-        "import sys; from mmer_jax.datasets import pack, emotions; "
-        "print(sys.modules.keys() & "
-        "{'tensorflow', 'tensorflow_datasets', 'cv2', 'av', 'librosa', 'scipy', 'jax'})"
+        "import sys; from mmer_jax.datasets import pack, emotions; print(sys.modules.keys() & "
+        "{'tensorflow', 'tensorflow_datasets', 'cv2', 'av', 'librosa', 'scipy', 'jax', "
+        "'array_record'})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -79,6 +79,16 @@ def test_a_pack_is_reused_and_completed(triplets):
     assert packing.make_pack(triplets, ["mel"], 40) != path
 
 
+def test_a_pack_of_records_is_the_same_pack_and_reused_whatever_is_asked(triplets):
+    plain = open_pack(packing.make_pack(triplets, ["mel"], 48))
+    shutil.rmtree(plain.path)
+    path = packing.make_pack(triplets, ["mel"], 48, kind="array_record")
+    assert (path / "mel.array_record").exists()
+    assert open_pack(path).info["digest"] == plain.info["digest"]
+    assert packing.make_pack(triplets, ["mel"], 48, kind="npy") == path
+    assert not (path / "mel.npy").exists()
+
+
 def test_other_amounts_make_another_pack_of_speech(speech):
     usual = packing.make_pack(speech, ["mel"], 64, workers=1)
     same = packing.make_pack(speech, ["mel"], 64, AudioAmounts(), workers=1)

@@ -131,6 +131,19 @@ def test_a_standard_is_numpys_mean_and_deviation():
     assert float(seen.std()) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize("by_row", [False, True])
+def test_a_standard_of_more_than_memory_is_measured_in_parts(monkeypatch, by_row):
+    pictures = np.random.default_rng(0).integers(0, 256, (30, 6, 5, 3)).astype(np.uint8)
+    pictures[15:] //= 2
+    asked = pictures, np.arange(30), np.arange(30) // 15, by_row
+    expected = inputs.measure_standard(*asked)
+    monkeypatch.setattr(inputs, "_AT_ONCE", 0)
+    monkeypatch.setattr(inputs, "_PART", 4 * 6 * 5 * 3)
+    for found, once in zip(inputs.measure_standard(*asked), expected, strict=True):
+        assert (found.shape, found.dtype) == (once.shape, once.dtype)
+        np.testing.assert_allclose(found, once, rtol=1e-6)
+
+
 @pytest.fixture
 def two_speakers():
     """A pack of two people, one in training; view 1 is altered sound. Pictures tell whose it is."""
