@@ -23,6 +23,8 @@ class Work:
       batch: examples of a batch.
       dropout: whether the network drops out; off, all peers compute the same numbers.
       dtype: of the arithmetic, float32 or bfloat16; parameters are float32.
+      reverse: whether the examples of each batch come the other way round: the same numbers, summed
+        in another order.
     """
 
     row: str
@@ -30,6 +32,7 @@ class Work:
     batch: int
     dropout: bool = True
     dtype: str = "float32"
+    reverse: bool = False
 
     @functools.cached_property
     def config(self):
@@ -48,11 +51,16 @@ class Work:
         """For each modality uint8 [BATCHES * batch, size, size, channels]."""
         rng = np.random.default_rng(0)
         shapes = registry.batch_shapes(self.config, BATCHES * self.batch)
-        return {name: rng.integers(0, 256, x.shape, np.uint8) for name, x in shapes.items()}
+        drawn = {name: rng.integers(0, 256, x.shape, np.uint8) for name, x in shapes.items()}
+        return {name: x[self._order()] for name, x in drawn.items()}
 
     def labels(self) -> np.ndarray:
         """int32 [BATCHES * batch]."""
-        return (np.arange(BATCHES * self.batch) % len(self.config.data.emotions)).astype(np.int32)
+        return (self._order() % len(self.config.data.emotions)).astype(np.int32)
+
+    def _order(self) -> np.ndarray:
+        numbers = np.arange(BATCHES * self.batch).reshape(BATCHES, self.batch)
+        return (numbers[:, ::-1] if self.reverse else numbers).ravel()
 
     def params(self) -> dict:
         """Our network's first parameters for seed 0, as every run of ours has them."""
