@@ -17,7 +17,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from mmer_jax import configuration, errors, experiment, training
-from mmer_jax.training import hosts
+from mmer_jax.training import devices, hosts
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "File in configs/, and :ROW of its table."
@@ -57,6 +57,7 @@ def main(argv: list[str]) -> None:
     workdir = pathlib.Path(_WORKDIR.value or f"runs/{name}").expanduser()
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     told = (_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+    devices.keep_freed_memory()
     try:
         if _DISTRIBUTED.value or any(value is not None for value in told):
             hosts.start(*told)

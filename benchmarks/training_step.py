@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--loop", action="store_true")
     given = parser.parse_args()
+    devices.keep_freed_memory()  # as run.py does
     print(f"jax {jax.__version__}, {devices.describe()}, {os.cpu_count()} cores, ", end="")
     print(f"load {os.getloadavg()[0]:.1f}, {given.size} pixels, batch {given.batch}")
     print(f"{'row':<16}{'parameters':>12}{'s a step':>10}{'pictures/s':>12}")

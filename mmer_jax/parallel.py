@@ -16,6 +16,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+import threadpoolctl
+
 from mmer_jax import errors
 
 Item = TypeVar("Item")
@@ -88,6 +90,12 @@ def _start_worker() -> None:
     # Ctrl-C reaches the whole group of processes; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    use_one_thread()
+
+
+def use_one_thread() -> None:
+    """Has OpenCV and libraries of linear algebra compute with one thread in this process."""
+    threadpoolctl.threadpool_limits(1)
     with contextlib.suppress(ImportError):
         import cv2
 

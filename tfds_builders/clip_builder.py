@@ -143,6 +143,8 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _download_and_prepare(self, dl_manager, download_config):
         # TFDS has a manual folder for every build, given or not: only a given one is meant.
         self._manual_dir = download_config.manual_dir
+        self._with_beam = bool(download_config.beam_options or download_config.beam_runner)
+        self._problems = None
         self._skipped: dict[str, dict[str, str]] = defaultdict(dict)
         with _flat_memory(), _no_bar():
             super()._download_and_prepare(dl_manager, download_config)
@@ -158,33 +160,65 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._selection = config.select(folder)
         config.options.check_clips({r.name for r in self._selection.recordings})
         # One split: who is train and who is test is a matter of the protocol, at reading time.
-        return {"train": self._generate_examples()}
+        return {"train": self._beam_examples() if self._with_beam else self._generate_examples()}
 
     def _generate_examples(self) -> Iterator[tuple[str, dict]]:
         config = self.builder_config
         chosen = self._selection.recordings
-        work = partial(clips.work, kind=config.kind_name, options=config.options)
-        usable = 0
         with (
             Progress(len(chosen), f"building {self.name}/{config.name}", "clips") as progress,
-            contextlib.closing(parallel.ordered_map(work, chosen, config.workers)) as outcomes,
+            contextlib.closing(
+                parallel.ordered_map(self._work(), chosen, config.workers)
+            ) as outcomes,
         ):
             for outcome in outcomes:
                 if outcome.problem:
-                    self._skip(outcome)
+                    self._skip(outcome.name, outcome.problem.kind, outcome.problem.detail)
                 for example in outcome.examples:
-                    yield f"{example['clip']}/{example.get('view', 0)}", example
-                usable += outcome.problem is None
+                    yield clips.key(example), example
                 progress.update()
-        if not usable:
+        self._check_some_usable()
+
+    def _beam_examples(self):
+        """The same examples as a Beam pipeline makes them."""
+        try:
+            from tfds_builders import with_beam
+        except ModuleNotFoundError as e:
+            raise errors.UserError(
+                f"building with Apache Beam needs the package {e.name}, which is not installed "
+                "here: pip install mmer-jax[build]"
+            ) from e
+        chosen = self._selection.recordings
+        title = f"{self.name}/{self.builder_config.name}"
+        print(f"building {title} with Apache Beam: {len(chosen)} clips", file=sys.stderr)
+        self._problems = with_beam.Problems(os.fspath(self.data_dir))
+        return with_beam.Examples(chosen, self._work(), self._problems)
+
+    def _generate_splits(self, dl_manager, download_config):
+        try:
+            return super()._generate_splits(dl_manager, download_config)
+        finally:
+            # TFDS cannot write a set without examples: what it says then is not what is wrong.
+            if self._problems:
+                for problem in self._problems.take():
+                    self._skip(*problem)
+                self._check_some_usable()
+
+    def _work(self):
+        config = self.builder_config
+        return partial(clips.work, kind=config.kind_name, options=config.options)
+
+    def _skip(self, name: str, kind: str, detail: str) -> None:
+        if self.builder_config.strict:
+            raise errors.UserError(f"{name} cannot be used: {errors.ClipError(kind, detail)}")
+        self._skipped[kind][name] = detail
+
+    def _check_some_usable(self) -> None:
+        chosen = self._selection.recordings
+        if sum(map(len, self._skipped.values())) == len(chosen):
             raise errors.UserError(
                 f"none of {len(chosen)} recordings can be used: {_kinds_and_names(self._skipped)}"
             )
-
-    def _skip(self, outcome: clips.Outcome) -> None:
-        if self.builder_config.strict:
-            raise errors.UserError(f"{outcome.name} cannot be used: {outcome.problem}")
-        self._skipped[outcome.problem.kind][outcome.name] = outcome.problem.detail
 
     def _metadata(self) -> dict:
         return {

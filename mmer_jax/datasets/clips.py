@@ -135,6 +135,11 @@ def work(recording: Recording, kind: str, options: Options) -> Outcome:
         raise
 
 
+def key(example: dict) -> str:
+    """What an example is called in a built set; its place there follows from that alone."""
+    return f"{example['clip']}/{example.get('view', 0)}"
+
+
 def triplets(recording: Recording, options: Options) -> list[dict]:
     """Three examples: three frames, the flow into each, and three versions of the sound."""
     facts = _facts(recording)

@@ -1,6 +1,8 @@
 """The mesh, and where arrays live on it. One device is a mesh of one."""
 
+import ctypes
 import functools
+import importlib.util
 from collections.abc import Sequence
 
 import jax
@@ -18,6 +20,35 @@ def make_mesh(devices=None) -> Mesh:
     return jax.make_mesh(
         devices.shape, ("data",), axis_types=(AxisType.Auto,), devices=devices.tolist()
     )
+
+
+def keep_freed_memory() -> None:
+    """Has the C library keep the memory that a step on CPUs gives back to it, for the next step.
+
+    That is hundreds of MiB. By default glibc hands such blocks back to the system, which has to
+    clear every page of them again: up to a tenth of a step (docs/performance.md). The process then
+    stays as large as it has been. It is a setting of the whole process, and has to be made before
+    JAX starts its threads: so by programs such as run.py, and not by this package when it is
+    imported. Where there may be an accelerator, or another C library, nothing is changed.
+    """
+    if any(importlib.util.find_spec(plugin) for plugin in _ACCELERATORS):
+        return
+    library = ctypes.CDLL(None)
+    if hasattr(library, "gnu_get_libc_version"):
+        for option, value in _MALLOC.values():
+            library.mallopt(option, value)
+
+
+_ACCELERATORS = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin", "libtpu")
+
+# Name in glibc's malloc.h -> number and value: one arena for all threads; no blocks of their own
+# from the system; nothing handed back; and as much at a time.
+_MALLOC = {
+    "M_ARENA_MAX": (-8, 1),
+    "M_MMAP_MAX": (-4, 0),
+    "M_TRIM_THRESHOLD": (-1, 2**31 - 1),
+    "M_TOP_PAD": (-2, 2**28),
+}
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
