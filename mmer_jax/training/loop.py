@@ -167,7 +167,7 @@ def train(
     resumed_from = int(state.step)
 
     chunk = step.make_chunk(model, optimizer, seed, mesh, objective=objective)
-    ask = functools.partial(_predict_all, config, feed, step.make_predict(model, mesh), mesh)
+    ask = functools.partial(predict_all, config, feed, step.make_predict(model, mesh), mesh)
     width = devices.padded_size(config.batch_size, mesh)
     by_batch = devices.by_batch(mesh, axis=1)
     pace = _Pace(config.run.chunk_seconds)
@@ -254,11 +254,11 @@ def predict(
     mesh = devices.make_mesh(devices_used)
     feed = feeds.make_feed(config, arrays, parts, standard or {}, mesh)
     params = jax.device_put(params, devices.replicated(mesh))
-    ask = functools.partial(_predict_all, config, feed, step.make_predict(model, mesh), mesh)
+    ask = functools.partial(predict_all, config, feed, step.make_predict(model, mesh), mesh)
     return {name: ask(params, name, part) for name, part in parts.items()}
 
 
-def _predict_all(config, feed, predict, mesh, params, part, examples) -> np.ndarray:
+def predict_all(config, feed, predict, mesh, params, part, examples) -> np.ndarray:
     """Probabilities of a part's examples in order; the padding of the last batch is cut off."""
     n = len(examples)
     if n == 0:
