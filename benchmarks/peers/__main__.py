@@ -5,9 +5,9 @@
 
 Before anything is timed all start from the same weights and make 20 steps on the same batches
 without dropout; their losses must agree. Then, with dropout, each in a process of its own makes
-some steps in turn, while the others wait, after one that is not counted; the ratio of a round is of times beside each other.
-PyTorch is not needed by anything else here: `pip install torch`. A peer that is not installed is
-left out, and said.
+some steps in turn, after one that is not counted, while the others wait; the ratio of a round is of
+times beside each other. PyTorch is not needed by anything else here: `pip install torch`. A peer
+that is not installed is left out, and said.
 
 On a CPU the medians mean something on an idle machine only: the load that others cause is printed.
 """
