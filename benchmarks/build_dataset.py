@@ -1,91 +1,168 @@
 """How fast the RAVDESS builder makes triplets, and how much memory that takes (Linux).
 
-    python -m benchmarks.build_dataset FOLDER [--clips=60] [--ways=one,all,beam]
-    python -m benchmarks.build_dataset FOLDER --clips=10,100,1000 --ways=all     # is memory flat?
+    python benchmarks/build_dataset.py FOLDER [--clips=60] [--workers=N] [--ways=...]
+    python benchmarks/build_dataset.py FOLDER --clips=10,100,1000 --ways=build,beam    # memory
 
 FOLDER holds original clips (.mp4 under RAVDESS names). They are linked under further names, so that
-a handful lasts long enough to measure. The floor of `one` and `all` is decoding alone: every frame
-of the same clips, in as many processes of one thread each, none converted. Beam runs with its
-direct runner, as many processes, and its floor is that of `all`. "Once started" leaves out the
-first clip of each worker, which waits for processes to start and libraries to load; Beam does not
-tell of single clips.
+a handful lasts long enough to measure. Each way is measured in a process of its own:
+
+    decode1, decode   the floor: every frame of the clips decoded and none converted, by one
+                      worker, and by all
+    build1, build     the plain build, by one worker, and by all
+    beam              the build under Apache Beam's local runner, its workers being processes
+
+The time is that of the whole run: workers start and load their libraries in it, Beam's TensorFlow
+too. It is set beside the floor of as many workers. "Once started" leaves out the first clip of each
+worker. Memory is the peak of all processes together; what they share is counted once.
 """
 
 import argparse
+import concurrent.futures
+import contextlib
+import dataclasses
 import itertools
+import multiprocessing
 import os
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from unittest import mock
 
-import tensorflow_datasets as tfds
-
 from mmer_jax import parallel
-from mmer_jax.datasets import recordings, tfds_io
+from mmer_jax.datasets import ravdess, recordings
 from mmer_jax.media import video
+from mmer_jax.synthetic.ravdess import clip_names
 
 CHANNELS = [("audio_video",)]
-WAYS = ("one", "all", "beam")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--clips", default="60", help="how many; several numbers are several runs")
-    parser.add_argument("--ways", default=",".join(WAYS))
-    given = parser.parse_args()
-    print(f"{parallel.cores()} cores, load {os.getloadavg()[0]:.1f} before the start, triplets")
+    parser.add_argument("--clips", default="60", help="how many; several by commas (default 60)")
+    parser.add_argument("--ways", default=",".join(WAYS), help=f"of {','.join(WAYS)} (default all)")
+    parser.add_argument("--workers", type=int, default=parallel.cores())
+    arguments = parser.parse_args()
+    ways = arguments.ways.split(",")
+    if unknown := set(ways) - set(WAYS):
+        raise SystemExit(f"unknown ways {', '.join(unknown)}; known: {', '.join(WAYS)}")
     print(
-        f"{'':<22}{'clips':>6}{'once started, s a clip':>24}{'of floor':>10}{'CPU s a clip':>14}"
-        f"{'whole run, s':>14}{'peak, 1st and 2nd half':>26}",
-        flush=True,
+        f"builder config triplets, {arguments.workers} workers\n\n"
+        f"{'clips':>6}  {'':<9}{'clips/s':>9}{'once started':>14}{'whole run, s':>14}"
+        f"{'x floor':>9}{'CPU s a clip':>14}{'peak MiB':>10}"
     )
-    for way, count in itertools.product(given.ways.split(","), map(int, given.clips.split(","))):
-        workers = 1 if way == "one" else parallel.cores()
-        with tempfile.TemporaryDirectory() as folder:
-            manual, data_dir = Path(folder) / "clips", Path(folder) / "data"
-            link_clips(given.folder, manual, count)
-            if way == "beam":
-                show(f"Beam, {workers} processes", build_with_beam(manual, data_dir, workers))
-            else:
-                floor = decode_all(manual, workers)
-                show(f"decoding, {workers} workers", floor)
-                show(f"build, {workers} workers", build(manual, data_dir, workers), floor)
+    for clips in map(int, arguments.clips.split(",")):
+        measured: dict[str, Measured] = {}
+        for way in ways:
+            found = measured[way] = measure(arguments.folder, clips, way, arguments.workers)
+            floor = measured.get("decode1" if way.endswith("1") else "decode")
+            times = f"{found.seconds / floor.seconds:.2f}" if floor else ""
+            started = f"{found.rate:.2f}" if found.rate else ""
+            print(
+                f"{clips:>6}  {way:<9}{clips / found.seconds:>9.2f}{started:>14}"
+                f"{found.seconds:>14.1f}{times:>9}{found.cpu / clips:>14.2f}"
+                f"{found.memory / 2**20:>10.0f}",
+                flush=True,
+            )
 
 
-def show(name: str, run: "Run", floor: "Run | None" = None) -> None:
-    """One line of the table."""
-    started = f"{run.pace:.3f}" if run.pace else "-"
-    times = f"{run.pace / floor.pace:.2f}" if floor else ""
-    halves = " ".join(f"{half / 2**20:.0f}" for half in run.memory) + " MiB"
-    print(
-        f"{name:<22}{run.clips:>6}{started:>24}{times:>10}{run.cpu:>14.2f}"
-        f"{run.seconds:>14.1f}{halves:>26}",
-        flush=True,
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What one way took.
+
+    Attributes:
+      seconds: of the whole run.
+      rate: clips a second, without each worker's first; None where clips are not seen to pass.
+      cpu: processor seconds in all processes, their start included; other programs on a busy
+        machine lengthen the time, this they leave as it is.
+      memory: bytes, the peak.
+    """
+
+    seconds: float
+    rate: float | None
+    cpu: float
+    memory: int
+
+
+def measure(folder: Path, clips: int, way: str, workers: int) -> Measured:
+    """Measures one way in a fresh process."""
+    fresh = multiprocessing.get_context("spawn")
+    with (
+        tempfile.TemporaryDirectory() as place,
+        concurrent.futures.ProcessPoolExecutor(1, mp_context=fresh) as process,
+    ):
+        link_clips(folder, Path(place) / "clips", clips)
+        return process.submit(_measure, Path(place), clips, way, workers).result()
+
+
+def _measure(place: Path, clips: int, way: str, workers: int) -> Measured:
+    workers = 1 if way.endswith("1") else workers
+    run = Run(workers)
+    with contextlib.redirect_stdout(sys.stderr):  # TFDS's own words stay out of the table
+        examples = WAYS[way](place / "clips", place / "data", workers, run)
+    measured = run.end()
+    if examples not in (None, 3 * clips):
+        raise SystemExit(f"{clips} clips gave {examples} examples")
+    return measured
+
+
+def decode(manual: Path, data_dir: Path, workers: int, run: "Run") -> None:
+    """Decodes every frame of every clip and does nothing with it."""
+    paths = [r.path for r in recordings.select(manual, CHANNELS).recordings]
+    work = partial(video.read_frames, wanted=())
+    for _ in run.count(parallel.ordered_map(work, paths, workers)):
+        pass
+
+
+def build(manual: Path, data_dir: Path, workers: int, run: "Run") -> int:
+    """The real builder, with its stream of finished clips counted as TFDS takes them."""
+    from mmer_jax.datasets import tfds_io
+
+    original = parallel.ordered_map
+    with mock.patch("mmer_jax.parallel.ordered_map", lambda *a: run.count(original(*a))):
+        return tfds_io.ensure_built(data_dir=data_dir, manual_dir=manual, workers=workers).examples
+
+
+def build_by_beam(manual: Path, data_dir: Path, workers: int, run: "Run") -> int:
+    """The real builder under Beam, as `tfds build --beam_pipeline_options=...` has it."""
+    import tensorflow_datasets as tfds
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from tfds_builders.ravdess.ravdess_dataset_builder import Builder
+
+    options = PipelineOptions(
+        runner="FnApiRunner", direct_running_mode="multi_processing", direct_num_workers=workers
     )
+    builder = Builder(config="triplets", data_dir=data_dir)
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(manual_dir=manual, beam_options=options)
+    )
+    return builder.info.splits["train"].num_examples
+
+
+# Each gives the number of examples, if there are any.
+WAYS: dict[str, Callable[..., int | None]] = {
+    "decode1": decode,
+    "decode": decode,
+    "build1": build,
+    "build": build,
+    "beam": build_by_beam,
+}
 
 
 class Run:
-    """Times a stream of finished clips, and watches memory meanwhile.
-
-    Attributes:
-      clips, seconds: how many were finished in how long.
-      pace: seconds between finished clips, without each worker's first; None if it is not told.
-      cpu: processor seconds a clip in all processes, their start included; other programs on a busy
-        machine slow the rate down, this they leave as it is.
-      memory: bytes, the peak in the first and in the second half of the run.
-    """
+    """Times a stream of finished clips, and watches the memory of this process and those below."""
 
     def __init__(self, workers: int):
         self._workers = workers
         self._start = time.monotonic()
         self._used = sum(os.times()[:4])
         self._finished: list[float] = []
-        self._seen: list[int] = []
+        self._peak = 0
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
@@ -95,78 +172,29 @@ class Run:
             self._finished.append(time.monotonic())
             yield outcome
 
-    def end(self, clips: int | None = None) -> "Run":
-        self.seconds = time.monotonic() - self._start
+    def end(self) -> Measured:
+        seconds = time.monotonic() - self._start
         self._over.set()
         self._watcher.join()
-        self.clips = clips or len(self._finished)
-        self.cpu = (sum(os.times()[:4]) - self._used) / self.clips
-        first = self._workers - 1
-        self.pace = None
-        if self._finished:
-            span = self._finished[-1] - self._finished[first]
-            self.pace = span / (self.clips - 1 - first)
-        half = max(1, len(self._seen) // 2)
-        self.memory = max(self._seen[:half]), max(self._seen[half:] or [0])
-        return self
+        times = self._finished[self._workers - 1 :]
+        rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else None
+        return Measured(seconds, rate, sum(os.times()[:4]) - self._used, self._peak)
 
     def _watch(self) -> None:
         while not self._over.wait(0.25):
-            self._seen.append(used_memory(os.getpid()))
+            self._peak = max(self._peak, used_memory(os.getpid()))
 
 
-def decode_all(manual: Path, workers: int) -> Run:
-    """Decodes every frame of every clip and does nothing with it."""
-    paths = [r.path for r in recordings.select(manual, CHANNELS).recordings]
-    run = Run(workers)
-    decode = partial(video.read_frames, wanted=())
-    for _ in run.count(parallel.ordered_map(decode, paths, workers)):
-        pass
-    return run.end()
-
-
-def build(manual: Path, data_dir: Path, workers: int) -> Run:
-    """The real builder, with its stream of finished clips counted as TFDS takes them."""
-    run = Run(workers)
-    original = parallel.ordered_map
-    with mock.patch("mmer_jax.parallel.ordered_map", lambda *a: run.count(original(*a))):
-        built = tfds_io.ensure_built(data_dir=data_dir, manual_dir=manual, workers=workers)
-    run.end()
-    if built.examples != 3 * run.clips:
-        raise SystemExit(f"{run.clips} clips gave {built.examples} examples")
-    return run
-
-
-def build_with_beam(manual: Path, data_dir: Path, workers: int) -> Run:
-    """The builder under Apache Beam's direct runner."""
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    from tfds_builders.ravdess import ravdess_dataset_builder
-
-    options = ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
-    builder = ravdess_dataset_builder.Builder(config="triplets", data_dir=data_dir)
-    run = Run(workers)
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(
-            manual_dir=manual, beam_options=PipelineOptions(options)
-        )
-    )
-    return run.end(builder.info.splits["train"].num_examples // 3)
-
-
-def link_clips(folder: Path, manual: Path, count: int) -> None:
-    """Links the audio-video clips below `folder`, in turn, under `count` names of RAVDESS."""
-    names = (
-        f"01-01-{emotion:02d}-{intensity:02d}-{statement:02d}-{repetition:02d}-{actor:02d}.mp4"
-        for emotion, intensity, statement, repetition, actor in itertools.product(
-            range(2, 9), (1, 2), (1, 2), (1, 2), range(1, 25)
-        )
-    )
-    originals = itertools.cycle(recordings.select(folder, CHANNELS).recordings)
-    for name, original in zip(itertools.islice(names, count), originals, strict=False):
-        target = manual / f"Actor_{name[-6:-4]}" / name
+def link_clips(folder: Path, manual: Path, clips: int) -> None:
+    """Links the audio-video clips below `folder`, one after the other, under `clips` names."""
+    originals = [Path(r.path).resolve() for r in recordings.select(folder, CHANNELS).recordings]
+    names = clip_names(len(ravdess.ACTORS), ravdess.EMOTIONS.values())
+    if not 1 <= clips <= len(names):
+        raise SystemExit(f"--clips goes from 1 to {len(names)}: RAVDESS has no more names")
+    for name, original in zip(names[:clips], itertools.cycle(originals), strict=False):
+        target = manual / f"Actor_{name[-2:]}" / f"{name}.mp4"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(Path(original.path).resolve())
+        target.symlink_to(original)
 
 
 def used_memory(pid: int) -> int:

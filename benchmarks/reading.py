@@ -48,6 +48,8 @@ def make_pack(folder: pathlib.Path, config, size: int, nbytes: float, kind: str)
     table |= {name: np.zeros(n, "U1") for name, k in pack.COLUMNS.items() if k == "U"}
     table |= {name: np.zeros(n, np.float32) for name, k in pack.COLUMNS.items() if k == "f"}
     table["clip"] = np.array([f"clip{i:09d}" for i in range(n)])
+    table["emotion"] = np.resize(config.data.emotions, n)
+    table["audio_variant"] = np.resize(config.data.audio_variants, n)
     info = INFO | {"options": {}, "skipped": {}}
     with pack.PackWriter(folder, info, table, list(channels), size, kind) as writer:
         for start in range(0, n, a_batch):

@@ -26,7 +26,8 @@ from mmer_jax.training import devices
 
 # run.py, which tells when it has imported, when it begins to train, and when a step is made.
 CHILD = """
-import os, runpy, sys, time
+import os, time
+from absl import app
 import run
 from mmer_jax.training import step
 tell = lambda: print("at", time.time(), flush=True)
@@ -43,7 +44,7 @@ def make_chunk(*given, **named):
         os._exit(0)
     return once
 step.make_chunk = make_chunk
-runpy.run_path("run.py", run_name="__main__")
+app.run(run.main, flags_parser=run.parse)
 """
 
 STAGES = ("import", "data and parameters", "first step", "all")
@@ -59,7 +60,7 @@ def start(pack: pathlib.Path, given, cache: str, workdir: str) -> list[float]:
         *(sys.executable, "-c", CHILD, "--config=configs/base.py", f"--workdir={workdir}"),
         *(f"--config.data.pack={pack}", f"--config.row={given.row}"),
         *(f"--config.data.size={given.size}", "--config.data.intensities=()"),
-        "--config.run.tensorboard=False",
+        *("--config.run.tensorboard=False", "--config.data.dataset=none"),
     ]
     started = time.time()
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

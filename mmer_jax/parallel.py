@@ -62,7 +62,8 @@ def ordered_map(
     if workers < 1:
         raise errors.UserError(f"the number of workers must be at least 1, found {workers}")
     if workers == 1:
-        yield from map(function, items)
+        with _one_thread_meanwhile():
+            yield from map(function, items)
         return
     executor = concurrent.futures.ProcessPoolExecutor(
         workers, mp_context=_Context(), initializer=_start_worker
@@ -90,16 +91,38 @@ def _start_worker() -> None:
     # Ctrl-C reaches the whole group of processes; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    use_one_thread()
+    one_thread()
 
 
-def use_one_thread() -> None:
-    """Has OpenCV and libraries of linear algebra compute with one thread in this process."""
+def one_thread() -> None:
+    """Keeps libraries to one thread in this process, from now on: for one of many workers.
+
+    As many processes as cores would otherwise each start as many threads again.
+    """
+    os.environ.update(_ONE_THREAD)  # heeded by those that are loaded later, and by Numba
+    _limit_loaded()
+
+
+def _limit_loaded() -> None:
     threadpoolctl.threadpool_limits(1)
     with contextlib.suppress(ImportError):
         import cv2
 
         cv2.setNumThreads(1)
+
+
+@contextlib.contextmanager
+def _one_thread_meanwhile() -> Iterator[None]:
+    """The same for as long as this is open: threads that wait for work slow those that have it."""
+    cv2 = sys.modules.get("cv2")
+    before = cv2.getNumThreads() if cv2 else 0
+    with threadpoolctl.threadpool_limits(1):
+        _limit_loaded()
+        try:
+            yield
+        finally:
+            if cv2:
+                cv2.setNumThreads(before)
 
 
 def _end_with_parent() -> None:

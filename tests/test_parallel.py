@@ -1,4 +1,5 @@
 import os
+import subprocess
 import sys
 import time
 
@@ -43,6 +44,22 @@ def test_workers_have_one_thread_and_neither_tensorflow_nor_the_main_module():
     )
     assert os.path.basename(main or "") not in ("pytest", "__main__.py")
     assert _main_module() == before
+
+
+def test_one_thread_for_libraries_that_are_loaded_already():
+    program = (
+        "import cv2, numba, numpy, os, threadpoolctl; from mmer_jax import parallel; "
+        "cv2.setNumThreads(2); parallel.one_thread(); numba.njit(lambda x: x)(1); "
+        "pools = [p['num_threads'] for p in threadpoolctl.threadpool_info()]; "
+        "print(cv2.getNumThreads(), os.environ['NUMBA_NUM_THREADS'], set(pools))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["1", "1", "{1}"], done.stderr
 
 
 def _main_module():

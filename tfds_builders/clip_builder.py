@@ -12,13 +12,15 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
+from etils import epath
 from tensorflow_datasets.core import shuffle
 from tensorflow_datasets.core.utils import tqdm_utils
 
@@ -143,11 +145,14 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _download_and_prepare(self, dl_manager, download_config):
         # TFDS has a manual folder for every build, given or not: only a given one is meant.
         self._manual_dir = download_config.manual_dir
-        self._with_beam = bool(download_config.beam_options or download_config.beam_runner)
-        self._problems = None
         self._skipped: dict[str, dict[str, str]] = defaultdict(dict)
+        self._clip_beam = _beam_module(download_config)
+        self._notes: epath.Path | None = None
         with _flat_memory(), _no_bar():
-            super()._download_and_prepare(dl_manager, download_config)
+            try:
+                super()._download_and_prepare(dl_manager, download_config)
+            finally:  # a pipeline that failed too: what a worker noted says why
+                self._read_notes()
         self.info.metadata.update(self._metadata())
         if download_config.max_examples_per_split is not None:
             self.info.metadata["max_examples_per_split"] = download_config.max_examples_per_split
@@ -160,64 +165,56 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._selection = config.select(folder)
         config.options.check_clips({r.name for r in self._selection.recordings})
         # One split: who is train and who is test is a matter of the protocol, at reading time.
-        return {"train": self._beam_examples() if self._with_beam else self._generate_examples()}
+        return {"train": self._generate_examples()}
 
-    def _generate_examples(self) -> Iterator[tuple[str, dict]]:
+    def _generate_examples(self):
+        """The keys and examples: an iterator, or a transform of Beam where that is asked for."""
+        config = self.builder_config
+        chosen = self._selection.recordings
+        work = partial(clips.work, kind=config.kind_name, options=config.options)
+        if self._clip_beam is None:
+            return self._examples(work)
+        title = f"building {self.name}/{config.name} with Apache Beam: {len(chosen)} clips"
+        print(title, file=sys.stderr)
+        self._notes = self.data_path / "notes"
+        self._notes.mkdir()
+        return self._clip_beam.Examples(chosen, work, config.strict, self._notes)
+
+    def _examples(
+        self, work: Callable[[recordings.Recording], clips.Outcome]
+    ) -> Iterator[tuple[str, dict]]:
         config = self.builder_config
         chosen = self._selection.recordings
         with (
             Progress(len(chosen), f"building {self.name}/{config.name}", "clips") as progress,
-            contextlib.closing(
-                parallel.ordered_map(self._work(), chosen, config.workers)
-            ) as outcomes,
+            contextlib.closing(parallel.ordered_map(work, chosen, config.workers)) as outcomes,
         ):
             for outcome in outcomes:
                 if outcome.problem:
-                    self._skip(outcome.name, outcome.problem.kind, outcome.problem.detail)
-                for example in outcome.examples:
-                    yield clips.key(example), example
+                    self._skip(outcome)
+                yield from keyed_examples(outcome)
                 progress.update()
-        self._check_some_usable()
+        self._check_usable()
 
-    def _beam_examples(self):
-        """The same examples as a Beam pipeline makes them."""
-        try:
-            from tfds_builders import with_beam
-        except ModuleNotFoundError as e:
-            raise errors.UserError(
-                f"building with Apache Beam needs the package {e.name}, which is not installed "
-                "here: pip install mmer-jax[build]"
-            ) from e
-        chosen = self._selection.recordings
-        title = f"{self.name}/{self.builder_config.name}"
-        print(f"building {title} with Apache Beam: {len(chosen)} clips", file=sys.stderr)
-        self._problems = with_beam.Problems(os.fspath(self.data_dir))
-        return with_beam.Examples(chosen, self._work(), self._problems)
+    def _read_notes(self) -> None:
+        """Takes over what Beam's workers noted, and removes it from the data."""
+        if self._notes is None:
+            return
+        for outcome in self._clip_beam.problems(self._notes):
+            self._skip(outcome)
+        self._check_usable()
+        self._notes.rmtree()
 
-    def _generate_splits(self, dl_manager, download_config):
-        try:
-            return super()._generate_splits(dl_manager, download_config)
-        finally:
-            # TFDS cannot write a set without examples: what it says then is not what is wrong.
-            if self._problems:
-                for problem in self._problems.take():
-                    self._skip(*problem)
-                self._check_some_usable()
-
-    def _work(self):
-        config = self.builder_config
-        return partial(clips.work, kind=config.kind_name, options=config.options)
-
-    def _skip(self, name: str, kind: str, detail: str) -> None:
+    def _skip(self, outcome: clips.Outcome) -> None:
         if self.builder_config.strict:
-            raise errors.UserError(f"{name} cannot be used: {errors.ClipError(kind, detail)}")
-        self._skipped[kind][name] = detail
+            raise refusal(outcome)
+        self._skipped[outcome.problem.kind][outcome.name] = outcome.problem.detail
 
-    def _check_some_usable(self) -> None:
-        chosen = self._selection.recordings
-        if sum(map(len, self._skipped.values())) == len(chosen):
+    def _check_usable(self) -> None:
+        total = len(self._selection.recordings)
+        if sum(map(len, self._skipped.values())) == total:
             raise errors.UserError(
-                f"none of {len(chosen)} recordings can be used: {_kinds_and_names(self._skipped)}"
+                f"none of {total} recordings can be used: {_kinds_and_names(self._skipped)}"
             )
 
     def _metadata(self) -> dict:
@@ -250,6 +247,36 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             lines.append(f"  {kind}: {len(names)}")
             lines += [f"    {name} ({detail})" for name, detail in names.items()]
         return "\n".join(lines)
+
+
+def keyed_examples(outcome: clips.Outcome) -> Iterator[tuple[str, dict]]:
+    """The examples of a recording, each with the key that TFDS sorts by."""
+    for example in outcome.examples:
+        yield f"{example['clip']}/{example.get('view', 0)}", example
+
+
+def refusal(outcome: clips.Outcome) -> errors.UserError:
+    """The error for a recording that cannot be used, where `strict` forbids that."""
+    return errors.UserError(f"{outcome.name} cannot be used: {outcome.problem}")
+
+
+def _beam_module(download_config: tfds.download.DownloadConfig) -> ModuleType | None:
+    """clip_beam if the build is asked for with Beam, which is imported for that only."""
+    if download_config.beam_options is None and download_config.beam_runner is None:
+        return None
+    if download_config.max_examples_per_split is not None:
+        raise errors.UserError(
+            "max_examples_per_split cannot be had with Apache Beam, which builds all examples: "
+            "leave out one of the two"
+        )
+    try:
+        from tfds_builders import clip_beam
+    except ModuleNotFoundError as e:
+        raise errors.UserError(
+            f"building with Apache Beam needs a package that is not here ({e.name}): "
+            "pip install mmer-jax[build]"
+        ) from e
+    return clip_beam
 
 
 def _clip_features(data_set: sets.DataSet) -> dict:

@@ -7,6 +7,7 @@ Pictures in it are PNG files (bytes), so that compressing is spread over the wor
 import dataclasses
 import functools
 import hashlib
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -133,11 +134,6 @@ def work(recording: Recording, kind: str, options: Options) -> Outcome:
     except Exception as e:
         e.add_note(f"while working on {recording.name} ({recording.path})")
         raise
-
-
-def key(example: dict) -> str:
-    """What an example is called in a built set; its place there follows from that alone."""
-    return f"{example['clip']}/{example.get('view', 0)}"
 
 
 def triplets(recording: Recording, options: Options) -> list[dict]:
@@ -429,8 +425,14 @@ def _square(images: list[np.ndarray], options: Options) -> faces.FaceBox:
     return faces.face_square(images, detector, options.face_margin)
 
 
-@functools.lru_cache(maxsize=1)
 def _detector(name: str, model_path: str | None) -> faces.Detector:
+    return _detector_of(threading.get_ident(), name, model_path)
+
+
+@functools.lru_cache(maxsize=16)
+def _detector_of(thread: int, name: str, model_path: str | None) -> faces.Detector:
+    """OpenCV's detectors are for one thread each, and Beam's workers have several."""
+    del thread
     return faces.make_detector(name, model_path)
 
 

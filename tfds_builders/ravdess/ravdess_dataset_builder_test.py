@@ -12,12 +12,9 @@ import zipfile
 from functools import partial
 from pathlib import Path
 
-import apache_beam as beam
-import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from mmer_jax import errors
 from mmer_jax.synthetic.ravdess import render_ravdess
 from tfds_builders.ravdess import ravdess_dataset_builder as builder_module
 
@@ -74,8 +71,8 @@ def test_the_archives_are_those_of_the_zenodo_record():
     }
 
 
-def test_the_command_line_with_options_and_beam(manual_dir, tmp_path):
-    """`tfds build` in this folder; the options enter the folder's name. Two worker processes."""
+def test_the_command_line_with_options(manual_dir, tmp_path):
+    """`tfds build` in this folder; the options enter the folder's name."""
     options = {"name": "triplets", "detector": "none", "workers": 1, "strict": True}
     command = [
         *(
@@ -85,14 +82,12 @@ def test_the_command_line_with_options_and_beam(manual_dir, tmp_path):
         ),
         *("build", f"--manual_dir={manual_dir}", f"--data_dir={tmp_path}"),
         *("--config", json.dumps(options)),
-        "--beam_pipeline_options=direct_running_mode=multi_processing,direct_num_workers=2",
     ]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent.parent)}
     done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     (info,) = tmp_path.glob("ravdess/triplets-*/1.0.0/dataset_info.json")
     assert json.loads((info.parent / "metadata.json").read_text())["options"]["detector"] == "none"
-    assert "with Apache Beam: 2 clips" in done.stderr
     assert "2 of 2 recordings used" in done.stderr
 
 
@@ -123,61 +118,3 @@ def test_without_a_manual_folder_the_archives_are_downloaded(manual_dir, tmp_pat
         archive.name
     ]
     shutil.rmtree(served)
-
-
-def build(folder: Path, data_dir: Path, strict: bool = False, **beam):
-    config = builder_module.RavdessConfig(name="triplets", workers=1, strict=strict)
-    builder = builder_module.Builder(config=config, data_dir=data_dir)
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(manual_dir=folder, **beam)
-    )
-    return builder
-
-
-def with_beam():
-    options = beam.options.pipeline_options.PipelineOptions
-    return {"beam_options": options(["--direct_running_mode=in_memory"])}
-
-
-@pytest.fixture(scope="module")
-def with_a_damaged_clip(manual_dir, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("damaged")
-    shutil.copytree(manual_dir, folder, dirs_exist_ok=True)
-    first, *_ = sorted(folder.rglob("01-*.mp4"))
-    damaged = first.with_name(first.name.replace("-01.mp4", "-03.mp4"))
-    damaged.write_bytes(first.read_bytes()[:2000])
-    return folder
-
-
-def test_beam_builds_the_same(with_a_damaged_clip, tmp_path, capsys):
-    told, found = {}, {}
-    for name, ways in (("plain", {}), ("beam", with_beam())):
-        builder = build(with_a_damaged_clip, tmp_path / name, **ways)
-        told[name] = dict(builder.info.metadata), capsys.readouterr().err.splitlines()[-2:]
-        found[name] = [
-            {k: np.asarray(v).tolist() for k, v in example.items()}
-            for example in tfds.as_numpy(builder.as_dataset(split="train"))
-        ]
-        told[name] += ({f.name for f in Path(builder.data_dir).iterdir()},)
-    assert found["plain"] == found["beam"]  # in the same order, too
-    assert len(found["plain"]) == 6
-    assert told["plain"] == told["beam"]
-    ((kind, names),) = told["beam"][0]["skipped"].items()
-    assert len(names) == 1
-    assert f"skipped, {kind}: {names[0]}" in told["beam"][1][-1]
-
-
-def test_beam_refuses_as_the_plain_build_does(with_a_damaged_clip, tmp_path):
-    none = tmp_path / "none" / "Actor_03"
-    none.mkdir(parents=True)
-    for file in with_a_damaged_clip.rglob("*-03.mp4"):
-        shutil.copy(file, none)
-    said = {}
-    for name, ways in (("plain", {}), ("beam", with_beam())):
-        with pytest.raises(errors.UserError, match="cannot be used") as strictly:
-            build(with_a_damaged_clip, tmp_path / name, strict=True, **ways)
-        with pytest.raises(errors.UserError, match="none of 1 recordings") as nothing:
-            build(none.parent, tmp_path / name, **ways)
-        said[name] = str(strictly.value), str(nothing.value)
-        assert not list((tmp_path / name).rglob("dataset_info.json"))
-    assert said["plain"] == said["beam"]
