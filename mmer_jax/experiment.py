@@ -70,6 +70,11 @@ def check(
       UserError: a mistake that can be known before any data are opened.
     """
     configuration.split_names(config)
+    if config.run.cells_at_once < 0:
+        raise errors.UserError(
+            f"config.run.cells_at_once is {config.run.cells_at_once}; it must be the number of "
+            "networks to train at once on a device, or 0 for what is found fastest"
+        )
     rows = {
         row: configuration.resolve_row(config, row, overrides)
         for row in configuration.rows_asked_for(config)

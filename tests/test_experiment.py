@@ -86,6 +86,13 @@ def test_cells_at_once_leave_what_they_leave_one_after_the_other(found, workdir,
     assert told[1].keys() == told[2].keys() == {0, 1, 2}
 
 
+def test_a_negative_number_of_cells_at_once_is_refused(tmp_path):
+    config = small_demo("mel")
+    config.run.cells_at_once = -1
+    with pytest.raises(errors.UserError, match="cells_at_once is -1"):
+        experiment.run(config, tmp_path)
+
+
 def test_with_shuffled_labels_accuracy_falls_to_chance(found, workdir, tmp_path):
     config = small_demo("mel")
     config.split.shuffle_labels = True

@@ -177,13 +177,14 @@ class _Queue:
 def _serve(queue: _Queue, place, work: Work, choice: Choice, asked: signals.Noted) -> None:
     """Trains cells on one place until none is left, or until something is wrong."""
     running: dict[concurrent.futures.Future, tuple[int, Any]] = {}  # -> lane and cell
-    with concurrent.futures.ThreadPoolExecutor(MOST, "cell") as threads:
+    lanes = range(max(MOST, choice.wanted))
+    with concurrent.futures.ThreadPoolExecutor(len(lanes), "cell") as threads:
         try:
             while True:
                 while len(running) < choice.wanted and not asked.received:
                     if (cell := queue.take()) is None:
                         break
-                    lane = min(set(range(MOST)) - {lane for lane, _ in running.values()})
+                    lane = min(set(lanes) - {lane for lane, _ in running.values()})
                     count = functools.partial(choice.meter.count, lane)
                     running[threads.submit(work, cell, place, count)] = (lane, cell)
                 if not running:
