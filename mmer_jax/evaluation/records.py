@@ -137,12 +137,21 @@ def _append_line(path: str | os.PathLike, fields: Mapping[str, Any]) -> None:
 
 
 def read(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """All whole records of a file, in the order of writing; none if there is no file.
+    """All whole records of a file; none if there is no file.
+
+    Returns:
+      them in the order of their config's table of rows, and of writing within a row: which of
+      several cells in training is done first is chance.
 
     Raises:
       UserError: a line that isn't a record, other than a torn tail.
     """
-    return read_lines(path, REQUIRED)
+    return sorted(read_lines(path, REQUIRED), key=_place_in_table)
+
+
+def _place_in_table(record: Mapping[str, Any]) -> int:
+    rows = list(record["config"].get("table_rows", ()))
+    return rows.index(record["row"]) if record["row"] in rows else len(rows)
 
 
 def read_lines(path: str | os.PathLike, required: Iterable[str]) -> list[dict[str, Any]]:

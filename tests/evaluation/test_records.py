@@ -35,6 +35,15 @@ def test_a_key_tells_what_is_there(tmp_path, make_record):
         assert not records.has(found, wanted._replace(**{field: other}))
 
 
+def test_rows_come_in_their_tables_order_whichever_was_done_first(tmp_path, make_record):
+    path = tmp_path / "records.jsonl"
+    config = {"table_rows": ["face", "mel"]}
+    for row, epochs in (("mel", 1), ("aside", 1), ("face", 1), ("mel", 2), ("face", 2)):
+        records.append(path, make_record(row=row, epochs=epochs, config=config))
+    found = [(r["row"], r["epochs"]) for r in records.read(path)]
+    assert found == [("face", 1), ("face", 2), ("mel", 1), ("mel", 2), ("aside", 1)]
+
+
 def test_numpy_values_are_written_as_numbers(tmp_path, make_record):
     path = tmp_path / "records.jsonl"
     record = make_record(
