@@ -150,7 +150,7 @@ def read(path: str | os.PathLike) -> list[dict[str, Any]]:
 
 
 def _place_in_table(record: Mapping[str, Any]) -> int:
-    rows = list(record["config"].get("table_rows", ()))
+    rows = list((record["config"] or {}).get("table_rows", ()))
     return rows.index(record["row"]) if record["row"] in rows else len(rows)
 
 

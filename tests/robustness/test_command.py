@@ -151,7 +151,7 @@ def test_what_is_there_is_not_measured_again(workdir, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rows", "flow"], "unknown row 'flow'; known: face_mel, face, normalised"),
+        (["--rows", "flow"], "unknown row 'flow'; known: face, face_mel, normalised"),
         (["--protocol", "actor"], "unknown protocol 'actor'; known: clip_random"),
         (["--corruptions", "rain"], "unknown corruption 'rain'; known: blur, darken"),
         (["--occlude", "120"], "a level of occlude is 0 to 100 %, found 120"),
