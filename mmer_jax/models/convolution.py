@@ -1,4 +1,4 @@
-"""The 3x3 convolution, in a form that CPUs compute fast."""
+"""The 3x3 convolution and its bias, in forms that CPUs compute fast."""
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,32 @@ def convolve_3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return _convolve(x, kernel)
     patches = jnp.concatenate(_shifted(x), axis=-1).reshape(b * h * w, 9 * c)
     return (patches @ kernel.reshape(9 * c, -1)).reshape(b, h, w, -1)
+
+
+@jax.custom_vjp
+def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
+    """`x + bias`, where the bias's gradient is a product with ones.
+
+    XLA's CPU backend sums over places by `reduce-window`, at a tenth of the rate at which memory
+    could be read; its product of matrices does not.
+
+    Args:
+      x: float [..., d].
+      bias: float [d].
+
+    Returns:
+      float [..., d].
+    """
+    return x + bias
+
+
+def _bias_gradient(_, dy):
+    places = dy.reshape(-1, dy.shape[-1])
+    ones = jnp.ones((1, len(places)), dy.dtype)
+    return dy, jnp.matmul(ones, places, precision=lax.Precision.HIGHEST)[0]
+
+
+add_bias.defvjp(lambda x, bias: (x + bias, None), _bias_gradient)
 
 
 def _shifted(x):

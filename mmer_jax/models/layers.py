@@ -23,7 +23,7 @@ class Layer:
 
     Attributes:
       name: its path in the network, such as "face/conv1": where its parameters are.
-      kind: its class, and for dropout the rate.
+      kind: its class, and for dropout the rate; "Convolution, 2x2 maximum" where it is pooled.
       input_shape: of one example; () where the input is not one array.
       output_shape: of one example. Where the next layer's input is smaller, a maximum over 2x2
         windows lies between (and a ReLU, which moves no shape).
@@ -71,12 +71,14 @@ def layer_table(config: ml_collections.ConfigDict) -> list[Layer]:
 
 def count(layers: Sequence[Layer], kinds: Sequence[str]) -> int:
     """How many layers are of one of the kinds: CONVOLUTIONS or DENSE."""
-    return sum(layer.kind in kinds for layer in layers)
+    return sum(layer.kind.partition(",")[0] in kinds for layer in layers)
 
 
 def _kind(module: nn.Module) -> str:
     name = type(module).__name__
-    return f"{name} {module.rate:g}" if isinstance(module, nn.Dropout) else name
+    if isinstance(module, nn.Dropout):
+        return f"{name} {module.rate:g}"
+    return f"{name}, 2x2 maximum" if getattr(module, "pooled", False) else name
 
 
 def _shape(value) -> tuple[int, ...]:

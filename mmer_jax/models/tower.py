@@ -14,8 +14,9 @@ def max_pool_2x2(x: jax.Array) -> jax.Array:
     """Maximum over 2x2 windows with stride 2; an odd last row or column is dropped, as Keras does.
 
     The same function as `nn.max_pool(x, (2, 2), (2, 2))`. On CPUs XLA's gradient of that one
-    (select-and-scatter) is very slow, and the gradient of a reshape and a max is not. Where several
-    elements of a window share the maximum, this one splits the gradient among them.
+    (select-and-scatter) is very slow, and so, less, is that of a maximum over two axes; this one is
+    written out. Where several elements of a window share the maximum, it splits the gradient among
+    them.
 
     Args:
       x: float [b, h, w, c], h and w at least 2.
@@ -25,7 +26,28 @@ def max_pool_2x2(x: jax.Array) -> jax.Array:
     """
     b, h, w, c = x.shape
     x = x[:, : h // 2 * 2, : w // 2 * 2]
-    return x.reshape(b, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
+    return _maximum(x.reshape(b, h // 2, 2, w // 2, 2, c))
+
+
+@jax.custom_vjp
+def _maximum(x: jax.Array) -> jax.Array:
+    """float [b, h, 2, w, 2, c] -> float [b, h, w, c]."""
+    return x.max(axis=(2, 4))
+
+
+def _maximum_forward(x):
+    largest = _maximum(x)
+    return largest, (x, largest)
+
+
+def _maximum_backward(kept, dy):
+    x, largest = kept
+    shared = sum((x[:, :, i, :, j] == largest).astype(dy.dtype) for i in (0, 1) for j in (0, 1))
+    wide = lambda y: y[:, :, None, :, None]  # noqa: E731
+    return (jnp.where(x == wide(largest), wide(dy / shared), 0),)
+
+
+_maximum.defvjp(_maximum_forward, _maximum_backward)
 
 
 def _group_norm(x: jax.Array, name: str) -> jax.Array:
@@ -55,17 +77,24 @@ class Convolution(nn.Module):
     """3x3, stride 1, padding "same", with a bias.
 
     The parameters are those of `nn.Conv`: kernel [3, 3, c, features] and bias [features].
+
+    Attributes:
+      features: filters.
+      pooled: whether the 2x2 maximum follows. It comes before the bias, which it commutes with (as
+        with ReLU), so that all that follows is a quarter of the size.
     """
 
     features: int
+    pooled: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """float [b, h, w, c] -> float [b, h, w, features]."""
+        """float [b, h, w, c] -> float [b, h, w, features], or half as high and wide."""
         shape = (3, 3, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return convolution.convolve_3x3(x, kernel) + bias
+        x = convolution.convolve_3x3(x, kernel)
+        return convolution.add_bias(max_pool_2x2(x) if self.pooled else x, bias)
 
 
 class Tower(nn.Module):
@@ -91,11 +120,14 @@ class Tower(nn.Module):
         x = space_to_depth(x, self.patch)
         count = 0
         for block in self.filters:
-            for features in (block,) if isinstance(block, int) else block:
+            *others, last = (block,) if isinstance(block, int) else block
+            pooled = min(x.shape[1:3]) > 1  # one pixel has nothing left to pool
+            early = pooled and not self.normalisation  # a normalisation sees all places
+            for features, at_once in (*((n, False) for n in others), (last, early)):
                 count += 1
-                x = Convolution(features, name=f"conv{count}")(x)
+                x = Convolution(features, at_once, name=f"conv{count}")(x)
                 x = nn.relu(NORMALISATIONS[self.normalisation](x, f"norm{count}"))
-            if min(x.shape[1:3]) > 1:  # one pixel has nothing left to pool
+            if pooled and not early:
                 x = max_pool_2x2(x)
         return x
 

@@ -25,3 +25,24 @@ def test_it_and_its_gradients_are_flaxs(channels, size):
         gradients(ours),
         gradients(theirs),
     )
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 5), (2, 2)])
+def test_a_maximum_before_the_bias_is_one_after_it_and_relu(size):
+    x = jax.random.normal(jax.random.key(0), (2, *size, 3))
+    pooled, plain = tower.Convolution(6, pooled=True), tower.Convolution(6)
+    params = plain.init(jax.random.key(1), x)
+    params["params"]["bias"] = jax.random.normal(jax.random.key(2), (6,))
+
+    def late(params, x):  # as the paper has it, in Flax's words
+        return nn.max_pool(nn.relu(plain.apply(params, x)), (2, 2), (2, 2))
+
+    def early(params, x):
+        return nn.relu(pooled.apply(params, x))
+
+    np.testing.assert_array_equal(early(params, x), late(params, x))
+    theirs, ours = (
+        jax.grad(lambda *a, f=f: (f(*a) ** 2).sum(), argnums=(0, 1))(params, x)
+        for f in (late, early)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, theirs)

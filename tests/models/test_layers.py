@@ -35,20 +35,19 @@ def test_table_5(strong_config, row):
 def test_figure_6_layer_by_layer(strong_config):
     found = table(strong_config, "face")
     assert [(x.name, x.kind, x.output_shape, x.parameters) for x in found] == [
-        ("face/conv1", "Convolution", (128, 128, 32), 3 * 9 * 32 + 32),
-        ("face/conv2", "Convolution", (64, 64, 64), 32 * 9 * 64 + 64),
-        ("face/conv3", "Convolution", (32, 32, 128), 64 * 9 * 128 + 128),
-        ("face/conv4", "Convolution", (16, 16, 256), 128 * 9 * 256 + 256),
-        ("face/conv5", "Convolution", (8, 8, 512), 256 * 9 * 512 + 512),
+        ("face/conv1", "Convolution, 2x2 maximum", (64, 64, 32), 3 * 9 * 32 + 32),
+        ("face/conv2", "Convolution, 2x2 maximum", (32, 32, 64), 32 * 9 * 64 + 64),
+        ("face/conv3", "Convolution, 2x2 maximum", (16, 16, 128), 64 * 9 * 128 + 128),
+        ("face/conv4", "Convolution, 2x2 maximum", (8, 8, 256), 128 * 9 * 256 + 256),
+        ("face/conv5", "Convolution, 2x2 maximum", (4, 4, 512), 256 * 9 * 512 + 512),
         ("Dropout_0", "Dropout 0.25", (4, 4, 512), 0),
         ("dense1", "Dense", (2048,), 4 * 4 * 512 * 2048 + 2048),
         ("dense2", "Dense", (1024,), 2048 * 1024 + 1024),
         ("Dropout_1", "Dropout 0.4", (1024,), 0),
         ("output", "Dense", (5,), 1024 * 5 + 5),
     ]
-    # Poolings show as the next layer's smaller input.
-    assert [x.input_shape for x in found[1:6]] == [
-        *((64, 64, 32), (32, 32, 64), (16, 16, 128), (8, 8, 256), (4, 4, 512))
+    assert [x.input_shape for x in found[:6]] == [
+        *((128, 128, 3), (64, 64, 32), (32, 32, 64), (16, 16, 128), (8, 8, 256), (4, 4, 512))
     ]
 
 
