@@ -9,12 +9,12 @@ matrix product.
 
 import argparse
 import functools
-import os
 import time
 
 import jax
 import jax.numpy as jnp
 
+from benchmarks import rates
 from mmer_jax.models import convolution
 
 
@@ -66,10 +66,7 @@ def main() -> None:
 
     square = jnp.ones((2048, 2048))
     product = 2 * 2048**3 / seconds(jnp.matmul, square, square, repeats=given.repeats) / 1e9
-    print(
-        f"jax {jax.__version__}, {jax.devices()[0].device_kind}, {os.cpu_count()} cores, ", end=""
-    )
-    print(f"load {os.getloadavg()[0]:.1f}, matrix product {product:.0f} GFLOP/s")
+    print(f"{rates.machine()}; matrix product {product:.0f} GFLOP/s")
     print(f"{'convolution':<22}" + "".join(f"{what:>20}" for what, _ in WORK))
     filters = (32, 64, 128, 256, 512)
     layers = [(given.size, 3, 32)]

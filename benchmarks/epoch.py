@@ -10,7 +10,6 @@ matrix product in the same arithmetic, by XLA's count of a step's operations.
 
 import argparse
 import contextlib
-import os
 import pathlib
 import tempfile
 import time
@@ -100,8 +99,8 @@ def main() -> None:
     devices.keep_freed_memory()
     rate = rates.matrix_rate(given.dtype)
     print(
-        f"jax {jax.__version__}, {devices.describe()}, {os.cpu_count()} cores, load "
-        f"{os.getloadavg()[0]:.1f}, {given.dtype}, {given.size} pixels, batch {given.batch}; "
+        f"{rates.machine()}; "
+        f"{given.dtype}, {given.size} pixels, batch {given.batch}; "
         f"matrix product {rate / 1e9:.0f} GFLOP/s"
     )
     fields = {"data.size": given.size, "batch_size": given.batch, "model.dtype": given.dtype}

@@ -8,7 +8,6 @@ that. FOLDER holds recordings under RAVDESS's names; without it clips are render
 """
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import cv2
 import jax
 import numpy as np
 
+from benchmarks import rates
 from configs import base
 from mmer_jax import configuration, models
 from mmer_jax.datasets import clips, packing, recordings
@@ -61,14 +61,18 @@ def seconds(call: Callable, rounds: int) -> np.ndarray:
 
 
 def of_batches(config, answer) -> None:
-    print(f"{'examples':<22}{'median ms':>11}{'95% ms':>9}{'examples/s':>12}")
+    print(f"{'examples':<22}{'median ms':>11}{'95% ms':>9}{'examples/s':>12}{'clips/s':>9}")
     rng = np.random.default_rng(0)
     for batch in BATCHES:
         shapes = registry.batch_shapes(config, batch)
         made = {name: rng.integers(0, 256, x.shape, np.uint8) for name, x in shapes.items()}
         took = seconds(lambda made=made: answer(made), ROUNDS)
         middle, late = np.median(took), np.quantile(took, 0.95)
-        print(f"{batch:<22}{1e3 * middle:>11.1f}{1e3 * late:>9.1f}{batch / middle:>12.1f}")
+        rate = batch / middle
+        print(
+            f"{batch:<22}{1e3 * middle:>11.1f}{1e3 * late:>9.1f}{rate:>12.1f}"
+            f"{rate / len(clips.VIEWS):>9.1f}"
+        )
 
 
 def of_clips(config, answer, folder: Path) -> None:
@@ -110,10 +114,7 @@ def main() -> None:
     given = parser.parse_args()
     devices.keep_freed_memory()
     config = configuration.resolve_row(base.get_config(), given.row, {"data.size": given.size})
-    print(
-        f"jax {jax.__version__}, {devices.describe()}, {os.cpu_count()} cores, load "
-        f"{os.getloadavg()[0]:.1f}, {given.row} at {given.size} pixels"
-    )
+    print(f"{rates.machine()}; {given.row} at {given.size} pixels")
     answer = make_answer(config)
     of_batches(config, answer)
     with tempfile.TemporaryDirectory() as rendered:

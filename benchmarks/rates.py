@@ -1,13 +1,27 @@
-"""What a step computes, and how fast the device computes a plain product of matrices."""
+"""The machine; what a step computes; how fast the device computes a plain product of matrices."""
 
+import os
+import re
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
 from mmer_jax import models
 from mmer_jax.models import registry
-from mmer_jax.training import optimizers, step
+from mmer_jax.training import devices, optimizers, step
+
+
+def machine() -> str:
+    """The processor with its widest vectors, its cores, the devices, and the load before us."""
+    facts = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    name = re.search(r"model name\s*: (.*)", facts)
+    widest = next((x for x in ("avx512f", "avx2") if x in facts), "")
+    return (
+        f"{name[1] if name else 'unknown processor'} {widest}, {os.cpu_count()} cores, load "
+        f"{os.getloadavg()[0]:.1f}; jax {jax.__version__}, {devices.describe()}"
+    )
 
 
 def operations(config) -> float:

@@ -17,18 +17,14 @@ import sys
 import tempfile
 import time
 
-import jax
-
-from benchmarks import reading
+from benchmarks import rates, reading
 from configs import base
 from mmer_jax.configuration import resolve_row
-from mmer_jax.training import devices
 
 # run.py, which tells when it has imported, when it begins to train, and when a step is made.
 CHILD = """
-import os, time
-from absl import app
-import run
+import os, runpy, time
+from mmer_jax import experiment
 from mmer_jax.training import step
 tell = lambda: print("at", time.time(), flush=True)
 tell()
@@ -44,7 +40,7 @@ def make_chunk(*given, **named):
         os._exit(0)
     return once
 step.make_chunk = make_chunk
-app.run(run.main, flags_parser=run.parse)
+runpy.run_path("run.py", run_name="__main__")
 """
 
 STAGES = ("import", "data and parameters", "first step", "all")
@@ -77,10 +73,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
-    print(
-        f"jax {jax.__version__}, {devices.describe()}, {os.cpu_count()} cores, load "
-        f"{os.getloadavg()[0]:.1f}, {given.row} at {given.size} pixels, medians of {given.repeats}"
-    )
+    print(f"{rates.machine()}; {given.row} at {given.size} pixels, medians of {given.repeats}")
     print(f"{'seconds':<22}" + "".join(f"{name:>21}" for name in STAGES))
     config = resolve_row(base.get_config(), given.row, {"data.size": given.size})
     with tempfile.TemporaryDirectory() as folder:

@@ -52,6 +52,8 @@ def run_cell(
         if config.run.keep_params:
             checkpoints.save_params(workdir / "params" / cell.name, outcome.state.measured_params)
         finish_network(cell.name, workdir, outcome)
+    elif outcome.signum is not None:
+        raise training.Interrupted(outcome.signum)
     return outcome
 
 

@@ -6,8 +6,10 @@
 Before anything is timed all start from the same weights and make 20 steps on the same batches
 without dropout; their losses must agree. Then, with dropout, each in a process of its own makes
 some steps in turn, after one that is not counted, while the others wait; the ratio of a round is of
-times beside each other. PyTorch is not needed by anything else here: `pip install torch`. A peer
-that is not installed is left out, and said.
+times beside each other. With --steps=39 a turn is an epoch of 1152 triplets in batches of 30. All
+have the C library keep what memory a step gives back (devices.keep_freed_memory). PyTorch is not
+needed by anything else here: `pip install torch`. A peer that is not installed is left out, and
+said.
 
 On a CPU the medians mean something on an idle machine only: the load that others cause is printed.
 """
@@ -26,7 +28,10 @@ import time
 
 import numpy as np
 
+from benchmarks import rates
+
 PEERS = {"jax": "in_jax", "torch": "in_torch", "keras": "in_keras"}
+PACKAGES = {"jax": [], "torch": ["torch"], "keras": ["keras", "tensorflow", "tensorflow_cpu"]}
 # The first loss, before any update, is equal but for rounding. Adam divides small gradients by
 # their own size and so makes differences of rounding grow: after 20 steps this project differs from
 # itself, with its batches summed in another order, by some tenths of a percent (it is measured
@@ -35,6 +40,8 @@ PEERS = {"jax": "in_jax", "torch": "in_torch", "keras": "in_keras"}
 EQUAL_STEPS = 20
 FIRST = {"float32": 1e-5, "bfloat16": 1e-2}
 TOLERANCE = {"float32": 1e-2, "bfloat16": 5e-2}
+# On a GPU no one takes all of its memory at once.
+_SHARING = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 # Threads that other libraries leave spinning after a turn have stopped after this.
 _REST = 0.3
 
@@ -68,7 +75,9 @@ class Peer:
 def serve(name: str, given: dict) -> None:
     """Answers questions on standard input until it ends."""
     from benchmarks.peers import work
+    from mmer_jax.training import devices
 
+    devices.keep_freed_memory()  # as run.py does, and for the peers alike
     answers = sys.stdout
     sys.stdout = sys.stderr  # nothing that a library prints is an answer
     training = importlib.import_module(f"benchmarks.peers.{PEERS[name]}").Training(
@@ -126,6 +135,12 @@ def times(names: list[str], given: dict, rounds: int, steps: int) -> dict[str, l
     return found
 
 
+def _versions(names: list[str]) -> list[str]:
+    wanted = {package for name in names for package in PACKAGES[name]}
+    found = {d.name: d.version for d in importlib.metadata.distributions()}
+    return [f"{package} {found[package]}" for package in sorted(wanted & set(found))]
+
+
 def main() -> None:
     if sys.argv[1:2] == ["--serve"]:
         return serve(sys.argv[2], json.loads(sys.argv[3]))
@@ -142,10 +157,10 @@ def main() -> None:
     names = [n for n in given.peers.split(",") if importlib.util.find_spec(n)]
     for name in set(given.peers.split(",")) - set(names):
         print(f"{name} is not installed and is left out", file=sys.stderr)
-    versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names)
-    load = os.getloadavg()[0]
-    print(f"{versions}; {os.cpu_count()} cores, load {load:.1f} before the start, {given.dtype}")
-    if load > 0.5:
+    for name, value in _SHARING.items():
+        os.environ.setdefault(name, value)
+    print("; ".join([rates.machine(), *_versions(names), given.dtype]))
+    if os.getloadavg()[0] > 0.5:
         print("the machine is not idle: believe ratios only")
     print(f"apart: largest relative difference of {EQUAL_STEPS} losses from ours (ours: reordered)")
     header = f"{'row':<14}{'px':>5}{'batch':>6}"

@@ -7,8 +7,6 @@ from benchmarks.peers import work
 from mmer_jax.models import registry
 from mmer_jax.training import batches, devices, optimizers, step
 
-devices.keep_freed_memory()  # as run.py does
-
 
 class Training:
     """Steps of mmer_jax.training.step."""

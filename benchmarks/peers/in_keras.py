@@ -28,7 +28,8 @@ def network(config) -> keras.Model:
     for i, n in enumerate(config.model.hidden):
         x = keras.layers.Dense(n, activation="relu", name=f"dense{i + 1}")(x)
     x = keras.layers.Dropout(config.model.dropout_output)(x)
-    return keras.Model(inputs, keras.layers.Dense(len(config.data.emotions), name="output")(x))
+    x = keras.layers.Dense(len(config.data.emotions), name="output", dtype="float32")(x)
+    return keras.Model(inputs, x)
 
 
 def copy_weights(model: keras.Model, params) -> None:
@@ -44,6 +45,9 @@ class Training:
     """Keras's own loop over batches, compiled as Keras does by default."""
 
     def __init__(self, given: work.Work):
+        keras.mixed_precision.set_global_policy(
+            "mixed_bfloat16" if given.dtype == "bfloat16" else "float32"
+        )
         self._model = network(given.config)
         copy_weights(self._model, given.params())
         self._model.compile(

@@ -57,6 +57,7 @@ class Training:
         self._network = network.to(memory_format=torch.channels_last).train()
         if DEVICE == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+            torch.backends.cudnn.benchmark = True
             self._network = torch.compile(self._network, mode="max-autotune")
         rate = given.config.optimizer.learning_rate
         self._adam = torch.optim.Adam(network.parameters(), lr=rate, eps=1e-7, fused=True)

@@ -121,15 +121,19 @@ def _writable(tree: Any) -> Any:
     """
     if jax.process_count() == 1:
         return tree
-    here = jax.local_devices()[0]
-    there = next(d for d in jax.devices() if d.process_index != here.process_index)
-    copies = devices.replicated(devices.make_mesh([here, there]))
+    there = next(d for d in jax.devices() if d.process_index != jax.process_index())
 
     def writable(x):
-        x = jax.device_put(x, here)
-        return jax.make_array_from_single_device_arrays(x.shape, copies, [x])
+        # On a device that has it: of several cells each keeps to its own.
+        here = min(x.devices() if isinstance(x, jax.Array) else jax.local_devices(), key=_number)
+        copies = devices.replicated(devices.make_mesh([here, there]))
+        return jax.make_array_from_single_device_arrays(x.shape, copies, [jax.device_put(x, here)])
 
     return jax.tree.map(writable, tree)
+
+
+def _number(device: jax.Device) -> int:
+    return device.id
 
 
 def save_params(folder: pathlib.Path, params: Any) -> None:

@@ -16,8 +16,9 @@ from mmer_jax.datasets.selection import Examples
 from mmer_jax.training import devices, hosts, inputs, step
 
 # Of a device's memory: pictures that take more are streamed. The rest is for parameters, the
-# optimizer's state, and what a step computes.
+# optimizer's state, and what a step computes. Cells that train at once have pictures of their own.
 MEMORY_SHARE = 0.5
+MOST_AT_ONCE = 8  # where their number is measured, see lanes.py
 
 
 class Window(NamedTuple):
@@ -83,10 +84,15 @@ def make_feed(
 
 def is_streamed(config, nbytes: int, mesh: Mesh) -> bool:
     """Whether so many bytes of pictures are streamed: as `config.run.stream` says, or if None where
-    a device would give more than MEMORY_SHARE of its memory to them. All processes agree."""
-    if config.run.stream is not None:
-        return config.run.stream
-    on_a_device = nbytes / mesh.size if hosts.spans(mesh) else nbytes
+    a device would give more than MEMORY_SHARE of its memory to those of all cells that may train on
+    it at once. All processes agree."""
+    asked = config.run.get("stream")  # records of earlier versions have neither field
+    if asked is not None:
+        return asked
+    if hosts.spans(mesh):
+        on_a_device = nbytes / mesh.size
+    else:
+        on_a_device = nbytes * (config.run.get("cells_at_once", 1) or MOST_AT_ONCE)
     too_large = on_a_device > MEMORY_SHARE * memory(mesh.local_devices[0])
     return bool(hosts.agreed(mesh, too_large)[0])
 

@@ -8,11 +8,12 @@ of its own, and they do not wait for each other.
 """
 
 import functools
+import itertools
 from collections.abc import Sequence
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
+import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
 from mmer_jax import errors
@@ -48,9 +49,17 @@ def is_first() -> bool:
 
 
 def wait(what: str) -> None:
-    """Until all processes are here."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(what)
+    """Until all processes are here, however long that takes: one of them may build a data set.
+
+    They meet at JAX's coordinator, and not in a computation on their devices: of such a one the
+    libraries below expect that it begins within a minute, or ten.
+    """
+    meet = ocp.multihost.get_barrier_sync_fn()
+    meet(key=f"mmer_jax {what} {next(_meetings)}", timeout_ms=_A_MONTH)
+
+
+_meetings = itertools.count()  # the coordinator wants another name each time
+_A_MONTH = 30 * 24 * 3600 * 1000
 
 
 def mesh_of_cells(cells: int) -> np.ndarray:

@@ -227,8 +227,8 @@ def train(
                 _save_if_due(saves, state, history, asked, mesh)
         finally:
             saves.close()
-        signum = asked.received
-    return Outcome(jax.device_get(state), history, resumed_from, signum)
+        (signum,) = hosts.agreed(mesh, asked.received or 0)
+    return Outcome(jax.device_get(state), history, resumed_from, signum or None)
 
 
 def predict(

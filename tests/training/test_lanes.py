@@ -64,6 +64,37 @@ def test_cells_of_other_rows_are_not_compared():
     assert settle(lambda n: n, rows=("a", "b")) == 1
 
 
+def test_what_one_row_reached_is_no_measure_of_another():
+    clock = Clock()
+    choice = lanes.Choice(0, window=10.0, clock=clock)
+
+    def train(row, rate, waiting=100):
+        for _ in range(10):
+            clock.now += 2.0
+            running = choice.wanted
+            for lane in range(running):
+                choice.count(lane, rate * 2.0, 2.0)
+            choice.look([row] * running, [row] * waiting)
+
+    train("small", 100, waiting=0)  # none waits: nothing is settled by it
+    assert choice.wanted == 1
+    train("large", 1)  # a rate of 2 is worth it beside 1, not beside 100
+    assert choice.wanted > 1
+
+
+def test_cells_spread_over_places_before_two_share_one():
+    begun, lock = {}, threading.Lock()
+    all_begun = threading.Barrier(10)
+
+    def work(cell, place, on_steps):
+        with lock:
+            begun[place] = begun.get(place, 0) + 1
+        all_begun.wait(30)
+
+    lanes.train_all([Cell("a", i) for i in range(10)], list("abcdefgh"), work, 4)
+    assert len(begun) == 8 and sum(begun.values()) == 10
+
+
 def test_the_meter_leaves_out_first_chunks_and_what_is_outside_of_the_window():
     clock = Clock()
     meter = lanes.Meter(clock)
@@ -174,6 +205,20 @@ def test_a_full_memory_means_fewer_at_once():
     lanes.train_all([Cell("a", i) for i in range(12)], ["x"], work, 4)
     assert sorted(done) == list(range(12))
     assert max(most[6:]) <= 2
+    # Two that fail together may have been too many for each other.
+    done.clear()
+    both = threading.Barrier(2)
+
+    def pair(cell, place, on_steps):
+        if len(done) == 0 and cell.seed < 2 and not pair.failed.get(cell.seed):
+            pair.failed[cell.seed] = True
+            both.wait(30)
+            raise training.DeviceMemoryError("full")
+        done.append(cell.seed)
+
+    pair.failed = {}
+    lanes.train_all([Cell("a", i) for i in range(4)], ["x"], pair, 2)
+    assert sorted(done) == list(range(4))
     with pytest.raises(training.DeviceMemoryError):  # one alone has no room either
 
         def never(cell, place, on_steps):

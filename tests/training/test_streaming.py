@@ -212,7 +212,9 @@ def test_it_is_chosen_by_size(config, whole, monkeypatch):
     mesh = devices.make_mesh()
     assert config.run.stream is None
     monkeypatch.setattr(feeds, "memory", lambda device: 1000)
-    assert [feeds.is_streamed(config, n, mesh) for n in (500, 501)] == [False, True]
+    for at_once, most in ((0, 500 // 8), (2, 250), (1, 500)):  # each cell has its own pictures
+        config.run.cells_at_once = at_once
+        assert [feeds.is_streamed(config, n, mesh) for n in (most, most + 1)] == [False, True]
     for told in (False, True):
         config.run.stream = told
         assert [feeds.is_streamed(config, n, mesh) for n in (1, 10**9)] == [told, told]
