@@ -100,11 +100,11 @@ def trained(windows: Iterator[feeds.Window], config, mesh, steps: int) -> float:
         out_shardings=devices.replicated(mesh),
     )()
     chunk = step.make_chunk(model, optimizer, 0, mesh)
-    done, started = 0, 0.0
+    done, started = 0, None  # timed from when the first step, which compiles, is made
     for window in windows:
         order = jax.device_put((window.index, window.weight), devices.by_batch(mesh, axis=1))
         first = 0
-        if not done:
+        if started is None:
             state = jax.block_until_ready(chunk(state, window.data, *order, 0, 1))
             first, started = 1, time.perf_counter()
         last = min(window.last - window.first, first + steps - done)

@@ -1,6 +1,6 @@
 """Seconds a training step of each kind of network, on pictures of noise.
 
-python benchmarks/training_step.py [--size=64] [--batch=30] [--steps=10] [--loop] [ROW ...]
+    python -m benchmarks.training_step [--size=64] [--batch=30] [--steps=10] [--loop] [ROW ...]
 
 --loop runs the steps in a loop on the device, as accelerators do, where CPUs dispatch them singly.
 """

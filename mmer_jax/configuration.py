@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import os
 import pathlib
 import runpy
@@ -37,6 +38,9 @@ FREE_FIELDS = (
 
 # Fields that name a file; what is in it is part of what a result is, and not where it lies.
 FILE_FIELDS = ("data.picked", "data.build.frame_scores", "data.build.detector_model")
+
+# Training draws from 32-bit seeds.
+LARGEST_SEED = 2**32 - 1
 
 NOTE = "config.json"
 
@@ -136,16 +140,19 @@ def _check(config: ml_collections.ConfigDict) -> None:
         if value <= 0:
             raise errors.UserError(f"config.{field} is {value}; it must be above 0")
     for field in ("seeds", "folds", "measure_epochs"):
-        wrong = [v for v in config[field] if not isinstance(v, int) or v < 0]
+        most = LARGEST_SEED if field == "seeds" else math.inf
+        wrong = [v for v in config[field] if not isinstance(v, int) or not 0 <= v <= most]
         if wrong:
+            allowed = "from 0" if most == math.inf else f"from 0 to {most}"
             raise errors.UserError(
-                f"config.{field} must be whole numbers from 0, found {wrong[0]!r}; several are "
+                f"config.{field} must be whole numbers {allowed}, found {wrong[0]!r}; several are "
                 f"given as --config.{field}=0,1,2"
             )
     for protocol, seeds in config.protocol_seeds.items():
-        if not seeds or any(not isinstance(v, int) or v < 0 for v in seeds):
+        if not seeds or any(not isinstance(v, int) or not 0 <= v <= LARGEST_SEED for v in seeds):
             raise errors.UserError(
-                f"config.protocol_seeds.{protocol} must be whole numbers from 0, found {seeds}"
+                f"config.protocol_seeds.{protocol} must be whole numbers from 0 to {LARGEST_SEED}, "
+                f"found {seeds}"
             )
     if config.split.tested not in ("test", "validation"):
         raise errors.unknown("part to be tested", config.split.tested, ("test", "validation"))

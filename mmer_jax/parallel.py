@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -100,25 +101,29 @@ def one_thread() -> None:
     As many processes as cores would otherwise each start as many threads again.
     """
     os.environ.update(_ONE_THREAD)  # heeded by those that are loaded later, and by Numba
-    _limit_loaded()
-
-
-def _limit_loaded() -> None:
     threadpoolctl.threadpool_limits(1)
-    with contextlib.suppress(ImportError):
-        import cv2
-
+    if cv2 := _opencv():
         cv2.setNumThreads(1)
+
+
+def _opencv() -> types.ModuleType | None:
+    """OpenCV, if it is installed; loaded, since the number of its threads is set by a call."""
+    try:
+        import cv2
+    except ImportError:
+        return None
+    return cv2
 
 
 @contextlib.contextmanager
 def _one_thread_meanwhile() -> Iterator[None]:
     """The same for as long as this is open: threads that wait for work slow those that have it."""
-    cv2 = sys.modules.get("cv2")
+    cv2 = _opencv()
     before = cv2.getNumThreads() if cv2 else 0
     with threadpoolctl.threadpool_limits(1):
-        _limit_loaded()
         try:
+            if cv2:
+                cv2.setNumThreads(1)
             yield
         finally:
             if cv2:

@@ -4,6 +4,7 @@ import importlib
 import pathlib
 
 import jax
+import numpy as np
 import pytest
 
 from mmer_jax import configuration, errors, models
@@ -79,8 +80,11 @@ def test_names_may_come_as_one_text(strong_config):
         ("model.dropout_output", 1.0, "below 1"),
         ("data.emotions", ("anger",), "two or more"),
         ("data.emotions", ("anger", "anger"), "different emotions"),
-        ("seeds", ("all",), "config.seeds must be whole numbers from 0, found 'all'"),
-        ("seeds", (-1,), "config.seeds must be whole numbers from 0, found -1"),
+        ("seeds", ("all",), "config.seeds must be whole numbers from 0 to 4294967295, found 'all'"),
+        ("seeds", (-1,), "config.seeds must be whole numbers from 0 to 4294967295, found -1"),
+        ("seeds", (0, 2**32), "whole numbers from 0 to 4294967295, found 4294967296"),
+        ("protocol_seeds", {"a": (2**32,)}, r"protocol_seeds.a .* from 0 to 4294967295, found \(4"),
+        ("folds", (-1,), "config.folds must be whole numbers from 0, found -1"),
         ("seeds", (), "config.seeds is empty"),
         ("measure_epochs", ("x",), "config.measure_epochs must be whole"),
     ],
@@ -88,6 +92,11 @@ def test_names_may_come_as_one_text(strong_config):
 def test_values_that_cannot_be_are_explained(strong_config, field, value, said):
     with pytest.raises(errors.UserError, match=said):
         configuration.resolve_row(strong_config, "mel", {field: value})
+
+
+def test_the_largest_seed_is_one_that_training_can_use(strong_config):
+    configuration.resolve_row(strong_config, "mel", {"seeds": (configuration.LARGEST_SEED,)})
+    assert np.uint32(configuration.LARGEST_SEED) == configuration.LARGEST_SEED
 
 
 def test_a_row_with_an_unknown_modality_is_explained(strong_config):

@@ -62,6 +62,23 @@ def test_one_thread_for_libraries_that_are_loaded_already():
     assert done.stdout.split() == ["1", "1", "{1}"], done.stderr
 
 
+def test_threads_are_as_before_after_work_in_this_process():
+    """OpenCV is loaded by the map, or was before with another number."""
+    program = (
+        "from mmer_jax import parallel; threads = '__import__(\"cv2\").getNumThreads()'; "
+        "print(*parallel.ordered_map(eval, [threads], 1), eval(threads)); "
+        "eval('__import__(\"cv2\").setNumThreads(2)'); "
+        "print(*parallel.ordered_map(eval, [threads], 1), eval(threads))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": ".", "OPENCV_FOR_THREADS_NUM": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["1", "3", "1", "2"], done.stderr
+
+
 def _main_module():
     main = sys.modules["__main__"]
     return main, main.__spec__, getattr(main, "__file__", None)

@@ -68,6 +68,30 @@ def alone(tmp_path_factory, small_pack):
     return workdir
 
 
+LONG = "--config.epochs=100"  # to be stopped on the way
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, small_pack):
+    """One process with one device: two seeds, long."""
+    workdir = tmp_path_factory.mktemp("unbroken")
+    finish(start(small_pack, workdir, "--config.seeds=0,1", LONG))
+    return workdir
+
+
+def assert_went_on_as(workdir, unbroken, cells):
+    """Losses of so many cells are those of an unbroken run, with the same dropout.
+
+    Rounding grows from step to step: it was 1e-7 in the first 50 epochs, 6e-6 in the last.
+    """
+    found, expected = losses(workdir), losses(unbroken)
+    assert len(found) == cells
+    for name, values in found.items():
+        assert len(values) == 100
+        np.testing.assert_allclose(values[:50], expected[name][:50], rtol=1e-5)
+        np.testing.assert_allclose(values[50:], expected[name][50:], rtol=1e-3)
+
+
 def losses(workdir):
     return {
         path.stem: [epoch["train_loss"] for epoch in json.loads(path.read_text())]
@@ -154,8 +178,8 @@ def test_two_cells_are_trained_by_two_processes_each(small_pack, tmp_path, alone
     assert [r["device"] for r in records.read(tmp_path / "records.jsonl")] == ["2 x cpu (cpu)"] * 2
 
 
-def test_a_signal_to_one_stops_both_and_one_process_continues(small_pack, tmp_path):
-    long = ("--config.seeds=0", "--config.epochs=100", "--config.batch_size=10")
+def test_a_signal_to_one_stops_both_and_one_process_continues(small_pack, tmp_path, unbroken):
+    long = ("--config.seeds=0", LONG)
     both = start_several(small_pack, tmp_path, *long)
     for line in both[0].stdout:
         if "/100 epochs" in line:
@@ -168,15 +192,13 @@ def test_a_signal_to_one_stops_both_and_one_process_continues(small_pack, tmp_pa
     (rest,) = finish(start(small_pack, tmp_path, *long))
     done = re.search(r"(\d+)/100 epochs \(", rest)  # the first that it tells of
     assert done is None or int(done[1]) > 1
-    ((_, values),) = losses(tmp_path).items()
-    assert len(values) == 100
-    assert values[-1] < values[0]
+    assert_went_on_as(tmp_path, unbroken, cells=1)
 
 
 def test_each_process_saves_its_own_cells_and_one_process_continues_them(
-    small_pack, tmp_path, alone
+    small_pack, tmp_path, unbroken
 ):
-    often = ("--config.run.checkpoint_seconds=0", "--config.epochs=100", "--config.seeds=0,1")
+    often = ("--config.run.checkpoint_seconds=0", LONG, "--config.seeds=0,1")
     both = start_several(small_pack, tmp_path, *often)
     for process in both:
         for line in process.stdout:
@@ -190,4 +212,4 @@ def test_each_process_saves_its_own_cells_and_one_process_continues_them(
     shown = finish(start(small_pack, tmp_path, *often, "--config.run.checkpoint_seconds=60"))[0]
     first = [int(n) for n in re.findall(r"(\d+)/100 epochs \(", shown)]
     assert len(first) >= 2 and min(first) > 1, shown
-    assert [len(values) for values in losses(tmp_path).values()] == [100, 100]
+    assert_went_on_as(tmp_path, unbroken, cells=2)

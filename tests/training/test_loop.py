@@ -1,5 +1,6 @@
 """The loop: continuing, stopping, diverging, devices, and what it reports."""
 
+import functools
 import os
 import signal
 
@@ -31,6 +32,17 @@ def run(config, task, folder, epochs, **kwargs):
 
 def assert_equal(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def assert_equal_but_for_rounding(a, b):
+    """Outcomes; float32 sums in another order: 7e-8 of a loss and 2e-7 of a parameter were seen. An
+    update moves a parameter by up to 3e-3."""
+    for ours, theirs in zip(a.history, b.history, strict=True):
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-5)
+        assert ours["train_accuracy"] == theirs["train_accuracy"]
+    assert int(a.state.step) == int(b.state.step)
+    close = functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-5)
+    jax.tree.map(close, a.state.params, b.state.params)
 
 
 @pytest.fixture
@@ -98,25 +110,30 @@ def test_a_signal_while_the_last_files_are_written_is_handed_on(
     assert set(measured) == {1}
 
 
-def test_the_number_of_devices_does_not_matter(small_config, task, tmp_path, one_device):
+@pytest.mark.parametrize("number", [2, 4])
+def test_the_number_of_devices_does_not_matter(small_config, task, tmp_path, one_device, number):
     """Dropout is on, and a batch of 30 does not divide by 4."""
     one, of_one = run(small_config, task, tmp_path / "1", (3,), devices_used=one_device)
-    four, of_four = run(small_config, task, tmp_path / "4", (3,))
-    assert jax.device_count() == 4
-    for a, b in zip(one.history, four.history, strict=True):
-        assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-5)
-        assert a["train_accuracy"] == b["train_accuracy"]
+    several = jax.devices()[:number]
+    more, of_more = run(small_config, task, tmp_path / "more", (3,), devices_used=several)
+    assert len(several) == number
+    assert_equal_but_for_rounding(one, more)
     np.testing.assert_allclose(
-        of_one[3].probabilities["test"], of_four[3].probabilities["test"], atol=1e-4
+        of_one[3].probabilities["test"], of_more[3].probabilities["test"], atol=1e-5
     )
 
 
-def test_a_checkpoint_of_four_devices_continues_on_one(
-    small_config, task, tmp_path, one_device, saves_often
+@pytest.mark.parametrize(("before", "after"), [(4, 1), (1, 4)])
+def test_a_checkpoint_continues_on_another_number_of_devices(
+    small_config, task, tmp_path, one_device, saves_often, before, after
 ):
-    four, _ = run(small_config, task, tmp_path, (1,))
-    rest, _ = run(small_config, task, tmp_path, (1, 2), devices_used=one_device)
-    assert (int(four.state.step), rest.resumed_from) == (3, 2)
+    """As one device goes on without a break; dropout is on."""
+    whole, _ = run(small_config, task, tmp_path / "a", (2,), devices_used=one_device)
+    of = lambda number: {"devices_used": jax.devices()[:number]}  # noqa: E731
+    half, _ = run(small_config, task, tmp_path / "b", (1,), **of(before))
+    rest, _ = run(small_config, task, tmp_path / "b", (1, 2), **of(after))
+    assert (int(half.state.step), rest.resumed_from) == (3, 2)
+    assert_equal_but_for_rounding(whole, rest)
 
 
 def test_it_learns_and_measures_every_example_once(small_config, task, tmp_path, one_device):
