@@ -22,6 +22,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
 )
+# Nor does it use memory again and again: see devices.keep_freed_memory, which this turns off.
+os.environ.setdefault("MALLOC_ARENA_MAX", "16")
 
 
 @pytest.fixture(scope="session")

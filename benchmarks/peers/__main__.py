@@ -1,15 +1,15 @@
 """Seconds a training step: this project, PyTorch, Keras on TensorFlow, in alternation.
 
     python -m benchmarks.peers [--rows=mel,face_mel,face_flow_mel] [--sizes=64,128,224]
-        [--batches=30,128] [--rounds=10] [--steps=2] [--dtype=float32]
+        [--batches=30,128] [--rounds=10] [--steps=2] [--dtype=float32] [--stock]
 
 Before anything is timed all start from the same weights and make 20 steps on the same batches
 without dropout; their losses must agree. Then, with dropout, each in a process of its own makes
 some steps in turn, after one that is not counted, while the others wait; the ratio of a round is of
 times beside each other. With --steps=39 a turn is an epoch of 1152 triplets in batches of 30. All
-have the C library keep what memory a step gives back (devices.keep_freed_memory). PyTorch is not
-needed by anything else here: `pip install torch`. A peer that is not installed is left out, and
-said.
+have the C library keep what memory a step gives back (devices.keep_freed_memory), which helps them
+all; with --stock this project alone. PyTorch is not needed by anything else here: `pip install
+torch`. A peer that is not installed is left out, and said.
 
 On a CPU the medians mean something on an idle machine only: the load that others cause is printed.
 """
@@ -47,11 +47,18 @@ _REST = 0.3
 
 
 class Peer:
-    """A process that makes steps when told to."""
+    """A process that makes steps when told to.
+
+    Attributes:
+      stock: whether those who are not this project keep the C library's defaults.
+    """
+
+    stock = False
 
     def __init__(self, name: str, given: dict):
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.peers", "--serve", name, json.dumps(given)],
+            [sys.executable, "-m", "benchmarks.peers", "--serve", name, json.dumps(given)]
+            + ["--stock"] * Peer.stock,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -72,12 +79,13 @@ class Peer:
         self._process.wait()
 
 
-def serve(name: str, given: dict) -> None:
+def serve(name: str, stock: bool, given: dict) -> None:
     """Answers questions on standard input until it ends."""
     from benchmarks.peers import work
     from mmer_jax.training import devices
 
-    devices.keep_freed_memory()  # as run.py does, and for the peers alike
+    if name == "jax" or not stock:
+        devices.keep_freed_memory()  # as run.py does
     answers = sys.stdout
     sys.stdout = sys.stderr  # nothing that a library prints is an answer
     training = importlib.import_module(f"benchmarks.peers.{PEERS[name]}").Training(
@@ -143,7 +151,7 @@ def _versions(names: list[str]) -> list[str]:
 
 def main() -> None:
     if sys.argv[1:2] == ["--serve"]:
-        return serve(sys.argv[2], json.loads(sys.argv[3]))
+        return serve(sys.argv[2], "--stock" in sys.argv[4:], json.loads(sys.argv[3]))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", default="mel,face_mel,face_flow_mel")
     parser.add_argument("--sizes", default="64,128,224")
@@ -152,7 +160,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2, help="a turn")
     parser.add_argument("--dtype", default="float32", choices=sorted(TOLERANCE))
     parser.add_argument("--peers", default="jax,torch,keras")
+    parser.add_argument("--stock", action="store_true", help="peers with the C library's defaults")
     given = parser.parse_args()
+    Peer.stock = given.stock
 
     names = [n for n in given.peers.split(",") if importlib.util.find_spec(n)]
     for name in set(given.peers.split(",")) - set(names):

@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import importlib.util
+import os
 from collections.abc import Sequence
 
 import jax
@@ -29,9 +30,12 @@ def keep_freed_memory() -> None:
     clear every page of them again: up to a tenth of a step (docs/performance.md). The process then
     stays as large as it has been. It is a setting of the whole process, and has to be made before
     JAX starts its threads: so by programs such as run.py, and not by this package when it is
-    imported. Where there may be an accelerator, or another C library, nothing is changed.
+    imported. Compilation takes about a second longer. Where there may be an accelerator, or another
+    C library, or where the environment tells glibc what to do, nothing is changed.
     """
     if any(importlib.util.find_spec(plugin) for plugin in _ACCELERATORS):
+        return
+    if any(name.startswith(_OF_GLIBC) for name in os.environ):
         return
     library = ctypes.CDLL(None)
     if hasattr(library, "gnu_get_libc_version"):
@@ -40,6 +44,8 @@ def keep_freed_memory() -> None:
 
 
 _ACCELERATORS = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin", "libtpu")
+
+_OF_GLIBC = ("MALLOC_", "GLIBC_TUNABLES")
 
 # Name in glibc's malloc.h -> number and value: one arena for all threads; no blocks of their own
 # from the system; nothing handed back; and as much at a time.

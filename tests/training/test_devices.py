@@ -1,6 +1,7 @@
 """What devices.py sets for the whole process."""
 
 import importlib.util
+import os
 import platform
 import subprocess
 import sys
@@ -25,15 +26,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
 def test_memory_that_was_given_back_is_not_cleared_again():
-    pages = {}
-    for what in ("keep", "leave"):
+    def pages(what, **said):
+        told = {name: value for name, value in os.environ.items() if "MALLOC" not in name} | said
         command = [sys.executable, "-c", PROGRAM, what]
-        pages[what] = int(subprocess.run(command, capture_output=True, check=True).stdout)
-    assert pages["leave"] > 5 * 12_000
-    assert pages["keep"] < 1000
+        return int(subprocess.run(command, capture_output=True, check=True, env=told).stdout)
+
+    assert pages("leave") > 5 * 12_000
+    assert pages("keep") < 1000
+    assert pages("keep", MALLOC_ARENA_MAX="2") > 5 * 12_000  # somebody has chosen
 
 
 def test_where_there_may_be_an_accelerator_nothing_is_set(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "libtpu" or None)
+    monkeypatch.delenv("MALLOC_ARENA_MAX")
     monkeypatch.setattr(devices.ctypes, "CDLL", None)  # would be called, and cannot
     devices.keep_freed_memory()
