@@ -16,8 +16,10 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from mmer_jax import configuration, errors, experiment, training
-from mmer_jax.training import devices, hosts
+from mmer_jax import errors, training
+from mmer_jax.config import validation
+from mmer_jax.experiments.run import run_experiment
+from mmer_jax.training import distributed, sharding
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "File in configs/, and :ROW of its table."
@@ -43,7 +45,7 @@ def parse(argv: list[str]) -> list[str]:
             raise errors.UserError(f"unknown argument {rest[1]!r}; fields start with --config.")
         _CONFIG.value.keys()  # a file that could not be loaded is an error only now
     except (AttributeError, KeyError) as e:
-        sys.exit(f"run.py: {configuration.unknown_flag(argv) or e}")
+        sys.exit(f"run.py: {validation.unknown_flag(argv) or e}")
     except (flags.Error, errors.UserError, OSError, TypeError, ValueError) as e:
         sys.exit(f"run.py: {' '.join(str(e).split())}")
     return rest
@@ -57,11 +59,11 @@ def main(argv: list[str]) -> None:
     workdir = pathlib.Path(_WORKDIR.value or f"runs/{name}").expanduser()
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     told = (_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-    devices.keep_freed_memory()
+    sharding.keep_freed_memory()
     try:
         if _DISTRIBUTED.value or any(value is not None for value in told):
-            hosts.start(*told)
-        experiment.run(_CONFIG.value, workdir, overrides)
+            distributed.start(*told)
+        run_experiment(_CONFIG.value, workdir, overrides)
     except errors.UserError as e:
         sys.exit(f"run.py: {e}")
     except training.Interrupted as e:

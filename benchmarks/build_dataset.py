@@ -32,10 +32,10 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-from mmer_jax import parallel
-from mmer_jax.datasets import ravdess, recordings
+from mmer_jax.corpora import ravdess, recordings
 from mmer_jax.media import video
 from mmer_jax.synthetic.ravdess import clip_names
+from mmer_jax.utils import parallel
 
 CHANNELS = [("audio_video",)]
 
@@ -123,7 +123,7 @@ def build(manual: Path, data_dir: Path, workers: int, run: "Run") -> int:
     from mmer_jax.datasets import tfds_io
 
     original = parallel.ordered_map
-    with mock.patch("mmer_jax.parallel.ordered_map", lambda *a: run.count(original(*a))):
+    with mock.patch("mmer_jax.utils.parallel.ordered_map", lambda *a: run.count(original(*a))):
         return tfds_io.ensure_built(data_dir=data_dir, manual_dir=manual, workers=workers).examples
 
 

@@ -19,10 +19,11 @@ import numpy as np
 
 from benchmarks import rates
 from configs import base
-from mmer_jax import configuration, models
+from mmer_jax import models
+from mmer_jax.config import resolve
 from mmer_jax.datasets.selection import Examples
 from mmer_jax.models import registry
-from mmer_jax.training import batches, checkpoints, devices, feeds, loop, optimizers, step
+from mmer_jax.training import batches, checkpoints, feeds, loop, optimizers, sharding, step
 
 TRIPLETS, TRAINED = 1440, 1152
 
@@ -51,7 +52,7 @@ def stages(config) -> dict[str, float]:
         yield
         found[name] = time.perf_counter() - started
 
-    mesh, model = devices.make_mesh(jax.local_devices()[:1]), models.build(config)
+    mesh, model = sharding.make_mesh(jax.local_devices()[:1]), models.build(config)
     order = np.random.default_rng(0).permutation(TRIPLETS)
     parts = {
         n: examples(config, x)
@@ -68,12 +69,12 @@ def stages(config) -> dict[str, float]:
         init = step.make_init(model, optimizer, batch, mesh, averaged=False, keeps_best=False)
         state = jax.block_until_ready(init(np.uint32(0)))
     chunk = step.make_chunk(model, optimizer, 0, mesh, objective=objective)
-    width = devices.padded_size(config.batch_size, mesh)
+    width = sharding.padded_size(config.batch_size, mesh)
     for first_time in (True, False):
         with stage("order"):
             drawn = batches.batches(TRAINED, config.batch_size, width, seed=(0, 0, 0))
             (window,) = feed.windows("train", *drawn)
-            by_batch = devices.by_batch(mesh, axis=1)
+            by_batch = sharding.by_batch(mesh, axis=1)
             index, weight = jax.device_put((window.index, window.weight), by_batch)
         with stage("first step" if first_time else "steps"):
             last = 1 if first_time else steps
@@ -96,7 +97,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=30)
     parser.add_argument("--dtype", default="float32", choices=step.DTYPES)
     given = parser.parse_args()
-    devices.keep_freed_memory()
+    sharding.keep_freed_memory()
     rate = rates.matrix_rate(given.dtype)
     print(
         f"{rates.machine()}; "
@@ -106,7 +107,7 @@ def main() -> None:
     fields = {"data.size": given.size, "batch_size": given.batch, "model.dtype": given.dtype}
     columns = {}
     for row in given.rows.split(","):
-        config = configuration.resolve_row(base.get_config(), row, fields)
+        config = resolve.resolve_row(base.get_config(), row, fields)
         columns[row] = stages(config)
         flop = rates.operations(config)
         columns[row] |= {"GFLOP a step": flop / 1e9}

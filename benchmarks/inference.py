@@ -19,20 +19,22 @@ import numpy as np
 
 from benchmarks import rates
 from configs import base
-from mmer_jax import configuration, models
-from mmer_jax.datasets import clips, packing, recordings
+from mmer_jax import models
+from mmer_jax.config import resolve
+from mmer_jax.corpora import recordings
+from mmer_jax.datasets import clips, packing
 from mmer_jax.media import video
 from mmer_jax.models import registry
 from mmer_jax.synthetic.ravdess import render_ravdess
-from mmer_jax.training import devices, optimizers, step
+from mmer_jax.training import optimizers, sharding, step
 
 BATCHES, ROUNDS = (1, 30, 120), 30
 
 
 def make_answer(config) -> Callable:
     """pictures, uint8 [n, size, size, c] for each modality -> probabilities, on the host."""
-    mesh, model = devices.make_mesh(jax.local_devices()[:1]), models.build(config)
-    whole = devices.replicated(mesh)
+    mesh, model = sharding.make_mesh(jax.local_devices()[:1]), models.build(config)
+    whole = sharding.replicated(mesh)
     batch = tuple(registry.batch_shapes(config).items())
     optimizer = optimizers.make_optimizer(config, 1)
     init = step.make_init(model, optimizer, batch, mesh, averaged=False, keeps_best=False)
@@ -112,8 +114,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--clips", type=Path)
     given = parser.parse_args()
-    devices.keep_freed_memory()
-    config = configuration.resolve_row(base.get_config(), given.row, {"data.size": given.size})
+    sharding.keep_freed_memory()
+    config = resolve.resolve_row(base.get_config(), given.row, {"data.size": given.size})
     print(f"{rates.machine()}; {given.row} at {given.size} pixels")
     answer = make_answer(config)
     of_batches(config, answer)

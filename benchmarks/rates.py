@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from mmer_jax import models
 from mmer_jax.models import registry
-from mmer_jax.training import devices, optimizers, step
+from mmer_jax.training import optimizers, sharding, step
 
 
 def machine() -> str:
@@ -20,7 +20,7 @@ def machine() -> str:
     widest = next((x for x in ("avx512f", "avx2") if x in facts), "")
     return (
         f"{name[1] if name else 'unknown processor'} {widest}, {os.cpu_count()} cores, load "
-        f"{os.getloadavg()[0]:.1f}; jax {jax.__version__}, {devices.describe()}"
+        f"{os.getloadavg()[0]:.1f}; jax {jax.__version__}, {sharding.describe()}"
     )
 
 

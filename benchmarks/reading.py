@@ -29,11 +29,11 @@ import numpy as np
 
 from configs import base
 from mmer_jax import models
-from mmer_jax.configuration import resolve_row
+from mmer_jax.config import resolve
 from mmer_jax.datasets import pack, storage
 from mmer_jax.datasets.selection import Examples
 from mmer_jax.models import registry
-from mmer_jax.training import batches, devices, feeds, optimizers, step, streaming
+from mmer_jax.training import batches, feeds, optimizers, sharding, step, streaming
 
 INFO = {"dataset": "none", "origin": "made", "builder_config": "triplets", "version": "1.0.0"}
 
@@ -97,12 +97,12 @@ def trained(windows: Iterator[feeds.Window], config, mesh, steps: int) -> float:
     model, optimizer = models.build(config), optimizers.make_optimizer(config, 1)
     state = jax.jit(
         lambda: step.init_state(model, optimizer, registry.batch_shapes(config), 0),
-        out_shardings=devices.replicated(mesh),
+        out_shardings=sharding.replicated(mesh),
     )()
     chunk = step.make_chunk(model, optimizer, 0, mesh)
     done, started = 0, None  # timed from when the first step, which compiles, is made
     for window in windows:
-        order = jax.device_put((window.index, window.weight), devices.by_batch(mesh, axis=1))
+        order = jax.device_put((window.index, window.weight), sharding.by_batch(mesh, axis=1))
         first = 0
         if started is None:
             state = jax.block_until_ready(chunk(state, window.data, *order, 0, 1))
@@ -123,7 +123,7 @@ def epochs(feed: feeds.Feed, n: int, batch: int, width: int) -> Iterator[feeds.W
 def measure(folder: pathlib.Path, config, mesh, given) -> tuple[float, float, float]:
     """Examples a second: read, streamed, trained while streaming."""
     names, batch = list(config.modalities), config.batch_size
-    width = devices.padded_size(batch, mesh)
+    width = sharding.padded_size(batch, mesh)
     n = len(pack.open_pack(folder, names))
     n -= n % batch  # whole batches: every example counts once
     order = batches.batches(n, batch, width, seed=0)
@@ -142,7 +142,7 @@ def appetite(folder: pathlib.Path, config, mesh, steps: int) -> float:
     few = {"train": examples(names, min(8 * batch, len(pack.open_pack(folder, names))))}
     used = {name: np.arange(len(few["train"])) for name in names}
     feed = feeds.InMemory(pack.open_pack(folder, names).arrays, used, few, {}, mesh)
-    width = devices.padded_size(batch, mesh)
+    width = sharding.padded_size(batch, mesh)
     windows = epochs(feed, len(few["train"]), batch, width)
     return trained(windows, config, mesh, steps)
 
@@ -161,11 +161,11 @@ def main() -> None:
     given = parser.parse_args()
     size = pack.open_pack(given.pack).info["size"] if given.pack else given.size
     fields = {"data.size": size, "batch_size": given.batch, "model.dtype": given.dtype}
-    config, mesh = resolve_row(base.get_config(), given.row, fields), devices.make_mesh()
+    config, mesh = resolve.resolve_row(base.get_config(), given.row, fields), sharding.make_mesh()
     shapes = registry.batch_shapes(config).values()
     pictures, nbytes = len(shapes), sum(int(np.prod(x.shape[1:])) for x in shapes)
 
-    print(f"jax {jax.__version__}, {devices.describe()}, {os.cpu_count()} cores, ", end="")
+    print(f"jax {jax.__version__}, {sharding.describe()}, {os.cpu_count()} cores, ", end="")
     print(f"load {os.getloadavg()[0]:.1f}; {given.row} at {size} pixels, batch {given.batch}, ")
     print(f"{given.dtype}, page cache {'cold' if given.cold else 'warm'}")
     print(f"{'':<14}{'GiB on disk':>12}", end="")

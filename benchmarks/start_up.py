@@ -19,12 +19,12 @@ import time
 
 from benchmarks import rates, reading
 from configs import base
-from mmer_jax.configuration import resolve_row
+from mmer_jax.config import resolve
 
 # run.py, which tells when it has imported, when it begins to train, and when a step is made.
 CHILD = """
 import os, runpy, time
-from mmer_jax import experiment
+from mmer_jax.experiments.run import run_experiment
 from mmer_jax.training import step
 tell = lambda: print("at", time.time(), flush=True)
 tell()
@@ -75,7 +75,7 @@ def main() -> None:
     given = parser.parse_args()
     print(f"{rates.machine()}; {given.row} at {given.size} pixels, medians of {given.repeats}")
     print(f"{'seconds':<22}" + "".join(f"{name:>21}" for name in STAGES))
-    config = resolve_row(base.get_config(), given.row, {"data.size": given.size})
+    config = resolve.resolve_row(base.get_config(), given.row, {"data.size": given.size})
     with tempfile.TemporaryDirectory() as folder:
         pack = pathlib.Path(folder) / "pack"
         reading.make_pack(pack, config, given.size, 0, "npy")

@@ -15,16 +15,16 @@ import numpy as np
 
 from configs import base
 from mmer_jax import models
-from mmer_jax.configuration import resolve_row
+from mmer_jax.config import resolve
 from mmer_jax.models import registry
-from mmer_jax.training import batches, devices, optimizers, step
+from mmer_jax.training import batches, optimizers, sharding, step
 
 
 def measure(row: str, size: int, batch: int, steps: int, loop: bool | None) -> tuple[float, int]:
     """(median seconds a step, number of parameters)."""
-    config = resolve_row(base.get_config(), row, {"data.size": size, "batch_size": batch})
-    mesh = devices.make_mesh()
-    whole = devices.replicated(mesh)
+    config = resolve.resolve_row(base.get_config(), row, {"data.size": size, "batch_size": batch})
+    mesh = sharding.make_mesh()
+    whole = sharding.replicated(mesh)
     model, optimizer = models.build(config), optimizers.make_optimizer(config, 1)
     rng = np.random.default_rng(0)
     n = 4 * batch
@@ -39,8 +39,8 @@ def measure(row: str, size: int, batch: int, steps: int, loop: bool | None) -> t
         out_shardings=whole,
     )()
     chunk = step.make_chunk(model, optimizer, 0, mesh, loop_on_device=loop)
-    index, weight = batches.batches(n, batch, devices.padded_size(batch, mesh), seed=0)
-    index, weight = jax.device_put((index, weight), devices.by_batch(mesh, axis=1))
+    index, weight = batches.batches(n, batch, sharding.padded_size(batch, mesh), seed=0)
+    index, weight = jax.device_put((index, weight), sharding.by_batch(mesh, axis=1))
     times = []
     for i in range(steps + 1):  # the first compiles
         start = time.perf_counter()
@@ -58,8 +58,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--loop", action="store_true")
     given = parser.parse_args()
-    devices.keep_freed_memory()  # as run.py does
-    print(f"jax {jax.__version__}, {devices.describe()}, {os.cpu_count()} cores, ", end="")
+    sharding.keep_freed_memory()  # as run.py does
+    print(f"jax {jax.__version__}, {sharding.describe()}, {os.cpu_count()} cores, ", end="")
     print(f"load {os.getloadavg()[0]:.1f}, {given.size} pixels, batch {given.batch}")
     print(f"{'row':<16}{'parameters':>12}{'s a step':>10}{'pictures/s':>12}")
     for row in given.rows:

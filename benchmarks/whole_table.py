@@ -29,9 +29,10 @@ import numpy as np
 
 from benchmarks import epoch, rates
 from configs import ravdess_strong
-from mmer_jax import configuration, models, training
-from mmer_jax.configuration import Cell
-from mmer_jax.training import devices, lanes, step
+from mmer_jax import models, training
+from mmer_jax.config import resolve
+from mmer_jax.config.cell import Cell
+from mmer_jax.training import lanes, sharding, step
 
 # Epochs of a cell alone: hundreds of steps, so that the few while a device wakes up count little.
 ALONE = 10
@@ -45,15 +46,15 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32", choices=step.DTYPES)
     parser.add_argument("--at_once", type=int, default=1)
     given = parser.parse_args()
-    devices.keep_freed_memory()
+    sharding.keep_freed_memory()
 
     table = ravdess_strong.get_config()
     fields = {"data.size": given.size, "epochs": given.epochs, "model.dtype": given.dtype}
-    rows = {r: configuration.resolve_row(table, r, fields) for r in table.table_rows}
+    rows = {r: resolve.resolve_row(table, r, fields) for r in table.table_rows}
     arrays = {name: x for config in rows.values() for name, x in epoch.pictures(config).items()}
     rate = rates.matrix_rate(given.dtype)
     print(
-        f"jax {jax.__version__}, {devices.describe()}, {given.dtype}, {given.size} pixels, "
+        f"jax {jax.__version__}, {sharding.describe()}, {given.dtype}, {given.size} pixels, "
         f"{given.seeds} seeds, {given.epochs} epochs; matrix product {rate / 1e12:.2f} TFLOP/s"
     )
     order = np.random.default_rng(0).permutation(epoch.TRIPLETS)

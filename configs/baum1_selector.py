@@ -2,9 +2,9 @@
 
     python run.py --config=configs/baum1_selector.py --config.data.manual_dir=DIR \
         --config.data.picked=picks.csv
-    python -m mmer_jax.selector score --workdir runs/baum1_selector --out scores.csv
+    mmer frames score --workdir runs/baum1_selector --out scores.csv
 
-docs/frame_selection.md says where picks.csv comes from (`python -m mmer_jax.selector sheets`, or
+docs/frame_selection.md says where picks.csv comes from (`mmer frames sheets`, or
 `automatic`), and where scores.csv goes to (configs/baum1_fusion.py). Without `picked` all frames
 train.
 

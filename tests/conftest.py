@@ -11,6 +11,10 @@ import av
 import numpy as np
 import pytest
 
+from tests.clip_fixtures import bad_clip_names, bad_clips, clip, rendered
+
+__all__ = ["bad_clip_names", "bad_clips", "clip", "rendered"]
+
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     # Before JAX is imported, and inherited by the processes that tests start: what one test has
     # compiled, no other compiles again.

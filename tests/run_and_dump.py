@@ -14,8 +14,9 @@ import jax
 import numpy as np
 
 from configs import demo
-from mmer_jax import experiment, training
-from mmer_jax.evaluation import records
+from mmer_jax import training
+from mmer_jax.experiments.run import run_experiment
+from mmer_jax.results import records
 from mmer_jax.training import checkpoints, step
 
 
@@ -68,7 +69,7 @@ def main(workdir: str, pack: str, where: str = ""):
         return outcome
 
     training.train = train_and_dump
-    experiment.run(config, pathlib.Path(workdir))
+    run_experiment(config, pathlib.Path(workdir))
 
 
 if __name__ == "__main__":

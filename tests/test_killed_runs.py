@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from mmer_jax.evaluation import records
+from mmer_jax.results import records
 
 
 def run(workdir, pack, where=""):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mmer_jax.evaluation import records
+from mmer_jax.results import records
 
 
 def run(*arguments, **kwargs):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mmer_jax.datasets import pack
-from mmer_jax.evaluation import predictions, records
+from mmer_jax.results import predictions, records
 from mmer_jax.training import checkpoints
 
 EPOCHS = 3

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 import apache_beam as beam
 from etils import epath
 
-from mmer_jax import errors, parallel
+from mmer_jax import errors
+from mmer_jax.corpora.recordings import Recording
 from mmer_jax.datasets import clips
-from mmer_jax.datasets.recordings import Recording
+from mmer_jax.utils import parallel
 from tfds_builders import clip_builder
 
 

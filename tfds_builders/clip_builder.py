@@ -1,6 +1,6 @@
 """What the builders of clips have in common: options, features, generation, summary.
 
-A builder beside this file says which data sets of mmer_jax.datasets.sets it builds, and where their
+A builder beside this file says which data sets of mmer_jax.corpora.sets it builds, and where their
 recordings come from.
 """
 
@@ -24,10 +24,12 @@ from etils import epath
 from tensorflow_datasets.core import shuffle
 from tensorflow_datasets.core.utils import tqdm_utils
 
-from mmer_jax import errors, modalities, parallel
-from mmer_jax.datasets import clips, recordings, sets
+from mmer_jax import errors, modalities
+from mmer_jax.corpora import recordings, sets
+from mmer_jax.datasets import clips
 from mmer_jax.media.augment import AUDIO_VARIANTS
-from mmer_jax.progress import Progress
+from mmer_jax.utils import parallel
+from mmer_jax.utils.progress import Progress
 
 # TFDS keeps up to 1 GB of finished examples in memory before it sorts on disk; this much is enough.
 _SORTED_IN_MEMORY = 128 << 20

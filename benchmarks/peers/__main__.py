@@ -7,7 +7,7 @@ Before anything is timed all start from the same weights and make 20 steps on th
 without dropout; their losses must agree. Then, with dropout, each in a process of its own makes
 some steps in turn, after one that is not counted, while the others wait; the ratio of a round is of
 times beside each other. With --steps=39 a turn is an epoch of 1152 triplets in batches of 30. All
-have the C library keep what memory a step gives back (devices.keep_freed_memory), which helps them
+have the C library keep what memory a step gives back (sharding.keep_freed_memory), which helps them
 all; with --stock this project alone. PyTorch is not needed by anything else here: `pip install
 torch`. A peer that is not installed is left out, and said.
 
@@ -82,10 +82,10 @@ class Peer:
 def serve(name: str, stock: bool, given: dict) -> None:
     """Answers questions on standard input until it ends."""
     from benchmarks.peers import work
-    from mmer_jax.training import devices
+    from mmer_jax.training import sharding
 
     if name == "jax" or not stock:
-        devices.keep_freed_memory()  # as run.py does
+        sharding.keep_freed_memory()  # as run.py does
     answers = sys.stdout
     sys.stdout = sys.stderr  # nothing that a library prints is an answer
     training = importlib.import_module(f"benchmarks.peers.{PEERS[name]}").Training(

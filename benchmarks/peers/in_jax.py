@@ -5,15 +5,15 @@ import numpy as np
 
 from benchmarks.peers import work
 from mmer_jax.models import registry
-from mmer_jax.training import batches, devices, optimizers, step
+from mmer_jax.training import batches, optimizers, sharding, step
 
 
 class Training:
     """Steps of mmer_jax.training.step."""
 
     def __init__(self, given: work.Work):
-        config, mesh = given.config, devices.make_mesh()
-        whole = devices.replicated(mesh)
+        config, mesh = given.config, sharding.make_mesh()
+        whole = sharding.replicated(mesh)
         optimizer = optimizers.make_optimizer(config, 1)
         pictures, labels = given.pictures(), given.labels()
         rows = {name: np.arange(len(labels), dtype=np.int32) for name in pictures}
@@ -24,9 +24,9 @@ class Training:
         )()
         objective = step.Objective.of(config)
         self._chunk = step.make_chunk(given.model, optimizer, 0, mesh, objective=objective)
-        width = devices.padded_size(given.batch, mesh)
+        width = sharding.padded_size(given.batch, mesh)
         order = batches.batches(len(labels), given.batch, width)
-        self._order = jax.device_put(order, devices.by_batch(mesh, axis=1))
+        self._order = jax.device_put(order, sharding.by_batch(mesh, axis=1))
         self._made = 0
 
     def losses(self, count: int) -> list[float]:

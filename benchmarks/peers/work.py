@@ -7,7 +7,8 @@ import jax
 import numpy as np
 
 from configs import base
-from mmer_jax import configuration, models
+from mmer_jax import models
+from mmer_jax.config import resolve
 from mmer_jax.models import registry
 
 BATCHES = 4  # go round
@@ -40,7 +41,7 @@ class Work:
         fields = {"data.size": self.size, "batch_size": self.batch, "model.dtype": self.dtype}
         if not self.dropout:
             fields |= {"model.dropout_features": 0.0, "model.dropout_output": 0.0}
-        return configuration.resolve_row(base.get_config(), self.row, fields)
+        return resolve.resolve_row(base.get_config(), self.row, fields)
 
     @functools.cached_property
     def model(self):

@@ -16,16 +16,16 @@ import numpy as np
 import soxr
 
 from mmer_jax import errors
+from mmer_jax.corpora.recordings import Recording
 from mmer_jax.datasets import frame_lists
-from mmer_jax.datasets.recordings import Recording
 from mmer_jax.media import (
+    audio,
     augment,
     compiled,
     faces,
     flow,
     frame_choice,
     representations,
-    sound,
     spectrogram,
     video,
 )
@@ -365,13 +365,13 @@ class _Heard:
 
 def _hear(source: str | bytes, name: str, needed: bool) -> _Heard:
     try:
-        samples, rate = sound.read_sound(source, None)
+        samples, rate = audio.read_sound(source, None)
     except errors.ClipError as problem:
         if needed or problem.kind != "no sound":
             raise
         samples, rate = np.zeros(0, np.float32), spectrogram.RATE
     whole = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
-    if not sound.is_silent(samples):
+    if not audio.is_silent(samples):
         content_id = hashlib.sha256(whole.tobytes()).hexdigest()[:16]
     elif needed:
         raise errors.ClipError("silent sound", f"{len(samples)} samples, all zero")

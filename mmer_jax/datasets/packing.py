@@ -10,12 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmer_jax import errors, modalities, parallel
-from mmer_jax.datasets import clips, pack, sets, tfds_io
+from mmer_jax import errors, modalities
+from mmer_jax.corpora import sets
+from mmer_jax.datasets import clips, pack, tfds_io
 from mmer_jax.datasets.pack import PackWriter
 from mmer_jax.media import faces
 from mmer_jax.media.augment import AUDIO_VARIANTS, AudioAmounts
-from mmer_jax.progress import Progress
+from mmer_jax.utils import parallel
+from mmer_jax.utils.progress import Progress
 
 ORIGINAL = next(iter(AUDIO_VARIANTS))
 

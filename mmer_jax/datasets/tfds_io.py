@@ -19,7 +19,8 @@ import tensorflow_datasets as tfds
 from absl import logging as absl_logging
 
 from mmer_jax import errors
-from mmer_jax.datasets import clips, sets
+from mmer_jax.corpora import sets
+from mmer_jax.datasets import clips
 
 # Data set, by its name in sets.SETS -> the module with its TFDS builder. One builder may have
 # several data sets, apart by what the names of its builder configs begin with.

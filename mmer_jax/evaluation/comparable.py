@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 
 from mmer_jax import errors
+from mmer_jax.config.cell import cell_name
 from mmer_jax.evaluation import (
+    aggregation,
     calibration,
-    clips,
     intervals,
-    literature,
+    measured_rows,
     metrics,
-    paired,
-    predictions,
-    records,
     same_data,
+    significance,
     summary,
 )
-from mmer_jax.evaluation.predictions import Examples
+from mmer_jax.results import predictions, records
+from mmer_jax.results.predictions import Examples
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,9 +66,9 @@ class Row:
         return any(r["dataset"].get("origin") == summary.RENDERED for r in self.records)
 
     @functools.cached_property
-    def units(self) -> clips.Units:
+    def units(self) -> aggregation.Units:
         """What its intervals resample."""
-        return clips.units(list(self.tests.values()), self.dataset)
+        return aggregation.units(list(self.tests.values()), self.dataset)
 
     def figure(self, name: str) -> intervals.Interval:
         """One of intervals.STATISTICS, over its seeds."""
@@ -104,14 +104,14 @@ def read(
       workdirs: of run.py.
       protocols, rows: names of those wanted; none for all.
       epochs: after how many; None: the most that each row was measured at.
-      per: of clips.PER.
+      per: of aggregation.PER.
       temperature: take each cell's probabilities at the temperature fitted on its validation part.
 
     Raises:
       UserError: a folder without records, a name that it does not know, predictions that are not
         there or not those of the records, or data sets that cannot stand in one table.
     """
-    found = literature.read({Path(w).resolve(): Path(w) for w in workdirs}.values())
+    found = measured_rows.read_rows({Path(w).resolve(): Path(w) for w in workdirs}.values())
     for what, wanted, known in (
         ("protocol", protocols, [one.protocol for one in found]),
         ("row", rows, [one.row.name for one in found]),
@@ -130,7 +130,8 @@ def read(
         )
     measured = [_measured(one, epochs) for one in chosen]
     rows = [
-        _row(one, at, clips.PER[per], temperature) for one, at in zip(chosen, measured, strict=True)
+        _row(one, at, aggregation.PER[per], temperature)
+        for one, at in zip(chosen, measured, strict=True)
     ]
     check_same_data(rows)
     return rows
@@ -145,7 +146,7 @@ def check_same_data(rows: Iterable[Row]) -> None:
     )
 
 
-def _measured(one: literature.Found, epochs: int | None) -> summary.Measured:
+def _measured(one: measured_rows.MeasuredRow, epochs: int | None) -> summary.Measured:
     at = one.row.by_epochs
     if epochs is not None and epochs not in at:
         raise errors.UserError(
@@ -156,7 +157,7 @@ def _measured(one: literature.Found, epochs: int | None) -> summary.Measured:
 
 
 def _row(
-    one: literature.Found,
+    one: measured_rows.MeasuredRow,
     measured: summary.Measured,
     put_together: Callable[[Examples], Examples],
     temperature: bool,
@@ -179,14 +180,14 @@ def _row(
         one.row.name,
         measured.records[0]["epochs"],
         measured.records,
-        {seed: clips.joined(parts) for seed, parts in folds.items()},
+        {seed: aggregation.joined(parts) for seed, parts in folds.items()},
         tuple(temperatures),
     )
 
 
 def _load(workdir: Path, record: Mapping[str, Any], part: str) -> Examples:
     """A part's predictions of a record's cell, checked against the record."""
-    cell = records.cell_name(*(record[field] for field in ("row", "protocol", "fold", "seed")))
+    cell = cell_name(*(record[field] for field in ("row", "protocol", "fold", "seed")))
     path = workdir / "predictions" / f"{cell}.npz"
     found = predictions.load(path).examples.get((record["epochs"], part))
     if part == "validation" and (found is None or not len(found.label)):
@@ -226,9 +227,9 @@ class Pair:
     second: Row
     seeds: tuple[int, ...]
     difference: intervals.Interval
-    mcnemar: paired.McNemar
+    mcnemar: significance.McNemar
     permutation: float
-    units: clips.Units
+    units: aggregation.Units
 
 
 def pair(first: Row, second: Row) -> Pair:
@@ -244,13 +245,13 @@ def pair(first: Row, second: Row) -> Pair:
     theirs = [[_sorted(row.tests[seed]) for seed in seeds] for row in (first, second)]
     for seed, one, other in zip(seeds, *theirs, strict=True):
         _check_same(seed, first, one, second, other)
-    units = clips.units(theirs[0], first.dataset)
+    units = aggregation.units(theirs[0], first.dataset)
     differences = [_right(a) - _right(b) for a, b in zip(*theirs, strict=True)]
     # A unit's share of the difference of accuracies: those of a seed, then the mean over seeds.
     shares = np.concatenate([d / len(d) / len(seeds) for d in differences])
     _, member = np.unique(np.concatenate(units.of), return_inverse=True)
     # A clip's decision is that of all seeds together: seeds are no further clips.
-    together = [clips.by_example(clips.joined(tests)) for tests in theirs]
+    together = [aggregation.by_example(aggregation.joined(tests)) for tests in theirs]
     return Pair(
         first,
         second,
@@ -260,8 +261,8 @@ def pair(first: Row, second: Row) -> Pair:
             [np.stack([d, np.ones_like(d)], axis=1) for d in differences],
             units.of,
         ),
-        paired.mcnemar(*map(_right, together)),
-        paired.permutation(np.bincount(member, shares)),
+        significance.mcnemar(*map(_right, together)),
+        significance.permutation(np.bincount(member, shares)),
         units,
     )
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mmer_jax.evaluation import calibration
-from mmer_jax.evaluation.predictions import Examples
+from mmer_jax.results.predictions import Examples
 
 RESAMPLES = 10_000
 _AT_ONCE = 1_000  # resamples, so that thousands of clips fit into memory

@@ -6,7 +6,6 @@ their mean and their spread are shown. Everything is computed from the records' 
 
 import dataclasses
 import functools
-import importlib
 import os
 import pathlib
 import statistics
@@ -16,7 +15,10 @@ from typing import Any
 import numpy as np
 
 from mmer_jax import errors, modalities
-from mmer_jax.evaluation import clips, intervals, metrics, predictions, records, same_data
+from mmer_jax.config.cell import cell_name
+from mmer_jax.evaluation import aggregation, intervals, metrics, same_data
+from mmer_jax.protocols import registry
+from mmer_jax.results import predictions, records
 
 # Data whose numbers are about the software, not about people.
 RENDERED = "rendered"
@@ -202,8 +204,7 @@ def check_same_data(found: Iterable[Block]) -> None:
 def promise(protocol: str, promises: Mapping[str, str] | None = None) -> str:
     """What a protocol keeps apart, in words: those given, or those of datasets.protocols."""
     if promises is None:
-        # Imported when needed: a table of old records must not hang on the datasets package.
-        known = importlib.import_module("mmer_jax.datasets.protocols").PROTOCOLS
+        known = registry.PROTOCOLS
         promises = {name: entry.promise for name, entry in known.items()}
     return promises.get(protocol, "A protocol that this version of the software does not know.")
 
@@ -240,8 +241,8 @@ def _with_bootstrap(measured: Measured, workdir, load) -> Measured:
             if (record["epochs"], "test") not in said:
                 return measured
             by_seed.setdefault(record["seed"], []).append(said[record["epochs"], "test"])
-        tests = [clips.joined(parts) for parts in by_seed.values()]
-        units = clips.units(tests, measured.records[0]["dataset"]["name"])
+        tests = [aggregation.joined(parts) for parts in by_seed.values()]
+        units = aggregation.units(tests, measured.records[0]["dataset"]["name"])
     except errors.UserError:  # no file, or clips of a set that is not known here
         return measured
     interval = intervals.bootstrap(intervals.STATISTICS["accuracy"], tests, units.of)
@@ -250,7 +251,7 @@ def _with_bootstrap(measured: Measured, workdir, load) -> Measured:
 
 def cell_of(record: Mapping[str, Any]) -> str:
     """Name of a record's cell, as files are called after it."""
-    return records.cell_name(*(record[field] for field in ("row", "protocol", "fold", "seed")))
+    return cell_name(*(record[field] for field in ("row", "protocol", "fold", "seed")))
 
 
 def _measured(members: list[dict[str, Any]]) -> Measured:

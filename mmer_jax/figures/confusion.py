@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from mmer_jax import errors
-from mmer_jax.evaluation import metrics, predictions, records
+from mmer_jax.config.cell import cell_name
+from mmer_jax.evaluation import metrics
 from mmer_jax.figures import canvas
+from mmer_jax.results import predictions, records
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,7 +88,7 @@ def count(workdir: Path, row: str, protocol: str, epochs: int | None = None) -> 
     epochs = epochs or max(common)
     total = 0
     for fold, seed in sorted(cells):
-        name = records.cell_name(row, protocol, fold, seed)
+        name = cell_name(row, protocol, fold, seed)
         held = predictions.load(workdir / "predictions" / f"{name}.npz")
         if (epochs, "test") not in held.examples:
             raise errors.UserError(f"the predictions of {name} in {workdir} lack epoch {epochs}")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import ml_collections
 
-from mmer_jax import configuration, errors
-from mmer_jax.evaluation import columns
+from mmer_jax import errors
+from mmer_jax.config import resolve
 from mmer_jax.models import layers
+from mmer_jax.utils import columns
 
 
 def load(text: str) -> ml_collections.ConfigDict:
@@ -45,8 +46,7 @@ def tables(
     """
     overrides = {} if size is None else {"data.size": size}
     rows = {
-        row: configuration.resolve_row(config, row, overrides)
-        for row in configuration.rows_asked_for(config)
+        row: resolve.resolve_row(config, row, overrides) for row in resolve.requested_rows(config)
     }
     return "\n\n".join(_section(row, resolved, in_markdown) for row, resolved in rows.items())
 

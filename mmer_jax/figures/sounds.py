@@ -12,7 +12,7 @@ import numpy as np
 from mmer_jax import errors
 from mmer_jax.datasets import clips
 from mmer_jax.figures import canvas
-from mmer_jax.media import augment, sound, spectrogram
+from mmer_jax.media import audio, augment, spectrogram
 from mmer_jax.media.representations import REPRESENTATIONS, plot_image
 
 SIZE = 224  # as stored
@@ -45,8 +45,8 @@ def read(path: Path) -> np.ndarray:
       UserError: it cannot be read, or has no sound; the message names the file.
     """
     try:
-        samples, _ = sound.read_sound(path, spectrogram.RATE)
-        if sound.is_silent(samples):
+        samples, _ = audio.read_sound(path, spectrogram.RATE)
+        if audio.is_silent(samples):
             raise errors.ClipError("silent sound", f"{len(samples)} samples, all zero")
         return samples
     except errors.ClipError as problem:

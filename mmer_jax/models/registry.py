@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from mmer_jax import errors, modalities
-from mmer_jax.models import attention, gated_sum, network, tower, vgg16
+from mmer_jax.models import attention, concatenation, gated_sum, tower, vgg16
 
 
 def _ends(config: ml_collections.ConfigDict) -> dict:
@@ -40,7 +40,7 @@ def _concatenation(config: ml_collections.ConfigDict) -> nn.Module:
             f"config.model.patch is {patch}; config.data.size, {config.data.size}, must be a "
             "multiple of it"
         )
-    return network.ConcatenationNetwork(
+    return concatenation.ConcatenationNetwork(
         **_small(config), head=head, normalisation=normalisation, patch=patch
     )
 

@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from mmer_jax import errors, modalities, provenance, trained
-from mmer_jax.configuration import Cell
+from mmer_jax import errors, modalities
+from mmer_jax.config.cell import Cell
 from mmer_jax.datasets import pack, selection
-from mmer_jax.evaluation import predictions, records
-from mmer_jax.evaluation.predictions import Examples
+from mmer_jax.inference import workdirs
 from mmer_jax.media import corruptions
-from mmer_jax.progress import Progress
+from mmer_jax.results import predictions, records
+from mmer_jax.results.predictions import Examples
 from mmer_jax.robustness import conditions, results, sounds
 from mmer_jax.robustness.conditions import MISSING, UNTOUCHED, Condition
-from mmer_jax.training import checkpoints, devices, inputs
+from mmer_jax.training import checkpoints, normalization, sharding
+from mmer_jax.utils import provenance
+from mmer_jax.utils.progress import Progress
 
 # How far probabilities may be from the stored ones: on the device that made them, and on another,
 # whose convolutions may round to fewer digits.
@@ -61,7 +63,7 @@ def run(
     for record in found:
         by_row.setdefault(record["row"], []).append(record)
     for row, cells in by_row.items():
-        usable = [r for r in cells if trained.params_folder(workdir, _cell(r)).exists()]
+        usable = [r for r in cells if workdirs.params_folder(workdir, _cell(r)).exists()]
         if len(usable) < len(cells):
             problems.append(
                 f"{len(cells) - len(usable)} of {len(cells)} cells of row {row} have no "
@@ -120,9 +122,9 @@ def _test_row(
 ) -> list[str]:
     """Tests cells of one row under the conditions that each lacks; what could not be tested."""
     record = missing[-1][0]
-    config = trained.config_of(record, {"pack": str(pack_folder)} if pack_folder else {})
-    data = trained.open_data(record, config, workdir)
-    tests = {_cell(r).name: trained.tested(_cell(r), config, data) for r, _ in missing}
+    config = workdirs.config_of(record, {"pack": str(pack_folder)} if pack_folder else {})
+    data = workdirs.open_data(record, config, workdir)
+    tests = {_cell(r).name: workdirs.tested(_cell(r), config, data) for r, _ in missing}
     noisy, problems = {}, []
     for corruption, levels in _of_sound(missing).items():
         try:
@@ -142,12 +144,12 @@ def _test_row(
                 (r, [condition for condition in lacking if condition.corruption != corruption])
                 for r, lacking in missing
             ]
-    predict, about = trained.make_predict(config), _about()
+    predict, about = workdirs.make_predict(config), _about()
     count = sum(1 + len(lacking) for _, lacking in missing)
     with Progress(count, record["row"], "tests") as progress:
         for r, lacking in missing:
             cell = _cell(r)
-            params = checkpoints.load_params(trained.params_folder(workdir, cell))
+            params = checkpoints.load_params(workdirs.params_folder(workdir, cell))
             test, standard = tests[cell.name]
             for condition in (UNTOUCHED, *lacking):
                 altered = conditions.altered(condition, config.modalities)
@@ -188,7 +190,7 @@ def _sound_rows(tests: Sequence[selection.Examples], names: Sequence[str]) -> np
 def _inputs(
     test: selection.Examples,
     data: pack.Pack,
-    standard: Mapping[str, inputs.Standard],
+    standard: Mapping[str, normalization.Standard],
     condition: Condition,
     altered: Sequence[str],
     noisy: Mapping[str, sounds.Noisy],
@@ -225,11 +227,11 @@ def _check_same(said: Examples, record: Mapping[str, Any], workdir: Path) -> flo
             "the software have changed. Run its config again in another --workdir"
         )
     difference = float(np.abs(stored.probabilities - said.probabilities).max())
-    same_device = record["device"] == devices.describe()
+    same_device = record["device"] == sharding.describe()
     if difference > (TOLERANCE if same_device else TOLERANCE_ELSEWHERE):
         raise errors.UserError(
             f"the network of {cell} does not say what it said: probabilities differ by up to "
-            f"{difference:.2g} (trained on {record['device']}, now on {devices.describe()}). Its "
+            f"{difference:.2g} (trained on {record['device']}, now on {sharding.describe()}). Its "
             "parameters, data or the software have changed. Run its config again in another "
             "--workdir"
         )
@@ -238,7 +240,7 @@ def _check_same(said: Examples, record: Mapping[str, Any], workdir: Path) -> flo
 
 def _about() -> dict[str, Any]:
     return {
-        "device": devices.describe(),
+        "device": sharding.describe(),
         "versions": provenance.versions(),
         "git_commit": provenance.git_commit(),
     }

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmer_jax import errors
-from mmer_jax.evaluation import clips, intervals, metrics, predictions, records
-from mmer_jax.evaluation.predictions import Examples
+from mmer_jax.config.cell import cell_name
+from mmer_jax.evaluation import aggregation, intervals, metrics
+from mmer_jax.results import predictions, records
+from mmer_jax.results.predictions import Examples
 from mmer_jax.robustness.conditions import UNTOUCHED, Condition
 
 FILE_NAME = "robustness.jsonl"
@@ -91,7 +93,7 @@ def save(
     # Predictions first: a line without them would be taken for finished work.
     path = _predictions(workdir, record, condition)
     predictions.save(path, record["epochs"], {"test": said}, record["emotions"])
-    decided = clips.by_clip(said)
+    decided = aggregation.by_clip(said)
     measured = metrics.measure(decided.label, decided.probabilities)
     del measured["accuracy_interval"]  # clips are not independent: `curves` has intervals
     line = {
@@ -201,7 +203,7 @@ def _curve(workdir: Path, table: str, protocol: str, row: str, lines: list[dict]
             condition: _point(condition, cells, {cell: untouched[cell] for cell in cells}, dataset)
             for condition, cells in by_condition.items()
         },
-        clips.units(list(untouched.values()), dataset).name,
+        aggregation.units(list(untouched.values()), dataset).name,
         float(counts.max() / counts.sum()),
     )
 
@@ -209,7 +211,7 @@ def _curve(workdir: Path, table: str, protocol: str, row: str, lines: list[dict]
 def _point(condition: Condition, cells: Mapping, untouched: Mapping, dataset: str) -> Point:
     """A cell is (seed, fold); both mappings have the same cells."""
     tests, before = _by_seed(cells), _by_seed(untouched)
-    units = clips.units(tests, dataset).of
+    units = aggregation.units(tests, dataset).of
     falls = [_right(b) - _right(t) for b, t in zip(before, tests, strict=True)]
     return Point(
         condition,
@@ -227,7 +229,8 @@ def _point(condition: Condition, cells: Mapping, untouched: Mapping, dataset: st
 def _by_seed(cells: Mapping[tuple[int, int], Examples]) -> list[Examples]:
     seeds = sorted({seed for seed, _ in cells})
     return [
-        clips.joined([cells[cell] for cell in sorted(cells) if cell[0] == seed]) for seed in seeds
+        aggregation.joined([cells[cell] for cell in sorted(cells) if cell[0] == seed])
+        for seed in seeds
     ]
 
 
@@ -240,7 +243,7 @@ def _load(workdir: Path, line: Mapping[str, Any]) -> Examples:
     path = _predictions(workdir, line, condition_of(line))
     found = predictions.load(path).examples.get((line["epochs"], "test"))
     if found is not None:
-        found = clips.by_clip(found)
+        found = aggregation.by_clip(found)
         counts = metrics.confusion(
             found.label, found.probabilities.argmax(1), len(line["emotions"])
         )
@@ -256,5 +259,5 @@ def _load(workdir: Path, line: Mapping[str, Any]) -> Examples:
 
 
 def _predictions(workdir: Path, of: Mapping[str, Any], condition: Condition) -> Path:
-    cell = records.cell_name(*(of[field] for field in ("row", "protocol", "fold", "seed")))
+    cell = cell_name(*(of[field] for field in ("row", "protocol", "fold", "seed")))
     return workdir / "predictions" / "robustness" / cell / f"{condition.name}.npz"

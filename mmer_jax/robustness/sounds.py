@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from mmer_jax import errors, parallel
+from mmer_jax import errors
 from mmer_jax.datasets import pack
-from mmer_jax.progress import Progress
+from mmer_jax.utils import parallel
+from mmer_jax.utils.progress import Progress
 
 # (row of the pack, level) -> modality -> uint8 [s, s, c]
 Noisy = dict[tuple[int, float], dict[str, np.ndarray]]

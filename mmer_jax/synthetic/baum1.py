@@ -11,7 +11,7 @@ from pathlib import Path
 import openpyxl
 
 from mmer_jax import errors
-from mmer_jax.datasets import annotations, baum1, baum1_recordings
+from mmer_jax.corpora import annotations, baum1, baum1_recordings
 from mmer_jax.synthetic import expression
 from mmer_jax.synthetic.clip import Look, claim, render_clip, render_missing
 from mmer_jax.synthetic.ravdess import EMOTIONS

@@ -13,9 +13,10 @@ from typing import Any
 import av
 import numpy as np
 
-from mmer_jax import errors, parallel
+from mmer_jax import errors
 from mmer_jax.synthetic import actor as actors_module
 from mmer_jax.synthetic import expression, stage, voice
+from mmer_jax.utils import parallel
 
 PARAMETERS_FILE = "rendered.json"
 _STALE_SECONDS = 60  # a clip takes less than one

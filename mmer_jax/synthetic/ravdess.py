@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mmer_jax import errors
-from mmer_jax.datasets import ravdess as names
+from mmer_jax.corpora import ravdess as names
 from mmer_jax.synthetic.clip import Look, claim, render_clip, render_missing
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness")

@@ -8,7 +8,7 @@ from mmer_jax.training.loop import (
     predict,
     train,
 )
-from mmer_jax.training.signals import Interrupted
+from mmer_jax.training.preemption import Interrupted
 
 __all__ = [
     "DeviceMemoryError",

@@ -1,7 +1,26 @@
 """In which order examples come. Drawn on the host from seed and epoch alone, so that a run that is
 continued, or spread over another number of devices, sees the same batches."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
+
+
+class Window(NamedTuple):
+    """Consecutive batches whose pictures are on the devices.
+
+    Attributes:
+      data: what batches are taken from, by `data.take(row of index)`; see step.DeviceData.
+      index: int32 [steps, width], on the host.
+      weight: float32 [steps, width], on the host, of each example. Steps beyond `last` are padding.
+      first, last: the window has the batches first..last-1, the first of them in row 0.
+    """
+
+    data: Any
+    index: np.ndarray
+    weight: np.ndarray
+    first: int
+    last: int
 
 
 def batches(n: int, batch: int, width: int, *, seed=None) -> tuple[np.ndarray, np.ndarray]:

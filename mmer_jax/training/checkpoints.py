@@ -11,7 +11,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from jax.sharding import Mesh
 
-from mmer_jax.training import devices, hosts
+from mmer_jax.training import distributed, sharding
 
 # Otherwise what waits for its folder may be told of the folder of another process.
 _FOLDERS_FIRST = ocp.options.AsyncOptions(create_directories_asynchronously=False)
@@ -29,8 +29,8 @@ class Checkpoints:
         self._last = time.monotonic()
         folder = pathlib.Path(folder).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        together = _taking_part(hosts.processes(mesh))
-        self._alone = not hosts.spans(mesh)
+        together = _taking_part(distributed.processes(mesh))
+        self._alone = not distributed.spans(mesh)
         self._manager = ocp.CheckpointManager(
             folder,
             options=ocp.CheckpointManagerOptions(
@@ -126,7 +126,7 @@ def _writable(tree: Any) -> Any:
     def writable(x):
         # On a device that has it: of several cells each keeps to its own.
         here = min(x.devices() if isinstance(x, jax.Array) else jax.local_devices(), key=_number)
-        copies = devices.replicated(devices.make_mesh([here, there]))
+        copies = sharding.replicated(sharding.make_mesh([here, there]))
         return jax.make_array_from_single_device_arrays(x.shape, copies, [jax.device_put(x, here)])
 
     return jax.tree.map(writable, tree)

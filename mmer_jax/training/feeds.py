@@ -6,36 +6,20 @@ so that a run learns the same under either and may change from one to the other 
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from mmer_jax.datasets.selection import Examples
-from mmer_jax.training import devices, hosts, inputs, step
+from mmer_jax.training import distributed, normalization, sharding, step
+from mmer_jax.training.batches import Window
 
 # Of a device's memory: pictures that take more are streamed. The rest is for parameters, the
 # optimizer's state, and what a step computes. Cells that train at once have pictures of their own.
 MEMORY_SHARE = 0.5
 MOST_AT_ONCE = 8  # where their number is measured, see lanes.py
-
-
-class Window(NamedTuple):
-    """Consecutive batches whose pictures are on the devices.
-
-    Attributes:
-      data: what batches are taken from, by `data.take(row of index)`; see step.DeviceData.
-      index: int32 [steps, width], on the host.
-      weight: float32 [steps, width], on the host, of each example. Steps beyond `last` are padding.
-      first, last: the window has the batches first..last-1, the first of them in row 0.
-    """
-
-    data: Any
-    index: np.ndarray
-    weight: np.ndarray
-    first: int
-    last: int
 
 
 class Feed(Protocol):
@@ -58,7 +42,7 @@ def make_feed(
     config,
     arrays: Mapping[str, np.ndarray],
     parts: Mapping[str, Examples],
-    standard: Mapping[str, inputs.Standard],
+    standard: Mapping[str, normalization.Standard],
     mesh: Mesh,
 ) -> Feed:
     """The feed that a config asks for, or that the size of the pictures calls for.
@@ -89,12 +73,12 @@ def is_streamed(config, nbytes: int, mesh: Mesh) -> bool:
     asked = config.run.get("stream")  # records of earlier versions have neither field
     if asked is not None:
         return asked
-    if hosts.spans(mesh):
+    if distributed.spans(mesh):
         on_a_device = nbytes / mesh.size
     else:
         on_a_device = nbytes * (config.run.get("cells_at_once", 1) or MOST_AT_ONCE)
     too_large = on_a_device > MEMORY_SHARE * memory(mesh.local_devices[0])
-    return bool(hosts.agreed(mesh, too_large)[0])
+    return bool(distributed.agreed(mesh, too_large)[0])
 
 
 def memory(device: jax.Device) -> int:
@@ -118,8 +102,8 @@ class InMemory:
     """
 
     def __init__(self, arrays, used, parts, standard, mesh):
-        whole = devices.replicated(mesh)
-        place = _place_share if hosts.spans(mesh) else _place_whole
+        whole = sharding.replicated(mesh)
+        place = _place_share if distributed.spans(mesh) else _place_whole
         pictures = {name: place(arrays[name], rows, mesh) for name, rows in used.items()}
         standard = {
             name: jax.device_put(found.replace(group=found.group[used[name]]), whole)
@@ -137,15 +121,15 @@ class InMemory:
 
 
 def _place_whole(array, rows, mesh) -> jax.Array:
-    return jax.device_put(array[rows], devices.replicated(mesh))
+    return jax.device_put(array[rows], sharding.replicated(mesh))
 
 
 def _place_share(array, rows, mesh) -> jax.Array:
     """Rows of an array, split over the devices; the last row repeats until they divide."""
-    extra = devices.padded_size(len(rows), mesh) - len(rows)
+    extra = sharding.padded_size(len(rows), mesh) - len(rows)
     padded = np.concatenate([rows, np.repeat(rows[-1:], extra)])
     return jax.make_array_from_callback(
         (len(padded), *array.shape[1:]),
-        devices.by_batch(mesh),
+        sharding.by_batch(mesh),
         lambda index: np.asarray(array[padded[index[0]]]),
     )

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mmer_jax.training import feeds, signals
+from mmer_jax.training import feeds, preemption
 from mmer_jax.training.loop import DeviceMemoryError
 
 # More at once must make so many times the steps of fewer.
@@ -155,13 +155,13 @@ def train_all(
 
     Raises:
       whatever `work` raised first; the others are asked to save and stop, and waited for.
-      signals.Interrupted: a signal came.
+      preemption.Interrupted: a signal came.
     """
     if len(cells) < 2 or (len(places) == 1 and at_once == 1):
         for cell in cells:  # nothing is ever at once: no threads
             work(cell, places[0], lambda steps, seconds: None)
         return
-    with signals.noted() as asked:
+    with preemption.noted() as asked:
         queue = _Queue(cells, len(places))
         with concurrent.futures.ThreadPoolExecutor(len(places), "place") as threads:
             runs = [
@@ -170,7 +170,7 @@ def train_all(
             ]
         problems = [p for p in (run.exception() for run in runs) if p is not None]
         # What stopped the others comes first.
-        for problem in sorted(problems, key=lambda p: isinstance(p, signals.Interrupted)):
+        for problem in sorted(problems, key=lambda p: isinstance(p, preemption.Interrupted)):
             raise problem
 
 
@@ -216,7 +216,7 @@ class _Running:
     beside: bool
 
 
-def _serve(queue: _Queue, place, work: Work, choice: Choice, asked: signals.Noted) -> None:
+def _serve(queue: _Queue, place, work: Work, choice: Choice, asked: preemption.Noted) -> None:
     """Trains cells on one place until none is left, or until something is wrong."""
     running: dict[concurrent.futures.Future, _Running] = {}
     lanes = range(max(MOST, choice.wanted))
@@ -234,7 +234,7 @@ def _serve(queue: _Queue, place, work: Work, choice: Choice, asked: signals.Note
                         r.beside |= len(running) > 1
                 if not running:
                     if asked.received and queue.rows():
-                        raise signals.Interrupted(asked.received)
+                        raise preemption.Interrupted(asked.received)
                     return
                 for run in list(concurrent.futures.wait(running, _LOOK, "FIRST_COMPLETED").done):
                     ended = running.pop(run)

@@ -16,14 +16,14 @@ from mmer_jax.datasets.selection import Examples
 from mmer_jax.training import (
     batches,
     checkpoints,
-    devices,
+    distributed,
+    early_stopping,
     feeds,
-    hosts,
-    inputs,
+    normalization,
     optimizers,
-    signals,
+    preemption,
+    sharding,
     step,
-    stopping,
 )
 
 
@@ -68,7 +68,7 @@ def check(config) -> None:
     """Says what is wrong with a config's fields of training before anything is built; UserError."""
     optimizers.make_optimizer(config, 1)
     step.Objective.of(config)
-    stopping.check(config)
+    early_stopping.check(config)
 
 
 class DeviceMemoryError(errors.UserError):
@@ -106,7 +106,7 @@ def train(
     on_measure: Callable[[Measurement], None],
     on_epoch: Callable[[Mapping[str, float]], None] = lambda epoch: None,
     on_steps: Callable[[int, float], None] = lambda steps, seconds: None,
-    standard: Mapping[str, inputs.Standard] | None = None,
+    standard: Mapping[str, normalization.Standard] | None = None,
     devices_used: Sequence[jax.Device] | None = None,
 ) -> Outcome:
     """Trains one network.
@@ -134,10 +134,10 @@ def train(
     Raises:
       TrainingDivergedError: the loss is not finite.
       DeviceMemoryError: a device's memory is too small.
-      signals.Interrupted: SIGTERM or SIGINT came; the state was saved.
+      preemption.Interrupted: SIGTERM or SIGINT came; the state was saved.
     """
-    mesh = devices.make_mesh(devices_used)
-    whole, leads = devices.replicated(mesh), hosts.leads(mesh)
+    mesh = sharding.make_mesh(devices_used)
+    whole, leads = sharding.replicated(mesh), distributed.leads(mesh)
 
     # Data: what the parts use of the pictures, in memory or streamed.
     parts = {"train": train_examples, **measured_parts}
@@ -154,7 +154,7 @@ def train(
         tuple(models.registry.batch_shapes(config).items()),
         mesh,
         averaged=objective.average > 0,
-        keeps_best=stopping.is_on(config),
+        keeps_best=early_stopping.is_on(config),
     )
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
@@ -168,15 +168,15 @@ def train(
 
     chunk = step.make_chunk(model, optimizer, seed, mesh, objective=objective)
     ask = functools.partial(predict_all, config, feed, step.make_predict(model, mesh), mesh)
-    width = devices.padded_size(config.batch_size, mesh)
-    by_batch = devices.by_batch(mesh, axis=1)
+    width = sharding.padded_size(config.batch_size, mesh)
+    by_batch = sharding.by_batch(mesh, axis=1)
     pace = _Pace(config.run.chunk_seconds)
     seconds = 0.0
 
     # The order of operations within an epoch matters: the history moves only when the epoch is
     # whole, measuring comes before the save, and both before the next epoch's first step. A run
     # that is killed anywhere thus repeats what it did since the last save, with the same numbers.
-    with signals.noted() as asked:
+    with preemption.noted() as asked:
         try:
             while int(state.step) < measure_epochs[-1] * steps_per_epoch:
                 epoch, first = divmod(int(state.step), steps_per_epoch)
@@ -187,7 +187,7 @@ def train(
                 for window in feed.windows("train", *order, first):
                     index, weight = jax.device_put((window.index, window.weight), by_batch)
                     while first < window.last:
-                        (steps,) = hosts.agreed(mesh, pace.steps)
+                        (steps,) = distributed.agreed(mesh, pace.steps)
                         last = min(first + steps, window.last)
                         here = first - window.first, last - window.first
                         state = chunk(state, window.data, index, weight, *here)
@@ -202,13 +202,13 @@ def train(
                 history = [*history, _epoch_entry(epoch + 1, state, seconds)]
                 seconds = 0.0
                 ended = epoch + 1 == measure_epochs[-1]
-                if stopping.is_on(config):
+                if early_stopping.is_on(config):
                     validation = measured_parts["validation"]
                     said = ask(state.latest_params, "validation", validation)
-                    history[-1] |= stopping.judge(validation.label, said)
-                    if stopping.best_epoch(config, history) == epoch + 1:
+                    history[-1] |= early_stopping.judge(validation.label, said)
+                    if early_stopping.best_epoch(config, history) == epoch + 1:
                         state = step.note_best(state)
-                    ended = ended or stopping.is_over(config, history)
+                    ended = ended or early_stopping.is_over(config, history)
                 state = state.replace(
                     loss_sum=0 * state.loss_sum, correct=0 * state.correct, seen=0 * state.seen
                 )
@@ -227,7 +227,7 @@ def train(
                 _save_if_due(saves, state, history, asked, mesh)
         finally:
             saves.close()
-        (signum,) = hosts.agreed(mesh, asked.received or 0)
+        (signum,) = distributed.agreed(mesh, asked.received or 0)
     return Outcome(jax.device_get(state), history, resumed_from, signum or None)
 
 
@@ -238,7 +238,7 @@ def predict(
     parts: Mapping[str, Examples],
     params: Any,
     *,
-    standard: Mapping[str, inputs.Standard] | None = None,
+    standard: Mapping[str, normalization.Standard] | None = None,
     devices_used: Sequence[jax.Device] | None = None,
 ) -> dict[str, np.ndarray]:
     """What a trained network says of examples, as `train` measures it.
@@ -251,9 +251,9 @@ def predict(
     Returns:
       for each part probabilities, float32 [n, classes].
     """
-    mesh = devices.make_mesh(devices_used)
+    mesh = sharding.make_mesh(devices_used)
     feed = feeds.make_feed(config, arrays, parts, standard or {}, mesh)
-    params = jax.device_put(params, devices.replicated(mesh))
+    params = jax.device_put(params, sharding.replicated(mesh))
     ask = functools.partial(predict_all, config, feed, step.make_predict(model, mesh), mesh)
     return {name: ask(params, name, part) for name, part in parts.items()}
 
@@ -263,7 +263,7 @@ def predict_all(config, feed, predict, mesh, params, part, examples) -> np.ndarr
     n = len(examples)
     if n == 0:
         return np.zeros((0, len(config.data.emotions)), np.float32)
-    width = devices.padded_size(min(config.run.predict_batch, n), mesh)
+    width = sharding.padded_size(min(config.run.predict_batch, n), mesh)
     found = [
         np.asarray(predict(params, window.data, window.index[i]))
         for window in feed.windows(part, *batches.batches(n, width, width))
@@ -289,10 +289,10 @@ def _diverged(what: str, when: str, config) -> TrainingDivergedError:
 
 
 def _save_if_due(saves, state, history, asked, mesh) -> None:
-    received, due = hosts.agreed(mesh, asked.received or 0, saves.is_due())
+    received, due = distributed.agreed(mesh, asked.received or 0, saves.is_due())
     if received:
         saves.save(state, history)
-        raise signals.Interrupted(received)
+        raise preemption.Interrupted(received)
     if due:
         saves.save(state, history)
 

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 
 from mmer_jax import errors
 from mmer_jax.models import tower
-from mmer_jax.training import devices, inputs
+from mmer_jax.training import augmentation, normalization, sharding
 
 # Streams of randomness, folded into the run's seed. Their numbers are part of every result.
 INIT, DROPOUT, SHUFFLE, AUGMENT = 0, 1, 2, 3
@@ -70,13 +70,15 @@ class DeviceData:
     arrays: Mapping[str, jax.Array]
     rows: Mapping[str, jax.Array]
     label: jax.Array
-    standard: Mapping[str, inputs.Standard] = flax.struct.field(default_factory=dict)
+    standard: Mapping[str, normalization.Standard] = flax.struct.field(default_factory=dict)
 
     def take(self, index: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
         """Pictures and labels of the examples with the given numbers."""
         pictures = {name: self.arrays[name][rows[index]] for name, rows in self.rows.items()}
         for name, standard in self.standard.items():
-            pictures[name] = inputs.normalise(pictures[name], standard, self.rows[name][index])
+            pictures[name] = normalization.normalise(
+                pictures[name], standard, self.rows[name][index]
+            )
         return pictures, self.label[index]
 
 
@@ -93,7 +95,7 @@ class Objective:
         loss and everything that is measured stay in float32.
     """
 
-    augment: inputs.Augment = inputs.NO_CHANGE
+    augment: augmentation.Augment = augmentation.NO_CHANGE
     label_smoothing: float = 0.0
     average: float = 0.0
     dtype: str = "float32"
@@ -109,7 +111,7 @@ class Objective:
                 )
         if config.model.dtype not in DTYPES:
             raise errors.unknown("dtype", config.model.dtype, DTYPES)
-        return cls(inputs.Augment.of(config), smoothing, average, config.model.dtype)
+        return cls(augmentation.Augment.of(config), smoothing, average, config.model.dtype)
 
     @property
     def plain(self) -> bool:
@@ -264,7 +266,7 @@ _KEPT_PROGRAMS = 32
 @functools.lru_cache(_KEPT_PROGRAMS)
 def _programs(model, optimizer, mesh, objective):
     """One step, and a loop of steps, compiled when they are called first."""
-    whole, split = devices.replicated(mesh), devices.by_batch(mesh)
+    whole, split = sharding.replicated(mesh), sharding.by_batch(mesh)
 
     def body(state, data, index, weight, i, seed):
         index = jax.lax.with_sharding_constraint(index[i], split)
@@ -290,7 +292,7 @@ def _programs(model, optimizer, mesh, objective):
         jax.jit,
         donate_argnums=0,
         out_shardings=whole,
-        compiler_options=devices.compiler_options(mesh),
+        compiler_options=sharding.compiler_options(mesh),
     )
     return compiled(body), compiled(loop)
 
@@ -311,13 +313,13 @@ def make_init(
         state = init_state(model, optimizer, dict(batch), seed, averaged=averaged)
         return note_best(state) if keeps_best else state
 
-    return jax.jit(init, out_shardings=devices.replicated(mesh))
+    return jax.jit(init, out_shardings=sharding.replicated(mesh))
 
 
 @functools.lru_cache(_KEPT_PROGRAMS)
 def make_predict(model: nn.Module, mesh: Mesh) -> Callable[..., jax.Array]:
     """Compiles `predict(params, data, index)`: int32 [b] -> probabilities float32 [b, classes]."""
-    split = devices.by_batch(mesh)
+    split = sharding.by_batch(mesh)
 
     def predict(params, data, index):
         pictures, _ = data.take(jax.lax.with_sharding_constraint(index, split))
@@ -326,6 +328,6 @@ def make_predict(model: nn.Module, mesh: Mesh) -> Callable[..., jax.Array]:
 
     return jax.jit(
         predict,
-        out_shardings=devices.replicated(mesh),
-        compiler_options=devices.compiler_options(mesh),
+        out_shardings=sharding.replicated(mesh),
+        compiler_options=sharding.compiler_options(mesh),
     )

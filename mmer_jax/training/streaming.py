@@ -23,7 +23,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from mmer_jax.datasets.selection import Examples
-from mmer_jax.training import devices, feeds, inputs
+from mmer_jax.training import normalization, sharding
+from mmer_jax.training.batches import Window
 
 # Large enough that the start of a window costs nothing beside its steps.
 WINDOW_BYTES = 2**26
@@ -46,7 +47,7 @@ class StreamedData:
 
     arrays: Mapping[str, jax.Array]
     label: jax.Array
-    standard: Mapping[str, inputs.Standard]
+    standard: Mapping[str, normalization.Standard]
 
     def take(self, index: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
         """Pictures and labels of a batch; int32 [width], the step that each row is of.
@@ -57,7 +58,7 @@ class StreamedData:
         pictures = {name: of_step(array, index) for name, array in self.arrays.items()}
         for name, standard in self.standard.items():
             standard = standard.replace(group=of_step(standard.group, index))
-            pictures[name] = inputs.normalise(pictures[name], standard, slice(None))
+            pictures[name] = normalization.normalise(pictures[name], standard, slice(None))
         return pictures, of_step(self.label, index)
 
 
@@ -72,17 +73,17 @@ class Streamed:
         self,
         arrays: Mapping[str, np.ndarray],
         parts: Mapping[str, Examples],
-        standard: Mapping[str, inputs.Standard],
+        standard: Mapping[str, normalization.Standard],
         mesh: Mesh,
     ):
         self._arrays, self._parts, self._mesh = arrays, parts, mesh
         self._group = {name: np.asarray(found.group) for name, found in standard.items()}
         self._standard = jax.device_put(
             {name: found.replace(group=()) for name, found in standard.items()},
-            devices.replicated(mesh),
+            sharding.replicated(mesh),
         )
 
-    def windows(self, part, index, weight, first=0) -> Iterator[feeds.Window]:
+    def windows(self, part, index, weight, first=0) -> Iterator[Window]:
         steps = self._steps(part, index)
         numbers = grain.MapDataset.range(first // steps, math.ceil(len(index) / steps))
         read = functools.partial(self._read, self._parts[part], index, weight, steps)
@@ -98,7 +99,7 @@ class Streamed:
         a_step = sum(math.prod(shape) for shape in shapes) * index.shape[1] / self._mesh.size
         return min(max(1, int(WINDOW_BYTES / a_step)), len(index))
 
-    def _read(self, examples: Examples, index, weight, steps: int, number: int) -> feeds.Window:
+    def _read(self, examples: Examples, index, weight, steps: int, number: int) -> Window:
         """A window, put on the devices. Runs in several threads at once."""
         first, last = number * steps, min((number + 1) * steps, len(index))
         width = index.shape[1]
@@ -108,7 +109,7 @@ class Streamed:
             """What a function gives for examples, on the devices; each process asks for its own."""
             return jax.make_array_from_callback(
                 (width, steps, *shape),
-                devices.by_batch(self._mesh),
+                sharding.by_batch(self._mesh),
                 lambda where: _filled_up(of(batch[where[0]]), steps),
             )
 
@@ -122,7 +123,7 @@ class Streamed:
         data = StreamedData(arrays, place(lambda e: examples.label[e]), standard)
         in_window = np.repeat(np.arange(steps, dtype=np.int32)[:, None], width, axis=1)
         weight = _filled_up(weight[first:last].T, steps).T
-        return feeds.Window(data, in_window, weight, first, last)
+        return Window(data, in_window, weight, first, last)
 
 
 def _filled_up(values: np.ndarray, steps: int) -> np.ndarray:

@@ -5,7 +5,8 @@ import pathlib
 
 import pytest
 
-from mmer_jax import experiment, synthetic
+from mmer_jax import synthetic
+from mmer_jax.experiments.run import run_experiment
 
 FILES = sorted(
     p.stem for p in pathlib.Path("configs").glob("*.py") if p.stem not in ("__init__", "base")
@@ -90,7 +91,7 @@ CHAINED = ("baum1_selector", "baum1_fusion")  # one after the other: see below
 def test_every_row_runs(file, places, tmp_path):
     config = small(file, places)
     config.seeds, config.folds = (0,), (0,)  # each row once
-    found = experiment.run(config, tmp_path)
+    found = run_experiment(config, tmp_path)
     assert {record["row"] for record in found} >= set(config.row.split(","))
     for record in found:
         assert record["dataset"]["origin"] == "rendered"
@@ -101,20 +102,20 @@ def test_every_row_runs(file, places, tmp_path):
 
 def test_frames_are_picked_ranked_and_joined(places, tmp_path):
     """baum1_selector.py's networks choose the frames of baum1_fusion.py."""
-    from mmer_jax.selector import automatic, recordings_of, scores
+    from mmer_jax.frame_selection import automatic, recordings_of, scores
 
     picks, ranked = tmp_path / "picks.csv", tmp_path / "scores.csv"
     automatic.pick(recordings_of.select("baum1_acted", places["baum1_acted"]), picks)
     config = small("baum1_selector", places)
     config.data.picked = str(picks)
     config.run.keep_params = True
-    selector = experiment.run(config, tmp_path / "selector")
+    selector = run_experiment(config, tmp_path / "selector")
     assert {r["fold"] for r in selector} == {0, 1, 2, 3}  # four subjects, one in each
     assert all(r["dataset"]["origin"] == "rendered" for r in selector)
     scores.score_workdir(tmp_path / "selector", ranked)
 
     config = small("baum1_fusion", places)
     config.data.build.frame_scores = str(ranked)
-    found = experiment.run(config, tmp_path / "fusion")
+    found = run_experiment(config, tmp_path / "fusion")
     assert {record["row"] for record in found} == set(config.rows)
     assert all(r["dataset"]["options"]["frame_choice"] == "scored" for r in found)

@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from mmer_jax import errors
-from mmer_jax.datasets import clips, recordings
+from mmer_jax.corpora import recordings
+from mmer_jax.datasets import clips
 from mmer_jax.media import faces, flow, spectrogram, video
 from mmer_jax.media.augment import AudioAmounts
 

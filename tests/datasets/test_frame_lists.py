@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mmer_jax import errors
-from mmer_jax.datasets import clips, frame_lists, recordings, tfds_io
+from mmer_jax.corpora import recordings
+from mmer_jax.datasets import clips, frame_lists, tfds_io
 
 
 def written(tmp_path, text, encoding="utf-8"):

@@ -240,7 +240,8 @@ def test_a_modality_that_is_not_there_is_named_with_those_that_are(tmp_path):
 
 def test_reading_needs_only_numpy():
     code = (
-        "import sys; from mmer_jax.datasets import pack, emotions; print(sys.modules.keys() & "
+        "import sys; from mmer_jax.corpora import emotions; from mmer_jax.datasets import pack; "
+        "print(sys.modules.keys() & "
         "{'tensorflow', 'tensorflow_datasets', 'cv2', 'av', 'librosa', 'scipy', 'jax', "
         "'array_record'})"
     )

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mmer_jax import errors
-from mmer_jax.datasets import clips, packing, recordings, tfds_io
+from mmer_jax.corpora import recordings
+from mmer_jax.datasets import clips, packing, tfds_io
 from mmer_jax.datasets.pack import open_pack
 from mmer_jax.media.augment import AudioAmounts
 

@@ -6,7 +6,7 @@ import sklearn.metrics
 from scipy import stats
 
 from mmer_jax.evaluation import calibration, intervals, metrics
-from mmer_jax.evaluation.predictions import Examples
+from mmer_jax.results.predictions import Examples
 
 NAMES = list(intervals.STATISTICS)
 

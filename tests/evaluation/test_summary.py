@@ -92,7 +92,7 @@ def test_promises_are_given_or_those_of_the_protocols():
 
 def test_every_protocol_promises_something():
     protocols = pytest.importorskip(
-        "mmer_jax.datasets.protocols", reason="datasets.protocols isn't there"
+        "mmer_jax.protocols.registry", reason="datasets.protocols isn't there"
     )
     for name in protocols.PROTOCOLS:
         assert len(summary.promise(name)) > 10

@@ -1,4 +1,4 @@
-"""python -m mmer_jax.figures as a user calls it."""
+"""mmer figure as a user calls it."""
 
 import xml.etree.ElementTree as ElementTree
 
@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from mmer_jax import models
-from mmer_jax.configuration import resolve_row
-from mmer_jax.figures import __main__ as command
+from mmer_jax.cli import figure as command
+from mmer_jax.config import resolve
 from mmer_jax.models import registry
 
 
@@ -61,7 +61,7 @@ def test_layers_as_text_and_markdown(strong_config, tmp_path, capsys):
     said = capsys.readouterr().out
     written = (tmp_path / "figure6_8_layers.md").read_text()
     for row in ("face", "face_flow"):
-        config = resolve_row(strong_config, row, {"data.size": 32})
+        config = resolve.resolve_row(strong_config, row, {"data.size": 32})
         model, shapes = models.build(config), registry.batch_shapes(config)
         count = models.count_parameters(_shapes_of(model, shapes))
         assert f"{count:,} parameters." in said and f"{count:,} parameters." in written

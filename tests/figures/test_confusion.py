@@ -5,9 +5,11 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from mmer_jax import errors
-from mmer_jax.evaluation import metrics, predictions, records
-from mmer_jax.figures import __main__ as command
+from mmer_jax.cli import figure as command
+from mmer_jax.config.cell import cell_name
+from mmer_jax.evaluation import metrics
 from mmer_jax.figures import confusion
+from mmer_jax.results import predictions, records
 
 EMOTIONS = ["anger", "fear", "sadness"]
 
@@ -32,7 +34,7 @@ def write_cells(tmp_path):
 
 
 def _write(workdir, row, protocol, fold, seed, epoch, label, said):
-    cell = records.cell_name(row, protocol, fold, seed)
+    cell = cell_name(row, protocol, fold, seed)
     examples = predictions.Examples([f"c{i}" for i in range(40)], np.zeros(40), label, said)
     path = workdir / "predictions" / f"{cell}.npz"
     predictions.save(path, epoch, {"test": examples, "validation": examples}, EMOTIONS)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmer_jax import errors
-from mmer_jax.media import sound, video
+from mmer_jax.media import audio, video
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def frames(source):
 
 
 def samples(source):
-    return sound.read_sound(source, None)
+    return audio.read_sound(source, None)
 
 
 @pytest.mark.parametrize("name", VIDEOS)
@@ -189,8 +189,8 @@ def test_ffmpeg_stays_silent(folder, tmp_path):
     content[len(content) // 3 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 3)
     (tmp_path / "hole.mp4").write_bytes(content)
     program = (
-        "import sys\nfrom mmer_jax import errors\nfrom mmer_jax.media import sound, video\n"
-        "for read in (lambda p: video.read_frames(p, [0]), lambda p: sound.read_sound(p, None)):\n"
+        "import sys\nfrom mmer_jax import errors\nfrom mmer_jax.media import audio, video\n"
+        "for read in (lambda p: video.read_frames(p, [0]), lambda p: audio.read_sound(p, None)):\n"
         "    try: read(sys.argv[1])\n"
         "    except errors.ClipError as e: print(e.kind)\n"
     )

@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 
-from mmer_jax.media import sound, spectrogram
+from mmer_jax.media import audio, spectrogram
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def test_log_mel_equals_librosas(length, rate):
 
 def test_log_mel_equals_librosas_on_real_speech(real_data):
     path = real_data / "ravdess_speech_flac" / "Actor_02" / "03-01-05-02-01-01-02.flac"
-    samples, rate = sound.read_sound(path, 22050)
+    samples, rate = audio.read_sound(path, 22050)
     theirs = librosa.power_to_db(librosa.feature.melspectrogram(y=samples, sr=rate), ref=np.max)
     assert np.abs(spectrogram.log_mel(samples) - theirs).max() < 1e-2
 

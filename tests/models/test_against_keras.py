@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmer_jax import models
-from mmer_jax.configuration import resolve_row
+from mmer_jax.config import resolve
 from mmer_jax.models import registry
 
 pytest.importorskip("keras", reason="Keras comes with TensorFlow (mmer-jax[data])")
@@ -16,7 +16,7 @@ SIZE = 64
 
 @pytest.mark.parametrize("row", ["face", "mel", "face_mel", "face_flow_mel"])
 def test_logits_and_parameter_counts_equal_keras(strong_config, row):
-    config = resolve_row(strong_config, row, {"data.size": SIZE})
+    config = resolve.resolve_row(strong_config, row, {"data.size": SIZE})
     model = models.build(config)
     names = list(config.modalities)
     rng = np.random.default_rng(0)
@@ -42,7 +42,7 @@ def test_logits_and_parameter_counts_equal_keras(strong_config, row):
 
 
 def test_initial_weights_follow_kerass_distributions(strong_config):
-    config = resolve_row(strong_config, "face", {"data.size": SIZE})
+    config = resolve.resolve_row(strong_config, "face", {"data.size": SIZE})
     model = models.build(config)
     zeros = {k: np.zeros(x.shape, x.dtype) for k, x in registry.batch_shapes(config).items()}
     params = model.init(jax.random.key(0), zeros, train=False)["params"]

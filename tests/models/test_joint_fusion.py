@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmer_jax import errors, models
-from mmer_jax.configuration import resolve_row
+from mmer_jax.config import resolve
 from mmer_jax.models import registry, vgg16
 from mmer_jax.models.attention import CrossModalAttention
 
@@ -21,7 +21,7 @@ def test_vgg16_has_the_published_number_of_parameters():
 
 
 def test_vgg16_is_built_by_name_for_small_pictures_too(strong_config):
-    config = resolve_row(strong_config, "face_vgg16", {"data.size": 32})
+    config = resolve.resolve_row(strong_config, "face_vgg16", {"data.size": 32})
     shapes = jax.eval_shape(lambda: init(models.build(config), config))
     assert shapes["params"]["dense1"]["kernel"].shape == (512, 4096)
     assert models.build(config) == vgg16.VGG16(("face",), 5)
@@ -39,7 +39,7 @@ def joint(strong_config):
     def build(name, row="face_flow_mel", **fields):
         fields = {"model.name": name, "data.size": 16, "model.filters": (4, 8), **fields}
         fields = {"model.hidden": (16,), "model.width": 8, "model.heads": 2, **fields}
-        return resolve_row(strong_config, row, fields)
+        return resolve.resolve_row(strong_config, row, fields)
 
     return build
 

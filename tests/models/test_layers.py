@@ -6,7 +6,7 @@ import pytest
 
 from configs import base
 from mmer_jax import errors, models
-from mmer_jax.configuration import resolve_row
+from mmer_jax.config import resolve
 from mmer_jax.models import layers, registry
 
 # Table 5: convolutions and dense layers.
@@ -22,7 +22,7 @@ PAPER = {
 
 
 def table(config, row, **overrides):
-    return layers.layer_table(resolve_row(config, row, overrides))
+    return layers.layer_table(resolve.resolve_row(config, row, overrides))
 
 
 @pytest.mark.parametrize("row", PAPER)
@@ -54,7 +54,9 @@ def test_figure_6_layer_by_layer(strong_config):
 @pytest.mark.parametrize("name", models.MODELS)
 def test_parameters_add_up_whatever_the_model(name):
     # The two inputs that every architecture takes; 32 pixels are enough for the deepest.
-    config = resolve_row(base.get_config(), "face_mel", {"model.name": name, "data.size": 32})
+    config = resolve.resolve_row(
+        base.get_config(), "face_mel", {"model.name": name, "data.size": 32}
+    )
     model, shapes = models.build(config), registry.batch_shapes(config)
     params = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), shapes)
     found = layers.layer_table(config)

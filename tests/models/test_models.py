@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmer_jax import errors, models
-from mmer_jax.configuration import resolve_row
+from mmer_jax.config import resolve
 from mmer_jax.models import registry, tower
 
 
@@ -36,23 +36,25 @@ def apply(config, batch=3, train=False, seed=0):
 
 
 def test_dropout_is_on_in_training_only(strong_config):
-    config = resolve_row(strong_config, "mel", {"data.size": 32})
+    config = resolve.resolve_row(strong_config, "mel", {"data.size": 32})
     assert not np.array_equal(apply(config, train=True), apply(config, train=True, seed=1))
     np.testing.assert_array_equal(apply(config), apply(config, seed=1))
 
 
 def test_unknown_model_names_the_known_ones(strong_config):
-    config = resolve_row(strong_config, "mel", {"model.name": "vgg"})
+    config = resolve.resolve_row(strong_config, "mel", {"model.name": "vgg"})
     with pytest.raises(errors.UserError, match="unknown model 'vgg'; known: concatenation"):
         models.build(config)
 
 
 def test_a_map_of_one_pixel_is_not_pooled(strong_config):
-    deep = resolve_row(strong_config, "mel", {"data.size": 16})  # five blocks: 8, 4, 2, 1, 1
+    deep = resolve.resolve_row(
+        strong_config, "mel", {"data.size": 16}
+    )  # five blocks: 8, 4, 2, 1, 1
     assert apply(deep).shape == (3, 5)
 
 
 def test_towers_are_joined_in_the_papers_order_whatever_order_is_asked_for(strong_config):
     strong_config.rows.face_flow_mel.modalities = ("mel", "flow", "face")
-    config = resolve_row(strong_config, "face_flow_mel")
+    config = resolve.resolve_row(strong_config, "face_flow_mel")
     assert models.build(config).modalities == ("face", "flow", "mel")

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmer_jax import configuration, errors, models
+from mmer_jax import errors, models
+from mmer_jax.config import resolve
 from mmer_jax.models import registry, tower
 
 RNG = np.random.default_rng(0)
@@ -14,7 +15,7 @@ RNG = np.random.default_rng(0)
 def resolved(config, **fields):
     fields = {name.replace("__", "."): value for name, value in fields.items()}
     small = {"data.size": 16, "model.filters": (16, 8), "model.hidden": ()}
-    return configuration.resolve_row(config, "face_mel", small | fields)
+    return resolve.resolve_row(config, "face_mel", small | fields)
 
 
 @pytest.mark.parametrize("patch", [2, 4])

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from mmer_jax import experiment
+from mmer_jax.experiments.run import run_experiment
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def trained_workdir(small_pack, tmp_path_factory):
     for row in config.row.split(","):
         config.rows[row].model.hidden = (16,)
     config.run.tensorboard = False
-    experiment.run(config, workdir)
+    run_experiment(config, workdir)
     return workdir
 
 

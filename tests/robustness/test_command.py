@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from mmer_jax import models, splits, trained
-from mmer_jax.configuration import Cell
+from mmer_jax import models
+from mmer_jax.cli.robustness import main
+from mmer_jax.config.cell import Cell
 from mmer_jax.datasets import pack
-from mmer_jax.evaluation import predictions, records
+from mmer_jax.inference import workdirs
+from mmer_jax.protocols import splits
+from mmer_jax.results import predictions, records
 from mmer_jax.robustness import results
-from mmer_jax.robustness.__main__ import main
 from mmer_jax.training import checkpoints
 
 
@@ -104,7 +106,7 @@ def test_the_network_sees_what_the_condition_says(
     run(capsys, workdir, "--rows", row, "--corruptions", corruption, *flags)
     cell = Cell(row, "clip_random", 0, 1)
     record = [r for r in records.read(workdir / records.FILE_NAME) if r["row"] == row][-1]
-    config, data = trained.config_of(record), pack.open_pack(small_pack)
+    config, data = workdirs.config_of(record), pack.open_pack(small_pack)
     parts = splits.split_examples(cell, config, data)
     seen = {}
     for name, rows in parts["test"].rows.items():

@@ -7,8 +7,9 @@ import pytest
 import sklearn.metrics
 
 from mmer_jax import errors
-from mmer_jax.evaluation import predictions
-from mmer_jax.robustness import report, results
+from mmer_jax.reports import robustness
+from mmer_jax.results import predictions
+from mmer_jax.robustness import results
 from mmer_jax.robustness.conditions import UNTOUCHED, Condition
 
 EMOTIONS = ("anger", "fear", "sadness")
@@ -101,7 +102,7 @@ def test_sections_have_the_curves_and_their_numbers(write):
         for i, condition in enumerate(conditions):
             workdir = write(condition, right(0.4 + 0.3 * i, 2), row=row)
     write(Condition("missing", "mel"), right(0.5, 3), row="face_mel", modalities=["face", "mel"])
-    low, missing = report.sections(workdir)
+    low, missing = robustness.sections(workdir)
     assert low.title == "Robustness under clip_random: faces of low resolution"
     assert [line[:2] for line in low.table] == [
         ("row", "level"),
@@ -125,7 +126,7 @@ def test_sections_have_the_curves_and_their_numbers(write):
 
 
 def test_no_test_no_section(tmp_path):
-    assert report.sections(tmp_path) == []
+    assert robustness.sections(tmp_path) == []
 
 
 def test_rows_of_which_a_part_is_measured_say_so(write):
@@ -136,7 +137,7 @@ def test_rows_of_which_a_part_is_measured_say_so(write):
     point = curve.points[Condition("blur", 4.0)]
     assert point.cells == 1
     assert point.fall.mean == pytest.approx(right(0.9, 1).mean() - right(0.5, 5).mean())
-    (section,) = report.sections(workdir)
+    (section,) = robustness.sections(workdir)
     assert "Not all is measured yet" in " ".join(section.text)
 
 
@@ -144,14 +145,14 @@ def test_rendered_clips_are_called_so(write):
     rendered = RECORD["dataset"] | {"origin": "rendered"}
     write(UNTOUCHED, right(0.9, 0), dataset=rendered)
     workdir = write(Condition("blur", 4.0), right(0.5, 5), dataset=rendered)
-    assert "say nothing about emotion recognition" in " ".join(report.sections(workdir)[0].text)
+    assert "say nothing about emotion recognition" in " ".join(robustness.sections(workdir)[0].text)
 
 
 def test_validation_parts_are_called_so(write):
     validation = {"split": {"tested": "validation"}}
     write(UNTOUCHED, right(0.9, 0), config=validation)
     workdir = write(Condition("blur", 4.0), right(0.5, 5), config=validation)
-    assert "test parts were not read" in " ".join(report.sections(workdir)[0].text)
+    assert "test parts were not read" in " ".join(robustness.sections(workdir)[0].text)
 
 
 def test_predictions_of_another_run_are_refused(write):

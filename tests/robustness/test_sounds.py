@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import soxr
 
-from mmer_jax import errors, experiment
+from mmer_jax import errors
+from mmer_jax.cli.robustness import main
 from mmer_jax.datasets import pack
-from mmer_jax.evaluation import predictions
-from mmer_jax.media import sound, spectrogram
+from mmer_jax.experiments.run import run_experiment
+from mmer_jax.media import audio, spectrogram
+from mmer_jax.results import predictions
 from mmer_jax.robustness import conditions, results, sounds
-from mmer_jax.robustness.__main__ import main
 
 SIZE = 32
 
@@ -42,7 +43,7 @@ def workdir(recordings, tmp_path_factory):
     config.data.size, config.model.filters, config.rows.mel.model.hidden = SIZE, (4, 8), (8,)
     config.epochs, config.measure_epochs, config.split.test_fraction = 2, (2,), 0.5
     config.run.tensorboard, config.run.workers = False, 1
-    experiment.run(config, workdir)
+    run_experiment(config, workdir)
     return workdir
 
 
@@ -78,7 +79,7 @@ def test_noise_is_added_to_the_sound_before_its_picture_is_made(data, record, wo
     (row, *_) = np.flatnonzero(data.table["audio_variant"] == "original")
     clip = data.table["clip"][row]
     found = corrupted(data, record, workdir, [10.0, 0.0], [row])
-    samples, rate = sound.read_sound(str(recordings / f"{clip}.wav"), None)
+    samples, rate = audio.read_sound(str(recordings / f"{clip}.wav"), None)
     heard = soxr.resample(samples, rate, spectrogram.RATE, quality="HQ")
     white = conditions.random_of(clip, "noise").standard_normal(len(heard), np.float32)
     for level in (10.0, 0.0):

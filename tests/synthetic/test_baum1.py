@@ -8,10 +8,10 @@ import openpyxl
 import pytest
 
 from mmer_jax import errors
-from mmer_jax.media.sound import read_sound
+from mmer_jax.cli import render as command
+from mmer_jax.media.audio import read_sound
 from mmer_jax.media.video import iter_frames
 from mmer_jax.synthetic import RENDERERS, baum1, clip, render_baum1
-from mmer_jax.synthetic import __main__ as command
 
 SMALL = {"size": (96, 72), "seconds": 0.6, "fps": 10, "workers": 1}
 

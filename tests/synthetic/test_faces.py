@@ -5,9 +5,9 @@ import collections
 import numpy as np
 import pytest
 
-from mmer_jax.datasets.ravdess import parse_name
+from mmer_jax.corpora.ravdess import parse_name
 from mmer_jax.media import faces
-from mmer_jax.media.sound import read_sound
+from mmer_jax.media.audio import read_sound
 from mmer_jax.media.video import iter_frames, read_frames
 from mmer_jax.synthetic import render_ravdess
 from mmer_jax.synthetic.actor import SKIN_TONES, make_actor, skin_tone

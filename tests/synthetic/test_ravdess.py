@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mmer_jax import errors
-from mmer_jax.datasets.ravdess import parse_name
-from mmer_jax.media.sound import is_silent, read_sound
+from mmer_jax.cli import render as command
+from mmer_jax.corpora.ravdess import parse_name
+from mmer_jax.media.audio import is_silent, read_sound
 from mmer_jax.media.video import iter_frames
-from mmer_jax.synthetic import __main__ as command
 from mmer_jax.synthetic import clip, expression, ravdess, render_ravdess
 
 SMALL = {

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from mmer_jax.configuration import resolve_row
+from mmer_jax.config import resolve
 from mmer_jax.datasets.selection import Examples
 
 jax.config.update("jax_num_cpu_devices", 4)  # before the first array; other tests pick one of them
@@ -15,7 +15,7 @@ CLASSES, SIZE = 3, 8
 @pytest.fixture
 def small_config(strong_config):
     """Two inputs of 8x8 pixels, three classes, dropout on, batches of 30."""
-    return resolve_row(
+    return resolve.resolve_row(
         strong_config,
         "face_mel",
         {

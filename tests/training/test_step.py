@@ -7,7 +7,7 @@ import pytest
 
 from mmer_jax import models
 from mmer_jax.models import registry
-from mmer_jax.training import batches, devices, optimizers, step
+from mmer_jax.training import batches, optimizers, sharding, step
 
 
 def test_every_example_is_in_one_batch_once():
@@ -91,7 +91,7 @@ def test_first_update_is_adams_closed_form(setting):
 
 def test_loop_on_the_device_makes_the_same_steps(setting):
     model, optimizer, state, data = setting
-    mesh = devices.make_mesh(jax.devices()[:1])
+    mesh = sharding.make_mesh(jax.devices()[:1])
     index, weight = map(jnp.asarray, batches.batches(75, 30, 30, seed=(0, 0)))
     ends = []
     for on_device in (True, False):

@@ -14,7 +14,16 @@ import pytest
 from mmer_jax import errors, models, training
 from mmer_jax.datasets import storage
 from mmer_jax.datasets.selection import Examples
-from mmer_jax.training import batches, checkpoints, devices, feeds, hosts, inputs, step, streaming
+from mmer_jax.training import (
+    batches,
+    checkpoints,
+    distributed,
+    feeds,
+    normalization,
+    sharding,
+    step,
+    streaming,
+)
 
 STEP = 30 * 8 * 8 * (3 + 1)  # bytes of a batch of the task's pictures
 
@@ -54,8 +63,8 @@ def whole(task):
     for name, array in arrays.items():
         group = (np.arange(len(array)) % 3 == 0).astype(np.int32)
         rows = np.arange(len(array))
-        mean, deviation = inputs.measure_standard(array, rows, group, by_row=name == "mel")
-        standard[name] = inputs.Standard(mean, deviation, group)
+        mean, deviation = normalization.measure_standard(array, rows, group, by_row=name == "mel")
+        standard[name] = normalization.Standard(mean, deviation, group)
     return arrays, examples, {"test": examples, "few": few}, standard
 
 
@@ -144,14 +153,14 @@ def test_four_devices_each_with_its_own_rows(config, whole, tmp_path, monkeypatc
 def test_devices_look_among_their_own_rows(whole):
     """No picture passes between devices, and each has its share of the window."""
     arrays, examples, _, standard = whole
-    mesh = devices.make_mesh()
+    mesh = sharding.make_mesh()
     feed = streaming.Streamed(arrays, {"train": examples}, standard, mesh)
     (window,) = feed.windows("train", *batches.batches(75, 30, 32))
     assert (window.first, window.last) == (0, 3)
     shard = window.data.arrays["face"].addressable_shards[1].data
     third_batch = np.asarray(shard[:, 2])  # rows 8 to 15 of 15 examples; padding repeats the first
     np.testing.assert_array_equal(third_batch, arrays["face"][[*range(68, 75), 0]])
-    index = jax.device_put(window.index[0], devices.by_batch(mesh))
+    index = jax.device_put(window.index[0], sharding.by_batch(mesh))
     take = jax.jit(lambda data, index: data.take(index))
     compiled = take.lower(window.data, index).compile().as_text()
     for word in ("all-gather", "all-reduce", "all-to-all", "collective"):
@@ -160,7 +169,7 @@ def test_devices_look_among_their_own_rows(whole):
 
 def test_every_picture_is_where_the_order_says(whole, one_device, two_steps):
     arrays, examples, _, standard = whole
-    mesh = devices.make_mesh(one_device)
+    mesh = sharding.make_mesh(one_device)
     order = batches.batches(75, 30, 30, seed=5)
     memory = feeds.InMemory(
         arrays, {name: np.arange(75) for name in arrays}, {"train": examples}, standard, mesh
@@ -209,7 +218,7 @@ def test_a_file_that_breaks_while_it_is_read_is_told(config, whole, tmp_path, on
 
 
 def test_it_is_chosen_by_size(config, whole, monkeypatch):
-    mesh = devices.make_mesh()
+    mesh = sharding.make_mesh()
     assert config.run.stream is None
     monkeypatch.setattr(feeds, "memory", lambda device: 1000)
     for at_once, most in ((0, 500 // 8), (2, 250), (1, 500)):  # each cell has its own pictures
@@ -226,8 +235,8 @@ def test_it_is_chosen_by_size(config, whole, monkeypatch):
         monkeypatch.setattr(feeds, "memory", lambda device, limit=limit: 2 * limit)
         assert isinstance(feeds.make_feed(config, arrays, few, standard, mesh), kind)
     monkeypatch.setattr(feeds, "memory", lambda device: 1000)
-    monkeypatch.setattr(hosts, "spans", lambda mesh: True)  # each of four devices has a share
-    monkeypatch.setattr(hosts, "agreed", lambda mesh, *values: values)
+    monkeypatch.setattr(distributed, "spans", lambda mesh: True)  # each of four devices has a share
+    monkeypatch.setattr(distributed, "agreed", lambda mesh, *values: values)
     assert [feeds.is_streamed(config, n, mesh) for n in (2000, 2001)] == [False, True]
 
 

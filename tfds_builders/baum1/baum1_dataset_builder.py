@@ -7,7 +7,7 @@ from typing import ClassVar
 import tensorflow_datasets as tfds
 
 from mmer_jax import errors
-from mmer_jax.datasets import baum1, sets
+from mmer_jax.corpora import baum1, sets
 from tfds_builders.clip_builder import ClipBuilder, ClipConfig
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from mmer_jax.datasets import download, recordings
+from mmer_jax.corpora import download, recordings
 from tfds_builders.clip_builder import ClipBuilder, ClipConfig
 
 HERE = Path(__file__).parent

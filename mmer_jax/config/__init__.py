@@ -1,0 +1,1 @@
+"""The schema of configs with its defaults, table rows, validation and identity."""

@@ -1,0 +1,1 @@
+"""What RAVDESS and BAUM-1 are: file names, labels, layout on disk, download, emotions."""

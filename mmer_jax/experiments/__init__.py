@@ -1,0 +1,1 @@
+"""From a config to results: cells, training, learning-rate search, late fusion."""

@@ -1,0 +1,1 @@
+"""Evaluation protocols: which examples train, validate and test."""

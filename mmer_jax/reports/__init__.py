@@ -1,0 +1,1 @@
+"""Results as people read them: report, tables, comparison pages, literature."""

@@ -1,0 +1,1 @@
+"""A random search over fields of a config, by validation data alone: `mmer tune`."""

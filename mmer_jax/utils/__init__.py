@@ -1,0 +1,1 @@
+"""Files, ordered parallel map, progress, provenance."""

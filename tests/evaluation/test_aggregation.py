@@ -1,0 +1,85 @@
+"""A clip's decision, worked by hand; who is in a clip; what is drawn together."""
+
+import numpy as np
+import pytest
+
+from mmer_jax import errors
+from mmer_jax.corpora import sets
+from mmer_jax.evaluation import aggregation
+from mmer_jax.results.predictions import Examples
+
+B, A = "01-01-05-02-01-02-07", "01-01-03-02-01-01-02"
+
+
+def examples(clip=(B, A, B, A, B), view=(0, 0, 1, 2, 2), label=(1, 0, 1, 0, 1)):
+    first = [0.9, 0.2, 0.3, 0.5, 0.0][: len(clip)]
+    return Examples(clip, view, label, [[p, 1 - p] for p in first])
+
+
+def test_a_clip_s_decision_is_the_mean_of_its_examples():
+    found = aggregation.by_clip(examples())
+    assert found.clip.tolist() == [B, A]  # as they appear, not as they are sorted
+    assert found.label.tolist() == [1, 0] and found.view.tolist() == [0, 0]
+    np.testing.assert_allclose(found.probabilities, [[0.4, 0.6], [0.35, 0.65]], rtol=1e-6)
+    again = aggregation.by_clip(found)
+    np.testing.assert_array_equal(again.probabilities, found.probabilities)
+
+
+def test_the_mean_can_decide_otherwise_than_most_of_the_examples():
+    one = Examples([B] * 3, range(3), [0] * 3, [[0.45, 0.55], [0.45, 0.55], [0.9, 0.1]])
+    assert aggregation.by_clip(one).probabilities.argmax(axis=1).tolist() == [0]
+
+
+def test_per_example_only_repetitions_are_put_together():
+    given = examples()
+    found = aggregation.by_example(given)
+    for field in ("clip", "view", "label", "probabilities"):
+        np.testing.assert_array_equal(getattr(found, field), getattr(given, field))
+    twice = aggregation.by_example(aggregation.joined([given, given]))
+    assert twice.view.tolist() == given.view.tolist()
+    np.testing.assert_array_equal(twice.probabilities, given.probabilities)
+
+
+def test_random_examples_against_a_loop():
+    rng = np.random.default_rng(0)
+    names = np.array([f"clip{i}" for i in range(20)])[rng.integers(0, 20, 200)]
+    said = rng.dirichlet(np.ones(4), 200).astype(np.float32)
+    found = aggregation.by_clip(Examples(names, np.arange(200), np.zeros(200), said))
+    assert found.clip.tolist() == list(dict.fromkeys(names.tolist()))
+    for clip, mean in zip(found.clip, found.probabilities, strict=True):
+        np.testing.assert_allclose(mean, said[names == clip].mean(axis=0), rtol=1e-5)
+
+
+def test_nothing_stays_nothing_and_two_labels_are_an_error():
+    assert aggregation.by_clip(Examples([], [], [], np.zeros((0, 3)))).probabilities.shape == (0, 3)
+    with pytest.raises(ValueError, match=f"{B} has two labels"):
+        aggregation.by_clip(examples(label=(1, 0, 1, 0, 0)))
+
+
+def test_a_clip_s_name_tells_the_subject():
+    assert aggregation.subject_of("ravdess", B) == "actor_07"
+    assert aggregation.subject_of("baum1_spontaneous", "S031_002") == "S031"
+    assert aggregation.subject_of("ravdess to baum1_acted", "S001_001") == "S001"
+    assert aggregation.subject_of("baum1_acted to ravdess", A) == "actor_02"
+    with pytest.raises(errors.UserError, match="unknown data set 'savee'; known: ravdess, baum1_a"):
+        aggregation.subject_of("savee", "DC_a01")
+    with pytest.raises(errors.UserError, match="S001_001"):
+        aggregation.subject_of("ravdess", "S001_001")
+
+
+@pytest.mark.parametrize("name", sets.SETS)
+def test_every_data_set_can_be_asked(name):
+    clip = B if name == "ravdess" else "S003_010"
+    assert aggregation.subject_of(name, clip) in ("actor_07", "S003")
+
+
+def test_subjects_are_drawn_and_of_one_person_clips():
+    two = aggregation.units([examples(), examples()], "ravdess")
+    assert (two.name, two.count) == ("subject", 2)
+    assert two.of[1].tolist() == ["actor_07", "actor_02"] * 2 + ["actor_07"]
+    other = B.replace("-02-07", "-01-07")
+    one = aggregation.units([examples(clip=(B, other, B, other, B))], "ravdess")
+    assert (one.name, one.count) == ("clip", 2) and one.of[0][0] == B
+    # Another seed may have tested another person.
+    both = [examples((B,), (0,), (1,)), examples((A,), (0,), (0,))]
+    assert aggregation.units(both, "ravdess").name == "subject"

@@ -1,0 +1,238 @@
+"""Decision-level rows: networks on disk are reused, what is fitted has not seen its examples."""
+
+import numpy as np
+import pytest
+
+from mmer_jax import errors
+from mmer_jax.config import resolve
+from mmer_jax.config.cell import Cell
+from mmer_jax.datasets import pack
+from mmer_jax.evaluation import decision_rules
+from mmer_jax.experiments import cells, late_fusion
+from mmer_jax.experiments.run import run_experiment
+from mmer_jax.protocols import splits
+from mmer_jax.results import predictions
+
+OF = ("face", "mel")
+
+
+def fusion_config(small_pack, row, protocol="clip_random"):
+    """fusion_strategies.py on the small pack: 60 clips, 16 pixels, two epochs, narrow."""
+    from configs import fusion_strategies
+
+    config = fusion_strategies.get_config(row)
+    config.unlock()
+    config.data.pack, config.data.size = str(small_pack), 16
+    config.protocols = (protocol,)
+    config.epochs, config.measure_epochs = 2, (1, 2)
+    config.optimizer.learning_rate = 1e-2
+    config.run.tensorboard = False
+    config.model.filters = (2, 4)
+    for fields in config.rows.values():
+        if "model" in fields:
+            fields.model.hidden = (8,)
+    config.lock()
+    return config
+
+
+@pytest.fixture(scope="module")
+def workdir(small_pack, tmp_path_factory):
+    """A workdir after a rule and a fitted method have run."""
+    folder = tmp_path_factory.mktemp("fusion")
+    run_experiment(fusion_config(small_pack, "mean,logistic"), folder)
+    return folder
+
+
+def stored(workdir, row, protocol="clip_random"):
+    return predictions.load(workdir / "predictions" / f"{row}-{protocol}-fold0-seed0.npz")
+
+
+def test_a_rule_joins_what_is_on_disk(workdir):
+    face, mel, joined = (stored(workdir, row) for row in (*OF, "mean"))
+    for epoch in (1, 2):
+        parts = [p.examples[epoch, "test"] for p in (face, mel, joined)]
+        # Sound alone has one example a clip: it counts for each of the clip's frames.
+        of_clip = dict(zip(parts[1].clip.tolist(), parts[1].probabilities, strict=True))
+        heard = np.stack([of_clip[clip] for clip in parts[0].clip.tolist()])
+        expected = (parts[0].probabilities + heard) / 2
+        np.testing.assert_allclose(parts[2].probabilities, expected, atol=1e-6)
+        np.testing.assert_array_equal(parts[2].label, parts[0].label)
+
+
+def test_records_of_decisions_are_like_any_other(workdir, small_pack):
+    found = run_experiment(fusion_config(small_pack, "mean,logistic"), workdir)
+    by_row = {(r["row"], r["epochs"]): r for r in found}
+    assert set(by_row) == {(r, e) for r in (*OF, "mean", "logistic") for e in (1, 2)}
+    mean = by_row["mean", 2]
+    assert mean["n_test"] == 36 and mean["n_test_clips"] == 12
+    assert mean["n_train"] == by_row["face", 2]["n_train"]
+    assert mean["parameters"] == sum(by_row[row, 2]["parameters"] for row in OF)
+    assert mean["seconds_per_epoch"] == sum(by_row[row, 2]["seconds_per_epoch"] for row in OF)
+
+
+def test_what_is_fitted_on_was_predicted_by_networks_that_had_not_seen_it(workdir, small_pack):
+    config = fusion_config(small_pack, "logistic")
+    data = pack.open_pack(small_pack)
+    predicted = []
+    for row in OF:
+        cell = Cell(row, "clip_random", 0, 0)
+        resolved = resolve.resolve_row(config, row)
+        whole = stored(workdir, row).examples[2, "test"]
+        for j, (kept, left_out) in enumerate(late_fusion._inner_split(cell, resolved, data, 3)):
+            assert not set(kept.clip) & set(left_out.clip)
+            assert not set(whole.clip) & (set(kept.clip) | set(left_out.clip))
+            inner = predictions.load(
+                workdir / "predictions" / "inner" / f"{cell.name}-inner{j}of3.npz"
+            )
+            assert set(inner.examples[2, "test"].clip) == set(left_out.clip)
+            predicted += [(row, c) for c in set(left_out.clip.tolist())]
+    assert len(predicted) == len(set(predicted)) == 2 * 48  # every training clip once a row
+    assert not (workdir / "params" / "face-clip_random-fold0-seed0-inner0of3").exists()
+
+
+def test_the_stacker_is_the_one_fitted_on_them(workdir):
+    inner = {
+        row: [
+            predictions.load(
+                workdir / "predictions" / "inner" / f"{row}-clip_random-fold0-seed0-inner{j}of3.npz"
+            ).examples[2, "test"]
+            for j in range(3)
+        ]
+        for row in OF
+    }
+    heard = {c: p for f in inner["mel"] for c, p in zip(f.clip.tolist(), f.probabilities)}  # noqa: B905
+    face = np.concatenate([f.probabilities for f in inner["face"]])
+    label = np.concatenate([f.label for f in inner["face"]])
+    mel = np.stack([heard[c] for f in inner["face"] for c in f.clip.tolist()])
+    combine = decision_rules.fit("logistic", {"face": face, "mel": mel}, label)
+    test, sound = (stored(workdir, row).examples[2, "test"] for row in OF)
+    of_clip = dict(zip(sound.clip.tolist(), sound.probabilities, strict=True))
+    expected = combine(
+        {"face": test.probabilities, "mel": np.stack([of_clip[c] for c in test.clip.tolist()])}
+    )
+    found = stored(workdir, "logistic").examples[2, "test"].probabilities
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_another_method_trains_nothing(workdir, small_pack, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("nothing is to be trained")
+
+    monkeypatch.setattr(cells.training, "train", refuse)
+    rows = "product,maximum,majority,weighted,linear_svm,rbf_svm,knn"
+    found = run_experiment(fusion_config(small_pack, rows), workdir)
+    assert {r["row"] for r in found} >= set(rows.split(","))
+
+
+def test_triplets_are_matched_by_clip_and_view(small_pack, tmp_path):
+    of = ("mel", "face", "flow")  # three, in any order
+    config = fusion_config(small_pack, "mean", "triplet_random")
+    config.epochs = 1
+    config.rows["mean"].fusion.of = of
+    found = run_experiment(config, tmp_path)
+    *parts, joined = (
+        stored(tmp_path, r, "triplet_random").examples[1, "test"] for r in (*of, "mean")
+    )
+    for part in parts:
+        np.testing.assert_array_equal(part.clip, joined.clip)
+        np.testing.assert_array_equal(part.view, joined.view)
+    expected = sum(part.probabilities for part in parts) / 3
+    np.testing.assert_allclose(joined.probabilities, expected, atol=1e-6)
+    modalities = {r["row"]: r["modalities"] for r in found}
+    assert modalities["mean"] == ["face", "flow", "mel"]
+
+
+class Killed(BaseException):
+    """Like SIGKILL: nothing in the program catches it."""
+
+
+def test_a_killed_run_goes_on_and_leaves_the_same(workdir, small_pack, tmp_path, monkeypatch):
+    config = fusion_config(small_pack, "logistic")
+    name = "mel-clip_random-fold0-seed0-inner1of3"
+    save, finish = predictions.save, cells.finish_network
+
+    def save_and_die(path, epoch, *rest):
+        save(path, epoch, *rest)
+        if (path.stem, epoch) == (name, 1):  # within an inner network
+            raise Killed
+
+    def die_before_tidying(network, *rest):
+        if network == name:
+            raise Killed
+        finish(network, *rest)
+
+    for module, function, dying in (
+        (predictions, "save", save_and_die),
+        (cells, "finish_network", die_before_tidying),
+    ):
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(module, function, dying)
+            run_experiment(config, tmp_path)
+    run_experiment(config, tmp_path)
+    inner = sorted(p.name for p in (tmp_path / "predictions" / "inner").iterdir())
+    assert len(inner) == 6
+    for file in (*(f"inner/{n}" for n in inner), "logistic-clip_random-fold0-seed0.npz"):
+        expected = (workdir / "predictions" / file).read_bytes()
+        assert (tmp_path / "predictions" / file).read_bytes() == expected
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_inner_networks_are_trained_from_their_own_rows_data(small_pack, tmp_path):
+    """A network that sees only black says one thing of everything, and so do its inner ones."""
+    whole = pack.open_pack(small_pack)
+    kept = ("dataset", "origin", "builder_config", "version", "options", "skipped")
+    black = {name: np.zeros_like(array) for name, array in whole.arrays.items()}
+    pack.write_pack(tmp_path / "p", {k: whole.info[k] for k in kept}, dict(whole.table), black)
+    config = fusion_config(small_pack, "logistic")
+    config.epochs, config.fusion.inner_folds = 1, 2
+    with config.unlocked():
+        config.rows.face.data = {"pack": str(tmp_path / "p")}
+    run_experiment(config, tmp_path / "run")
+    for j in range(2):
+        path = tmp_path / f"run/predictions/inner/face-clip_random-fold0-seed0-inner{j}of2.npz"
+        assert np.ptp(predictions.load(path).examples[1, "test"].probabilities, axis=0).max() == 0
+
+
+def test_inner_networks_learn_the_shuffled_labels_of_their_cell(small_pack):
+    """Or a check that chance comes out would leave out what is fitted on top."""
+    config = fusion_config(small_pack, "logistic")
+    config.split.shuffle_labels = True
+    data = pack.open_pack(small_pack)
+    learned = {}
+    for row in OF:
+        cell, resolved = Cell(row, "clip_random", 0, 0), resolve.resolve_row(config, row)
+        whole = splits.split_examples(cell, resolved, data)["train"]
+        shuffled = cells.with_shuffled_labels(whole, cell.seed)
+        assert (shuffled.label != whole.label).any()
+        learned[row] = dict(zip(shuffled.clip.tolist(), shuffled.label.tolist(), strict=True))
+        for parts in late_fusion._inner_split(cell, resolved, data, 3):
+            for part in parts:
+                assert [learned[row][c] for c in part.clip.tolist()] == part.label.tolist()
+    assert learned["face"] == learned["mel"]
+
+
+@pytest.mark.parametrize(
+    ("row", "changes", "said"),
+    [
+        ("mean", {"rows.mean.fusion.method": "bayes"}, "unknown fusion method 'bayes'; known: m"),
+        ("mean", {"rows.mean.fusion.of": ("face", "voice")}, "row that mean joins 'voice'"),
+        ("mean", {"rows.mean.fusion.of": ("face", "product")}, "itself a decision"),
+        ("mean", {"rows.mean.fusion.of": ()}, "joins two rows or more"),
+        ("mean", {"rows.mean.data": {"emotions": ("anger", "fear")}}, "config.data.emotions is"),
+        ("mean", {"rows.mel.epochs": 2}, "config.epochs is 1 for the one and 2 for the other"),
+        ("knn", {"fusion.inner_folds": 40}, "inner_folds is 40: .* as many units"),
+    ],
+)
+def test_mistakes_are_explained(small_pack, tmp_path, row, changes, said):
+    config = fusion_config(small_pack, row)
+    config.epochs = 1
+    with config.unlocked():
+        config.update_from_flattened_dict(changes)
+    with pytest.raises(errors.UserError, match=said):
+        run_experiment(config, tmp_path)
+
+
+def test_rows_named_for_all_rows_alone_are_told_where_they_belong(small_pack, tmp_path):
+    config = fusion_config(small_pack, "mean")
+    with pytest.raises(errors.UserError, match=r"--config\.rows\.mean\.fusion\.of=face,"):
+        run_experiment(config, tmp_path, {"fusion.of": ("face", "flow", "mel")})

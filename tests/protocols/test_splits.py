@@ -1,0 +1,108 @@
+"""Who trains and who is tested: equal training parts, and validation in the test part's place."""
+
+import numpy as np
+import pytest
+
+from mmer_jax import errors
+from mmer_jax.config import resolve
+from mmer_jax.config.cell import Cell, make_cells
+from mmer_jax.datasets import pack
+from mmer_jax.protocols import registry, splits
+
+PROTOCOLS = (
+    "triplet_random",
+    "clip_random_altered_sound",
+    "clip_random",
+    "take_grouped",
+    "statement_disjoint",
+    "actor_kfold",
+    "leave_one_actor_out",
+)
+
+
+@pytest.fixture
+def data(small_pack):
+    return pack.open_pack(small_pack)
+
+
+def resolved(config, **fields):
+    fields = {name.replace("__", "."): value for name, value in fields.items()}
+    return resolve.resolve_row(config, "mel", {"data.size": 16, **fields})
+
+
+def folds(config, data):
+    """Every protocol that serves the data -> its folds."""
+    ways = {name: registry.get(name) for name in PROTOCOLS if name in _served(config, data)}
+    return splits.folds(config, data, ways)
+
+
+def _served(config, data):
+    rows = splits.taking_part(config, data)
+    return registry.served({name: column[rows] for name, column in data.table.items()})
+
+
+def test_training_parts_are_as_many_and_as_mixed_under_every_protocol(strong_config, data):
+    plain = resolved(strong_config)
+    found = folds(plain, data)
+    assert len(found) >= 4
+    equal = resolved(strong_config, split__equal_training=tuple(found))
+    sizes, smallest = set(), []
+    for name, numbers in found.items():
+        for fold in numbers:
+            cell = Cell("mel", name, fold, 1)
+            before = splits.split_examples(cell, plain, data)
+            after = splits.split_examples(cell, equal, data)
+            smallest.append(len(before["train"]))
+            sizes.add(len(after["train"]))
+            assert set(after["train"].rows["mel"]) <= set(before["train"].rows["mel"])
+            np.testing.assert_array_equal(after["test"].rows["mel"], before["test"].rows["mel"])
+            shares = [np.bincount(p["train"].label) / len(p["train"]) for p in (before, after)]
+            np.testing.assert_allclose(*shares, atol=1.5 / len(after["train"]))
+            again = splits.split_examples(cell, equal, data)
+            np.testing.assert_array_equal(after["train"].rows["mel"], again["train"].rows["mel"])
+    assert sizes == {min(smallest)}
+
+
+def test_one_rung_differs_from_clip_random_in_the_sound_that_is_tested(strong_config, data):
+    config = resolved(strong_config)
+    plain, altered = (
+        splits.split_examples(Cell("mel", name, 0, 3), config, data)
+        for name in ("clip_random", "clip_random_altered_sound")
+    )
+    np.testing.assert_array_equal(plain["train"].rows["mel"], altered["train"].rows["mel"])
+    assert set(plain["test"].clip) == set(altered["test"].clip)
+    heard = data.table["audio_variant"][altered["test"].rows["mel"]]
+    assert set(heard) == {"original", "noise", "pitch_shift"}
+    assert set(data.table["audio_variant"][plain["test"].rows["mel"]]) == {"original"}
+
+
+def test_validation_takes_the_test_parts_place_and_test_examples_are_in_no_part(
+    strong_config, data
+):
+    fields = {"split__validation_fraction": 0.25}
+    cell = Cell("mel", "clip_random", 0, 0)
+    usual = splits.split_examples(cell, resolved(strong_config, **fields), data)
+    choosing = resolved(strong_config, **fields, split__tested="validation")
+    found = splits.split_examples(cell, choosing, data)
+    np.testing.assert_array_equal(found["train"].rows["mel"], usual["train"].rows["mel"])
+    np.testing.assert_array_equal(found["test"].rows["mel"], usual["validation"].rows["mel"])
+    assert len(found["validation"]) == 0
+    seen = np.concatenate([part.clip for part in found.values()])
+    assert not set(seen) & set(usual["test"].clip)
+
+
+def test_what_cannot_be_chosen_on_is_refused(strong_config):
+    with pytest.raises(errors.UserError, match="there is no validation part"):
+        resolved(strong_config, split__tested="validation")
+    with pytest.raises(errors.UserError, match="unknown part to be tested 'tset'"):
+        resolved(strong_config, split__tested="tset")
+
+
+def test_a_protocol_may_have_its_own_seeds():
+    cells = make_cells(["mel"], {"a": (0,), "b": (0, 1)}, {"a": (0, 1), "b": (7,)})
+    assert [(c.protocol, c.fold, c.seed) for c in cells] == [
+        ("a", 0, 0),
+        ("a", 0, 1),
+        ("b", 0, 7),
+        ("b", 1, 7),
+    ]

@@ -1,0 +1,252 @@
+import base64
+import html.parser
+import io
+import json
+import subprocess
+import sys
+import wave
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmer_jax import errors
+from mmer_jax.evaluation import summary
+from mmer_jax.reports import caveats, report
+from mmer_jax.results import records
+
+PROMISES = {"triplet_random": "Nothing is kept apart.", "clip_random": "A clip stays together."}
+VOID = {"meta", "link", "img", "br", "wbr", "hr", "input"}
+
+
+class Page(html.parser.HTMLParser):
+    """Reads a page strictly: every element closed in order; what it would fetch is kept."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.fetched, self.text, self.ids, self.links = [], [], [], set(), []
+        self.count: dict[str, int] = {}
+        self.feed(text)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        self._note(tag, attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self._note(tag, attributes)
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, f"</{tag}> at {self.getpos()}"
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text.append(data)
+
+    def _note(self, tag, attributes):
+        self.count[tag] = self.count.get(tag, 0) + 1
+        for name, value in attributes:
+            if name == "id":
+                assert value not in self.ids
+                self.ids.add(value)
+            elif name == "href":
+                self.links.append(value)
+            elif name in ("src", "srcset", "data", "poster", "action", "xlink:href"):
+                self.fetched.append(value)
+
+    def words(self) -> str:
+        return " ".join("".join(self.text).split())
+
+
+def read(path) -> Page:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    page = Page(text)
+    # Nothing is fetched: links stay in the page, styles and pictures are inside it.
+    assert not {"link", "iframe", "object", "base"} & set(page.count)
+    assert page.count["script"] == 1  # ours, in the page: it has no src
+    assert "url(" not in text and "@import" not in text
+    for link in page.links:
+        assert (link.startswith("#") and link[1:] in page.ids) or link.startswith("data:")
+    for uri in page.fetched:
+        head, data = uri.split(",")
+        content = io.BytesIO(base64.b64decode(data))
+        if head == "data:audio/wav;base64":
+            wave.open(content).close()
+        else:
+            assert head == "data:image/png;base64"
+            Image.open(content).verify()
+    return page
+
+
+def example(i: int = 0, **changes) -> dict:
+    rng = np.random.default_rng(i)
+    sizes = {"face": (16, 16, 3), "flow": (16, 16, 3), "mel": (16, 16, 1)}
+    return {
+        "clip": f"01-01-05-01-01-01-{i:02d}",
+        "emotion": "anger",
+        "view": 0,
+        "pictures": {n: rng.integers(0, 256, s, np.uint8) for n, s in sizes.items()},
+        **changes,
+    }
+
+
+def test_one_seed_two_protocols(write_run):
+    cells = [(r, p, 0) for p in PROMISES for r in ("mel", "face", "face_flow_mel")]
+    workdir = write_run(cells, paper_accuracy=0.9377)
+    path = report.write_report(workdir, [example(i) for i in range(10)], PROMISES)
+    assert path == workdir / "report" / "index.html"
+    page = read(path)
+    words = page.words()
+    assert page.count["svg"] == 2 * 6 and page.count["img"] == 30
+    assert "Nothing is kept apart." in words and "A clip stays together." in words
+    assert "paper 93.8" in words and "0.96" in words
+    first = records.read(workdir / records.FILE_NAME)[0]
+    low, high = map(summary.percent, first["accuracy_interval"])
+    assert summary.percent(first["accuracy"]) in words and f"{low}–{high}" in words
+    for fact in ("9f86d081884c7d65", "truncated: 2", "3b1f9e20", "0123abcd", "jax 0.10.2", "haar"):
+        assert fact in words
+    assert "17.8 million parameters" in words and "face frames + optical flow" in words
+    assert [p.name for p in path.parent.iterdir()] == ["index.html"]
+
+
+def test_every_confusion_count_is_there(write_run):
+    workdir = write_run([("mel", "clip_random", 0)])
+    words = read(report.write_report(workdir, None, PROMISES)).words()
+    last = records.read(workdir / records.FILE_NAME)[-1]
+    for emotion, counts in zip(last["emotions"], last["confusion"], strict=True):
+        total = sum(counts)
+        shown = "".join(f" {100 * n / total:.0f}{n}" for n in counts)
+        assert f"{emotion}{shown} {total}" in words
+
+
+def test_several_seeds(write_run):
+    workdir = write_run([("mel", "clip_random", seed) for seed in range(3)])
+    page = read(report.write_report(workdir, None, PROMISES))
+    measured = summary.blocks(records.read(workdir / records.FILE_NAME))[0].rows[0].last
+    assert (
+        f"{summary.percent(measured.accuracy)} ± {summary.percent(measured.spread)}" in page.words()
+    )
+    assert "3 seeds" in page.words() and "all 3 runs together" in page.words()
+    assert "One seed" not in page.words()
+
+
+def test_without_curves_and_examples(write_run):
+    workdir = write_run([("mel", "clip_random", 0)], curves=False)
+    page = read(report.write_report(workdir, None, PROMISES))
+    assert "No training curve was kept" in page.words()
+    assert "img" not in page.count and "seen" not in page.ids
+
+
+def test_curves_that_cannot_be_read_are_named(write_run):
+    workdir = write_run([("mel", "clip_random", 0)])
+    (curve,) = (workdir / "curves").iterdir()
+    for content in (curve.read_text()[:-9], "{}[", '[{"epoch": 1}]', "[1]"):
+        curve.write_text(content)
+        words = read(report.write_report(workdir, None, PROMISES)).words()
+        assert f"Unreadable curves: {curve.name}" in words
+
+
+def test_validation_is_drawn_where_it_was_measured(write_run):
+    workdir = write_run([("mel", "clip_random", 0)], validation_accuracy=0.7)
+    text = report.write_report(workdir, None, PROMISES).read_text()
+    assert text.count('class="dot validation"') == 2
+
+
+def test_everything_is_escaped(write_run):
+    bad = "<script>alert('x')</script> & \"quoted\""
+    workdir = write_run(
+        [("mel", "clip_random", 0)],
+        table=bad,
+        emotions=[bad + str(i) for i in range(5)],
+        device=bad,
+        git_commit=bad,
+        config={bad: bad},
+        config_digest=bad,
+        versions={bad: bad},
+        dataset={"name": bad, "origin": bad, bad: [bad], "skipped": {bad: 1}},
+    )
+    wrong = example(clip=bad, emotion=bad, view=bad, audio_variant=bad)
+    wrong["pictures"][bad] = wrong["pictures"].pop("face")
+    page = read(report.write_report(workdir, [wrong], {"clip_random": bad}))
+    assert page.words().count("<script>") > 20
+
+
+def test_rendered_clips_are_told_at_the_top(write_run):
+    workdir = write_run(
+        [("mel", "clip_random", 0)], dataset={"name": "ravdess", "origin": "rendered"}
+    )
+    words = read(report.write_report(workdir, [example()], PROMISES)).words()
+    assert words.index(summary.RENDERED_NOTE) < words.index("Results Per clip")
+    assert "licence" not in words
+
+
+def test_pictures_of_recordings_carry_a_word_on_their_licence(write_run):
+    workdir = write_run([("mel", "clip_random", 0)])
+    assert "licence" in read(report.write_report(workdir, [example()], PROMISES)).words()
+
+
+def test_a_row_in_the_middle_of_its_run(write_run, make_record):
+    workdir = write_run([("mel", "clip_random", 0)])
+    other = make_record(row="face", modalities=["face"], protocol="clip_random", epochs=10)
+    records.append(workdir / records.FILE_NAME, {**other, "seconds_per_epoch": None})
+    assert "not measured" in read(report.write_report(workdir, None, PROMISES)).words()
+
+
+def test_a_modality_of_another_version_is_shown_by_its_name(write_run):
+    workdir = write_run([("gaze", "clip_random", 0)])
+    given = example(pictures={"gaze": np.zeros((8, 8, 1), np.uint8)})
+    assert "gaze" in read(report.write_report(workdir, [given], PROMISES)).words()
+
+
+def test_the_report_is_replaced_and_says_the_same_again(write_run):
+    workdir = write_run([("mel", "clip_random", 0)])
+    first = report.write_report(workdir, None, PROMISES).read_bytes()
+    assert report.write_report(workdir, None, PROMISES).read_bytes() == first
+
+
+def test_an_empty_work_folder_says_what_to_run(tmp_path):
+    for content in (None, ""):
+        if content is not None:
+            (tmp_path / records.FILE_NAME).write_text(content)
+        with pytest.raises(errors.UserError, match=r"run\.py --config"):
+            report.write_report(tmp_path)
+    assert not (tmp_path / "report").exists()
+
+
+def titles(found) -> set[str]:
+    return {caveat.title for caveat in caveats.caveats(summary.blocks(found))}
+
+
+def test_caveats_appear_where_they_are_called_for(make_record):
+    one = titles([make_record()])
+    assert {"One seed", "A small test part", "The intervals are too narrow"} <= one
+    assert "Rendered clips" not in one and "One speaker" not in one
+    assert any("share recordings" in title for title in one)
+    known = titles([make_record(protocol="clip_random", n_test_clips=100)])
+    assert "The intervals are too narrow" not in known and "A small test part" not in known
+    assert not any("share recordings" in title for title in known)
+    several = titles([make_record(seed=0), make_record(seed=1)])
+    assert "± is the spread over seeds" in several and "One seed" not in several
+    for subjects in (1, ["actor_01"]):
+        dataset = {"name": "ravdess", "origin": "rendered", "subjects": subjects}
+        assert {"One speaker", "Rendered clips"} <= titles([make_record(dataset=dataset)])
+    assert "The paper's numbers" in titles([make_record(paper_accuracy=0.9)])
+
+
+def test_evaluation_imports_nothing_heavy():
+    """A machine with arrays and a GPU alone must be able to write all of it."""
+    program = (
+        "import sys, pkgutil, importlib, mmer_jax.evaluation as e\n"
+        "for module in pkgutil.iter_modules(e.__path__):\n"
+        "    importlib.import_module(f'{e.__name__}.{module.name}')\n"
+        "heavy = {'tensorflow', 'tensorflow_datasets', 'cv2', 'librosa', 'av', 'jax', 'clu',\n"
+        "         'matplotlib'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout.replace("'", '"')) == []

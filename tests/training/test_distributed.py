@@ -1,0 +1,53 @@
+"""Which devices train which cells."""
+
+import types
+
+import jax
+import pytest
+
+from mmer_jax.training import distributed
+
+
+@pytest.mark.parametrize(
+    ("processes", "of_each", "cells", "rows"),
+    [
+        (1, 1, 1, 1),
+        (1, 1, 25, 1),
+        (1, 8, 1, 1),  # one cell has them all
+        (1, 8, 2, 2),
+        (1, 8, 5, 8),  # all at the same time, rather than two after each other on two devices
+        (1, 8, 25, 8),
+        (4, 8, 1, 1),
+        (4, 8, 2, 2),
+        (4, 8, 3, 4),  # a row never has parts of processes
+        (4, 8, 5, 8),
+        (4, 8, 25, 32),
+        (3, 2, 2, 3),
+    ],
+)
+def test_cells_are_spread_first(monkeypatch, processes, of_each, cells, rows):
+    devices = [
+        types.SimpleNamespace(process_index=p, id=8 * p + i)
+        for i in range(of_each)
+        for p in range(processes)
+    ]
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    monkeypatch.setattr(jax, "process_count", lambda: processes)
+    mesh = distributed.mesh_of_cells(cells)
+    assert mesh.shape == (rows, processes * of_each // rows)
+    assert {d.id for d in mesh.flat} == {d.id for d in devices}
+    seen = []
+    for mine in range(processes):
+        monkeypatch.setattr(jax, "process_index", lambda mine=mine: mine)
+        places, share = distributed.share(range(cells))
+        assert len(places) == sum(any(d.process_index == mine for d in row) for row in mesh)
+        for place in places:
+            if distributed.spans(place):  # whole processes, and their one row
+                assert len(places) == 1
+                assert len(place) == of_each * len(distributed.processes(place))
+        seen += share
+        assert all(distributed.leads(p) == (distributed.processes(p)[0] == mine) for p in places)
+    if rows >= processes:
+        assert sorted(seen) == list(range(cells))
+    else:
+        assert set(seen) == set(range(cells))
