@@ -2,7 +2,7 @@
 
     python -m benchmarks.epoch [--rows=mel,face_flow_mel] [--size=128] [--batch=30]
 
-1440 triplets of noise, RAVDESS's true number, four fifths to train. Once a run: pictures onto the
+1440 triplets of noise, RAVDESS's true number, four fifths to train. Once a run: images onto the
 device, parameters, the first step (which compiles). Then an epoch: its order, its steps, the
 prediction of the other fifth, and a checkpoint until it is on disk. The share is that of a plain
 matrix product in the same arithmetic, by XLA's count of a step's operations.
@@ -29,13 +29,13 @@ TRIPLETS, TRAINED = 1440, 1152
 
 
 def examples(config, numbers: np.ndarray) -> Examples:
-    """Examples with the given numbers; every modality has a picture for each."""
+    """Examples with the given numbers; every modality has an image for each."""
     rows = {name: numbers.astype(np.int32) for name in config.modalities}
     label = (numbers % len(config.data.emotions)).astype(np.int32)
     return Examples(rows, label, numbers.astype(str), np.zeros(len(numbers), np.int32))
 
 
-def pictures(config) -> dict[str, np.ndarray]:
+def images(config) -> dict[str, np.ndarray]:
     """For each modality uint8 [TRIPLETS, size, size, channels] of noise."""
     rng = np.random.default_rng(0)
     shapes = registry.batch_shapes(config, TRIPLETS)
@@ -58,9 +58,9 @@ def stages(config) -> dict[str, float]:
         n: examples(config, x)
         for n, x in zip(("train", "test"), np.split(order, [TRAINED]), strict=False)
     }
-    arrays, steps = pictures(config), -(-TRAINED // config.batch_size)
+    arrays, steps = images(config), -(-TRAINED // config.batch_size)
     optimizer, objective = optimizers.make_optimizer(config, steps), step.Objective.of(config)
-    with stage("pictures"):
+    with stage("images"):
         feed = feeds.make_feed(config, arrays, parts, {}, mesh)
         (window,) = feed.windows("test", *batches.batches(1, 1, 1))
         jax.block_until_ready(window.data)

@@ -4,7 +4,7 @@
 
 The network has its first parameters: what it says means nothing, what it costs does not depend on
 that. FOLDER holds recordings under RAVDESS's names; without it clips are rendered at RAVDESS's
-1280x720. A clip's pictures are made as a build makes them (three triplets, PNG files included).
+1280x720. A clip's images are made as a build makes them (three triplets, PNG files included).
 """
 
 import argparse
@@ -32,7 +32,7 @@ BATCHES, ROUNDS = (1, 30, 120), 30
 
 
 def make_answer(config) -> Callable:
-    """pictures, uint8 [n, size, size, c] for each modality -> probabilities, on the host."""
+    """images, uint8 [n, size, size, c] for each modality -> probabilities, on the host."""
     mesh, model = sharding.make_mesh(jax.local_devices()[:1]), models.build(config)
     whole = sharding.replicated(mesh)
     batch = tuple(registry.batch_shapes(config).items())
@@ -41,11 +41,11 @@ def make_answer(config) -> Callable:
     params = init(np.uint32(0)).params
     predict = step.make_predict(model, mesh)
 
-    def answer(pictures):
-        count = len(next(iter(pictures.values())))
+    def answer(images):
+        count = len(next(iter(images.values())))
         index = np.arange(count, dtype=np.int32)
-        rows = dict.fromkeys(pictures, index)
-        data = jax.device_put(step.DeviceData(pictures, rows, 0 * index), whole)
+        rows = dict.fromkeys(images, index)
+        data = jax.device_put(step.DeviceData(images, rows, 0 * index), whole)
         return np.asarray(predict(params, data, index))
 
     return answer
@@ -79,7 +79,7 @@ def of_batches(config, answer) -> None:
 
 def of_clips(config, answer, folder: Path) -> None:
     chosen = recordings.select(folder, [("audio_video",)]).recordings
-    stages = {name: [] for name in ("decoding alone", "pictures", "network", "file to answer")}
+    stages = {name: [] for name in ("decoding alone", "images", "network", "file to answer")}
     for number, recording in enumerate([chosen[0], *chosen]):  # the first loads and compiles
         times = [time.perf_counter()]
         video.read_frames(recording.source(), wanted=())
@@ -88,7 +88,7 @@ def of_clips(config, answer, folder: Path) -> None:
         times.append(time.perf_counter())
         answer(
             {
-                name: np.stack([_picture(e[name], config.data.size) for e in examples])
+                name: np.stack([_image(e[name], config.data.size) for e in examples])
                 for name in config.modalities
             }
         )
@@ -102,7 +102,7 @@ def of_clips(config, answer, folder: Path) -> None:
         print(f"{name:<22}{1e3 * np.median(took):>11.1f}{1e3 * max(took):>9.1f}")
 
 
-def _picture(png: bytes, size: int) -> np.ndarray:
+def _image(png: bytes, size: int) -> np.ndarray:
     stored = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     stored = stored[..., None] if stored.ndim == 2 else stored[..., ::-1]
     return packing.resize(stored, size)

@@ -4,14 +4,14 @@
     python -m benchmarks.reading --pack=PACK --row=face_mel     # of a pack that is there
     python -m benchmarks.reading --size=32 --gib=0.05 --steps=20     # on a CPU: a minute
 
-Prints pictures a second, and MB a second of uncompressed pixels, for each storage of a pack:
+Prints images a second, and MB a second of uncompressed pixels, for each storage of a pack:
 
     read       by this process alone, batch after batch in random order
     streamed   the same order through training/streaming.py onto the devices, without training
     trained    steps of the row, streamed
-    memory     steps of the row with all pictures on the devices: what these ask for at most
+    memory     steps of the row with all images on the devices: what these ask for at most
 
-Without --pack it writes packs of made pictures, which records compress to about two thirds, as they
+Without --pack it writes packs of made images, which records compress to about two thirds, as they
 do frames of RAVDESS (0.61 at 128 pixels). --cold forgets what the page cache has of a pack before
 each measurement: without it a pack that fits there is read from memory.
 """
@@ -39,7 +39,7 @@ INFO = {"dataset": "none", "origin": "made", "builder_config": "triplets", "vers
 
 
 def make_pack(folder: pathlib.Path, config, size: int, nbytes: float, kind: str) -> None:
-    """Writes a pack of about so many bytes of pictures: patches of few values, with noise."""
+    """Writes a pack of about so many bytes of images: patches of few values, with noise."""
     rng = np.random.default_rng(0)
     a_batch = 256
     channels = {name: x.shape[-1] for name, x in registry.batch_shapes(config).items()}
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--folder", type=pathlib.Path, help="where packs are made, for a while")
     parser.add_argument("--row", default="face_flow_mel")
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--gib", type=float, default=2.0, help="of pictures in a made pack")
+    parser.add_argument("--gib", type=float, default=2.0, help="of images in a made pack")
     parser.add_argument("--batch", type=int, default=30)
     parser.add_argument("--steps", type=int, default=50, help="of training that are timed")
     parser.add_argument("--dtype", default="float32", help="of training")
@@ -163,7 +163,7 @@ def main() -> None:
     fields = {"data.size": size, "batch_size": given.batch, "model.dtype": given.dtype}
     config, mesh = resolve.resolve_row(base.get_config(), given.row, fields), sharding.make_mesh()
     shapes = registry.batch_shapes(config).values()
-    pictures, nbytes = len(shapes), sum(int(np.prod(x.shape[1:])) for x in shapes)
+    images, nbytes = len(shapes), sum(int(np.prod(x.shape[1:])) for x in shapes)
 
     print(f"jax {jax.__version__}, {sharding.describe()}, {os.cpu_count()} cores, ", end="")
     print(f"load {os.getloadavg()[0]:.1f}; {given.row} at {size} pixels, batch {given.batch}, ")
@@ -176,7 +176,7 @@ def main() -> None:
     def show(name: str, gib: float | None, rates) -> None:
         print(f"{name:<14}" + (f"{gib:>12.2f}" if gib is not None else " " * 12), end="")
         for rate in rates:
-            told = f"{rate * pictures:>12.0f}{rate * nbytes / 1e6:>8.0f}" if rate else " " * 20
+            told = f"{rate * images:>12.0f}{rate * nbytes / 1e6:>8.0f}" if rate else " " * 20
             print(told, end="")
         print(flush=True)
 

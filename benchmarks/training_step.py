@@ -1,4 +1,4 @@
-"""Seconds a training step of each kind of network, on pictures of noise.
+"""Seconds a training step of each kind of network, on images of noise.
 
     python -m benchmarks.training_step [--size=64] [--batch=30] [--steps=10] [--loop] [ROW ...]
 
@@ -61,7 +61,7 @@ def main() -> None:
     sharding.keep_freed_memory()  # as run.py does
     print(f"jax {jax.__version__}, {sharding.describe()}, {os.cpu_count()} cores, ", end="")
     print(f"load {os.getloadavg()[0]:.1f}, {given.size} pixels, batch {given.batch}")
-    print(f"{'row':<16}{'parameters':>12}{'s a step':>10}{'pictures/s':>12}")
+    print(f"{'row':<16}{'parameters':>12}{'s a step':>10}{'images/s':>12}")
     for row in given.rows:
         seconds, parameters = measure(row, given.size, given.batch, given.steps, given.loop or None)
         print(f"{row:<16}{parameters:>12,}{seconds:>10.3f}{given.batch / seconds:>12.0f}")

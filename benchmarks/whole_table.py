@@ -1,4 +1,4 @@
-"""All rows of table 8 with several seeds, at RAVDESS's true size, on pictures of noise.
+"""All rows of table 8 with several seeds, at RAVDESS's true size, on images of noise.
 
     python -m benchmarks.whole_table [--size=128] [--seeds=5] [--epochs=40] [--dtype=float32]
         [--at_once=1]
@@ -51,7 +51,7 @@ def main() -> None:
     table = ravdess_strong.get_config()
     fields = {"data.size": given.size, "epochs": given.epochs, "model.dtype": given.dtype}
     rows = {r: resolve.resolve_row(table, r, fields) for r in table.table_rows}
-    arrays = {name: x for config in rows.values() for name, x in epoch.pictures(config).items()}
+    arrays = {name: x for config in rows.values() for name, x in epoch.images(config).items()}
     rate = rates.matrix_rate(given.dtype)
     print(
         f"jax {jax.__version__}, {sharding.describe()}, {given.dtype}, {given.size} pixels, "

@@ -1,16 +1,16 @@
-"""Table 4: the model of change 3 on the sounds alone, with two and with four alterations of each.
+"""Table 4: the model of change 3 on the audio alone, with two and with four alterations of each.
 
     python run.py --config=configs/audio_augmentation.py --config.data.manual_dir=DIR      # BAUM-1
     python run.py --config=configs/audio_augmentation.py:augmented_x2 ...                   # a row
 
-On RAVDESS's sound instead (Audio_Speech_Actors_01-24.zip is enough):
+On RAVDESS's audio instead (Audio_Speech_Actors_01-24.zip is enough):
 
     --config.data.dataset=ravdess --config.data.intensities=strong
 
 `triplet_random` divides after augmenting, as the paper's 516 samples suggest; every other protocol
-keeps the versions of a clip on one side and tests on unaltered sound.
+keeps the versions of a clip on one side and tests on unaltered audio.
 
-What to expect: docs/results.md has what was measured on RAVDESS's sound. BAUM-1 was not at hand.
+What to expect: docs/results.md has what was measured on RAVDESS's audio. BAUM-1 was not at hand.
 """
 
 from configs import audio_model_changes

@@ -3,14 +3,14 @@
     python run.py --config=configs/audio_model_changes.py --config.data.manual_dir=DIR     # BAUM-1
     python run.py --config=configs/audio_model_changes.py:change3 ...                       # a row
 
-On RAVDESS's sound instead (Audio_Speech_Actors_01-24.zip is enough):
+On RAVDESS's audio instead (Audio_Speech_Actors_01-24.zip is enough):
 
     --config.data.dataset=ravdess --config.data.intensities=strong
 
 The changes add up ("change number 3 is an experiment that runs using also changes 1 and 2").
 Change 5 has six poolings: below 64 pixels its last map is one pixel already, and is not pooled.
 
-What to expect: docs/results.md has what was measured on RAVDESS's sound. BAUM-1 was not at hand.
+What to expect: docs/results.md has what was measured on RAVDESS's audio. BAUM-1 was not at hand.
 """
 
 from configs import audio_representations

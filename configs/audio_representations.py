@@ -1,16 +1,16 @@
-"""Table 2: six pictures of a sound, each alone, with the four-convolution starting model.
+"""Table 2: six images of a waveform, each alone, with the four-convolution starting model.
 
     python run.py --config=configs/audio_representations.py --config.data.manual_dir=DIR   # BAUM-1
     python run.py --config=configs/audio_representations.py:mel ...                         # a row
 
-On RAVDESS's sound instead (Audio_Speech_Actors_01-24.zip is enough):
+On RAVDESS's audio instead (Audio_Speech_Actors_01-24.zip is enough):
 
     --config.data.dataset=ravdess --config.data.intensities=strong
 
 Rows: waveform, spectral_centroid, spectral_bandwidth, chromagram, spectrogram, mel; each can also
-be asked for as matplotlib plots it, which the paper's pictures are: waveform_plot, ..., mel_plot.
+be asked for as matplotlib plots it, which the paper's images are: waveform_plot, ..., mel_plot.
 
-What to expect: docs/results.md has what was measured on RAVDESS's sound. BAUM-1 was not at hand.
+What to expect: docs/results.md has what was measured on RAVDESS's audio. BAUM-1 was not at hand.
 """
 
 from configs import base
@@ -26,7 +26,7 @@ REPRESENTATIONS = (
 # Section 7.2: "four Convolutional layers", "the learning rate used is greater". Filters and batch
 # are not given, nor is the rate: docs/results.md says how this one was chosen.
 STARTING_MODEL = {
-    "model": {**base.SOUND_ALONE, "filters": (16, 32, 64, 128)},
+    "model": {**base.AUDIO_ALONE, "filters": (16, 32, 64, 128)},
     "batch_size": 32,
     "optimizer": {"learning_rate": 1e-3},
 }

@@ -12,12 +12,12 @@ from ml_collections.config_dict import placeholder
 ONE_INPUT = {"dropout_features": 0.25, "dropout_output": 0.4, "hidden": (2048, 1024)}
 FUSION = {"dropout_features": 0.5, "dropout_output": 0.4, "hidden": (2048, 1024)}
 # Table 5 counts two dense layers for the spectrogram alone: one hidden, and the output.
-SOUND_ALONE = {**ONE_INPUT, "hidden": (2048,)}
+AUDIO_ALONE = {**ONE_INPUT, "hidden": (2048,)}
 
 ROWS = {
     "face": {"modalities": ("face",), "model": ONE_INPUT},
     "flow": {"modalities": ("flow",), "model": ONE_INPUT},
-    "mel": {"modalities": ("mel",), "model": SOUND_ALONE},
+    "mel": {"modalities": ("mel",), "model": AUDIO_ALONE},
     "face_flow": {"modalities": ("face", "flow"), "model": FUSION},
     "face_mel": {"modalities": ("face", "mel"), "model": FUSION},
     "flow_mel": {"modalities": ("flow", "mel"), "model": FUSION},
@@ -69,12 +69,12 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.build.pitch_semitones = 2.0
     config.data.build.shift_seconds = 0.5  # of the builder config speech, as the next
     config.data.build.stretch_factor = 0.8
-    config.data.build.video_only = False  # also the recordings without sound
+    config.data.build.video_only = False  # also the recordings without audio
     config.data.emotions = ("anger", "disgust", "fear", "happiness", "sadness")
     config.data.intensities = ("strong",)  # as the data set calls them; () for all
-    # Versions of the sound; there are also time_shift and time_stretch, in speech builds.
+    # Versions of the audio; there are also time_shift and time_stretch, in speech builds.
     config.data.audio_variants = ("original", "noise", "pitch_shift")
-    config.data.one_spectrogram = False  # every frame of a clip with its unaltered sound
+    config.data.one_spectrogram = False  # every frame of a clip with its unaltered audio
     config.data.mask_background = False  # black around the face
     config.data.picked = placeholder(str)  # CSV file of clip, frame_index: only these frames
     config.data.size = 128  # pixels; the paper does not give it
@@ -83,7 +83,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.download = False  # allow the 12 GB download
     config.data.data_dir = placeholder(str)  # where built data sets live; None: TFDS's default
     config.data.pack = placeholder(str)  # train from this pack alone
-    # How a pack that is made keeps its pictures: npy, array_record; empty: by size.
+    # How a pack that is made keeps its images: npy, array_record; empty: by size.
     config.data.pack_storage = ""
     # Clips to render where there are no recordings; the fields of synthetic.render_ravdess.
     config.data.rendered = ml_collections.ConfigDict({"enabled": False})
@@ -118,7 +118,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.dropout_features = 0.5
     config.model.dropout_output = 0.4
     config.model.head = "flatten"  # average, average_max: pooled over all places of the map
-    config.model.normalisation = ""  # group, layer: after each convolution
+    config.model.normalization = ""  # group, layer: after each convolution
     config.model.patch = 1  # pixels of a side taken as one place with more channels
     # bfloat16: the arithmetic of training, for GPUs and TPUs; parameters and all that is measured
     # stay float32.
@@ -142,11 +142,11 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimizer.choices = ()
     config.optimizer.average = 0.0  # decay of a running average of the parameters; 0 for none
     config.loss = ml_collections.ConfigDict({"label_smoothing": 0.0})
-    # Pictures as the networks see them. unit: 0..1, as the paper; global: mean 0 and deviation 1
-    # over the training part, for each frequency or colour; per_speaker: over each person's own.
-    config.input = ml_collections.ConfigDict({"normalisation": "unit"})
+    # Images as the networks see them. unit: 0..1, as the paper; global: mean 0 and deviation 1
+    # over the training part, for each frequency or color; per_speaker: over each person's own.
+    config.input = ml_collections.ConfigDict({"normalization": "unit"})
     # Random changes of each batch in training. Of spectrograms: the largest shift, SpecAugment's
-    # strips (how many) and the widest strip, as parts of the picture's side. mixup: of Beta(a, a).
+    # strips (how many) and the widest strip, as parts of the image's side. mixup: of Beta(a, a).
     # modality_dropout: how often an input of an example is absent (zeros), where there are several.
     config.augment = ml_collections.ConfigDict()
     config.augment.time_shift = 0.0
@@ -181,7 +181,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.run.chunk_seconds = 2.0  # a signal is answered after at most this
     config.run.predict_batch = 120
     config.run.cells_at_once = 0  # networks trained at once on a device; 0: what is found fastest
-    # Whether pictures are read while training goes on, instead of all before it: docs/streaming.md.
+    # Whether images are read while training goes on, instead of all before it: docs/streaming.md.
     # None: where they would take more than half of a device's memory.
     config.run.stream = placeholder(bool)
     config.run.workers = placeholder(int)  # processes for building; None: all cores

@@ -7,8 +7,8 @@ DIR holds both sets (tfds_builders/baum1/README.md says how). Rows: face_flow_ac
 flow_acted, face_flow_spontaneous; face_vgg16_acted can be asked for: the network of figure 5, whose
 20 minutes an epoch against 60 seconds led the paper to its small one (see `seconds_per_epoch`).
 
-Neighbouring frames are nearly one picture: under `triplet_random`, the paper's way, a tested frame
-has its neighbours in training.
+Neighboring frames are nearly one image: under `triplet_random`, the paper's way, a tested frame
+has its neighbors in training.
 
 What to expect: nothing was measured here, since BAUM-1 was not at hand.
 """

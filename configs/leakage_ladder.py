@@ -6,14 +6,14 @@
 Rungs differ in nothing but what may be on both sides of the split: all networks of a seed train on
 equally many examples, as many as the smallest training part has (half of all: statement_disjoint
 trains on one of two sentences). Between triplet_random and clip_random two things change, shared
-recordings and the sound that is tested; clip_random_altered_sound has the second as the first has
+recordings and the audio that is tested; clip_random_altered_sound has the second as the first has
 it. leave_one_actor_out, a network for each person, runs with one seed.
 
 With half of the examples in training, a tested one has a sibling of its clip there with probability
 0.75 under triplet_random, not the paper's 0.96: the ladder shows less of the leak than there is.
 
 The report draws the ladder; `mmer figure ladder WORKDIR` draws it for a paper. The
-sound alone is enough for `mel`: --config.data.builder=speech. At other intensities:
+audio alone is enough for `mel`: --config.data.builder=speech. At other intensities:
 --config.data.intensities=normal, or =normal,strong.
 
 What to expect: docs/results.md has what was measured, on which data, and how long it took.

@@ -1,4 +1,4 @@
-"""A recipe for people whom the network has never met: RAVDESS's sound alone, under actor_kfold.
+"""A recipe for people whom the network has never met: RAVDESS's audio alone, under actor_kfold.
 
     python run.py --config=configs/ravdess_honest.py --config.data.manual_dir=DIR    # 8 emotions
     python run.py --config=configs/ravdess_honest.py --config.data.manual_dir=DIR \
@@ -30,13 +30,13 @@ RECIPE = {
     "model": {
         "patch": 4,
         "filters": (32, 64, 128, 256),
-        "normalisation": "group",
+        "normalization": "group",
         "head": "average_max",
         "hidden": (),
         "dropout_features": 0.0,
         "dropout_output": 0.4,
     },
-    "input": {"normalisation": "per_speaker"},
+    "input": {"normalization": "per_speaker"},
     "augment": {
         "time_shift": 0.1,
         "time_masks": 1,
@@ -66,9 +66,9 @@ def without(changes: dict, **fields) -> dict:
 
 
 ABLATION = {
-    "paper_picture": without({}, modalities=("mel",)),
-    "global_standard": without({"input": {"normalisation": "global"}}),
-    "unit_range": without({"input": {"normalisation": "unit"}}),
+    "paper_image": without({}, modalities=("mel",)),
+    "global_standard": without({"input": {"normalization": "global"}}),
+    "unit_range": without({"input": {"normalization": "unit"}}),
     "no_specaugment": without({"augment": {"time_masks": 0, "frequency_masks": 0}}),
     "no_shift": without({"augment": {"time_shift": 0.0}}),
     "no_mixup": without({"augment": {"mixup": 0.0}}),
@@ -86,8 +86,8 @@ ABLATION = {
     ),
     "no_averaging": without({"optimizer": {"average": 0.0}}),
     "flattened": without({"model": {"head": "flatten"}}),
-    "no_layer_norm": without({"model": {"normalisation": ""}}),
-    "original_sound": without({"data": {"audio_variants": ("original",)}}),
+    "no_layer_norm": without({"model": {"normalization": ""}}),
+    "original_audio": without({"data": {"audio_variants": ("original",)}}),
 }
 
 

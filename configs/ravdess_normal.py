@@ -4,7 +4,7 @@
     python run.py --config=configs/ravdess_normal.py:face_mel --config.data.manual_dir=DIR  # a row
 
 Rows: face, flow, mel, face_mel, face_flow_mel; face_flow and flow_mel can be asked for.
-The sound alone is enough for `mel`: add --config.data.builder=speech.
+The audio alone is enough for `mel`: add --config.data.builder=speech.
 
 What to expect: docs/results.md has what was measured, on which data, and how long it took.
 """

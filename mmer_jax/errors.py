@@ -10,11 +10,11 @@ CLIP_PROBLEMS = (
     "no label",  # the data set's list of labels does not have the clip
     "empty file",
     "not a video",  # not a media file at all, or one that cannot be opened
-    "no picture",  # a media file without a video stream
+    "no image",  # a media file without a video stream
     "truncated",
     "too short",  # fewer than two frames: no flow can be computed
-    "no sound",
-    "silent sound",  # a track of zeros where sound is needed
+    "no audio",
+    "silent audio",  # a track of zeros where audio is needed
     "no scores",  # frames shall be chosen by scores, and the list of scores lacks the clip
 )
 

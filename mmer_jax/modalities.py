@@ -11,12 +11,12 @@ class Modality:
 
     Attributes:
       name: the name of its TFDS feature, its file in a pack and its tower.
-      channels: 3 for RGB, 1 for grey.
-      stream: the part of a recording that it comes from, "picture" or "sound". Modalities of the
-        sound are the ones that an audio variant alters.
+      channels: 3 for RGB, 1 for gray.
+      stream: the part of a recording that it comes from, "image" or "audio". Modalities of the
+        audio are the ones that an audio variant alters.
       title: how tables and figures call it.
-      reading: how its pictures are to be read, for the report.
-      shows_direction: its colours are directions; the report sets a wheel of colours beside it.
+      reading: how its images are to be read, for the report.
+      shows_direction: its colors are directions; the report sets a wheel of colors beside it.
       is_photograph: it shows what a camera saw, so that it can be blurred, darkened or covered.
     """
 
@@ -33,34 +33,32 @@ class Modality:
 MODALITIES = {
     m.name: m
     for m in (
-        Modality(
-            "face", 3, "picture", "face frames", "the crop around the face", is_photograph=True
-        ),
+        Modality("face", 3, "image", "face frames", "the crop around the face", is_photograph=True),
         Modality(
             "flow",
             3,
-            "picture",
+            "image",
             "optical flow",
-            "colour is the direction of motion, brightness its speed",
+            "color is the direction of motion, brightness its speed",
             shows_direction=True,
         ),
         Modality(
             "mel",
             1,
-            "sound",
+            "audio",
             "mel spectrogram",
             "time runs to the right, low frequencies at the bottom, brighter is louder",
         ),
         Modality(
             "mel_level",
             1,
-            "sound",
+            "audio",
             "mel spectrogram with level",
-            "as the mel spectrogram, but all sounds on one scale of loudness and of time",
+            "as the mel spectrogram, but all audio on one scale of loudness and of time",
         ),
-        # Section 7.2's other pictures of a sound, and all six as the paper plotted them.
+        # Section 7.2's other images of a waveform, and all six as the paper plotted them.
         *(
-            Modality(name, 1, "sound", title, f"time runs to the right; {reading}")
+            Modality(name, 1, "audio", title, f"time runs to the right; {reading}")
             for name, title, reading in (
                 ("waveform", "waveform", "white from the lowest to the highest sample"),
                 ("spectral_centroid", "spectral centroid", "white up to the centroid in Hz"),
@@ -70,7 +68,7 @@ MODALITIES = {
             )
         ),
         *(
-            Modality(f"{name}_plot", 3, "sound", f"{title}, plotted", "a plot without axes")
+            Modality(f"{name}_plot", 3, "audio", f"{title}, plotted", "a plot without axes")
             for name, title in (
                 ("waveform", "waveform"),
                 ("spectral_centroid", "spectral centroid"),

@@ -44,8 +44,8 @@ def bad_clips(tmp_path_factory, clip, write_clip, sine) -> Path:
     def write(name: str, data: bytes) -> None:
         (folder / f"{name}.mp4").write_bytes(data)
 
-    def encode(name: str, frames: np.ndarray, sound: np.ndarray | None) -> None:
-        write_clip(folder / f"{name}.mp4", frames, rate=12, sound=sound, sound_rate=16000)
+    def encode(name: str, frames: np.ndarray, waveform: np.ndarray | None) -> None:
+        write_clip(folder / f"{name}.mp4", frames, rate=12, waveform=waveform, audio_rate=16000)
 
     shutil.copy(clip, folder)
     write("01-01-03-01-01-01-01", content[: len(content) // 2])
@@ -62,10 +62,10 @@ def bad_clips(tmp_path_factory, clip, write_clip, sine) -> Path:
 BAD_CLIPS = {
     "bad name": ["holiday"],
     "empty file": ["01-01-03-01-01-02-01"],
-    "no picture": ["01-01-04-01-01-02-01"],
-    "no sound": ["01-01-03-01-02-02-01"],
+    "no image": ["01-01-04-01-01-02-01"],
+    "no audio": ["01-01-03-01-02-02-01"],
     "not a video": ["01-01-03-01-02-01-01"],
-    "silent sound": ["01-01-04-01-01-01-01"],
+    "silent audio": ["01-01-04-01-01-01-01"],
     "too short": ["01-01-04-01-02-01-01"],
     "truncated": ["01-01-03-01-01-01-01"],
 }

@@ -56,14 +56,14 @@ def original_clips(real_data) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def write_clip():
-    """A function that writes a small video with or without sound: see _write_clip."""
+    """A function that writes a small video with or without audio: see _write_clip."""
     return _write_clip
 
 
 @pytest.fixture(scope="session")
-def write_sound():
-    """A function that writes a .wav or .flac file: see _write_sound."""
-    return _write_sound
+def write_audio():
+    """A function that writes a .wav or .flac file: see _write_audio."""
+    return _write_audio
 
 
 @pytest.fixture(scope="session")
@@ -75,17 +75,17 @@ def sine():
 
 
 def _write_clip(
-    path, frames, *, rate=25, sound=None, sound_rate=48000, codec="libx264", options=None
+    path, frames, *, rate=25, waveform=None, audio_rate=48000, codec="libx264", options=None
 ):
-    """Writes frames and sound to a video file, of the kind that the path's suffix names.
+    """Writes frames and audio to a video file, of the kind that the path's suffix names.
 
     Args:
       path: the file; its parent folder is made.
-      frames: uint8 [t, h, w, 3] RGB, even sides; may be empty for a file of sound alone.
+      frames: uint8 [t, h, w, 3] RGB, even sides; may be empty for a file of audio alone.
       rate: frames a second.
-      sound: float [n] or [n, channels] in -1..1, or None for no track at all.
-      sound_rate: samples a second.
-      codec: of the picture.
+      waveform: float [n] or [n, channels] in -1..1, or None for no track at all.
+      audio_rate: samples a second.
+      codec: of the image.
       options: of the container, such as {"movflags": "faststart"}.
 
     Returns:
@@ -94,47 +94,47 @@ def _write_clip(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", options=options or {}) as container:
-        pictures = voice = None
+        images = voice = None
         if len(frames):
-            pictures = container.add_stream(codec, rate=Fraction(rate).limit_denominator(100000))
-            pictures.height, pictures.width = frames[0].shape[:2]
-            pictures.pix_fmt = "yuv420p"
+            images = container.add_stream(codec, rate=Fraction(rate).limit_denominator(100000))
+            images.height, images.width = frames[0].shape[:2]
+            images.pix_fmt = "yuv420p"
             if codec == "libx264":
-                pictures.options = {"crf": "12", "preset": "veryfast"}
-        if sound is not None:
-            voice = container.add_stream("aac", rate=sound_rate, layout=_layout(sound))
+                images.options = {"crf": "12", "preset": "veryfast"}
+        if waveform is not None:
+            voice = container.add_stream("aac", rate=audio_rate, layout=_layout(waveform))
         for image in frames:
-            container.mux(pictures.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        if pictures:
-            container.mux(pictures.encode())
+            container.mux(images.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        if images:
+            container.mux(images.encode())
         if voice:
-            _encode_sound(container, voice, sound, sound_rate)
+            _encode_audio(container, voice, waveform, audio_rate)
     return path
 
 
-def _write_sound(path, sound, rate=48000):
+def _write_audio(path, waveform, rate=48000):
     """Writes float [n] or [n, channels] as 16-bit .wav or .flac. Returns the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     codec = {".wav": "pcm_s16le", ".flac": "flac"}[path.suffix]
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout=_layout(sound))
-        _encode_sound(container, stream, sound, rate, "s16")
+        stream = container.add_stream(codec, rate=rate, layout=_layout(waveform))
+        _encode_audio(container, stream, waveform, rate, "s16")
     return path
 
 
-def _layout(sound) -> str:
-    return "mono" if np.ndim(sound) == 1 or np.shape(sound)[1] == 1 else "stereo"
+def _layout(waveform) -> str:
+    return "mono" if np.ndim(waveform) == 1 or np.shape(waveform)[1] == 1 else "stereo"
 
 
-def _encode_sound(container, stream, sound, rate, kind="flt"):
-    samples = np.asarray(sound, np.float32)
+def _encode_audio(container, stream, waveform, rate, kind="flt"):
+    samples = np.asarray(waveform, np.float32)
     samples = samples[:, None] if samples.ndim == 1 else samples
     if kind == "s16":
         samples = np.round(samples * 32767).astype(np.int16)
     for start in range(0, len(samples), 1024):
         part = np.ascontiguousarray(samples[start : start + 1024]).reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(part, format=kind, layout=_layout(sound))
+        frame = av.AudioFrame.from_ndarray(part, format=kind, layout=_layout(waveform))
         frame.sample_rate = rate
         frame.pts = start
         container.mux(stream.encode(frame))
@@ -160,7 +160,7 @@ def small_pack(tmp_path_factory) -> Path:
     n = len(clip)
     one = np.ones(n, np.int32)
 
-    def pictures(channels):
+    def images(channels):
         brightness = 30 + 45 * (clip % 5)[:, None, None, None]
         noisy = brightness + rng.normal(0, 25, (n, 16, 16, channels))
         return np.clip(noisy, 0, 255).astype(np.uint8)
@@ -176,7 +176,7 @@ def small_pack(tmp_path_factory) -> Path:
         "repetition": one,
         "channel": np.full(n, "audio_video"),
         "audio_variant": np.array(["original", "noise", "pitch_shift"])[view],
-        "content_id": np.array([f"sound{c}" for c in clip]),
+        "content_id": np.array([f"audio{c}" for c in clip]),
         "frame_index": one,
         "frame_time": np.zeros(n, np.float32),
         "duration": np.ones(n, np.float32),
@@ -190,9 +190,7 @@ def small_pack(tmp_path_factory) -> Path:
         "skipped": {},
     }
     path = tmp_path_factory.mktemp("pack") / "16px"
-    pack.write_pack(
-        path, info, table, {"face": pictures(3), "flow": pictures(3), "mel": pictures(1)}
-    )
+    pack.write_pack(path, info, table, {"face": images(3), "flow": images(3), "mel": images(1)})
     return path
 
 
@@ -203,7 +201,7 @@ def alter_pack():
 
 
 def _alter_pack(folder, source, clips):
-    """Copies a pack; the given clips have noise for pictures, and one another's labels.
+    """Copies a pack; the given clips have noise for images, and one another's labels.
 
     Args:
       folder: where to.

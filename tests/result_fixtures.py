@@ -48,7 +48,7 @@ def make_record(**changes) -> dict:
             "builder_config": "triplets",
             "options": {"detector": "haar", "flow_scale": None},
             "digest": "9f86d081884c7d65",
-            "skipped": {"truncated": 2, "silent sound": 1},
+            "skipped": {"truncated": 2, "silent audio": 1},
         },
         "config_digest": "3b1f9e20",
         "config": {"batch": 30, "data": {"emotions": emotions}},

@@ -114,7 +114,7 @@ def told(workdir):
 
 @pytest.fixture(scope="module")
 def of_records(tmp_path_factory, small_pack):
-    """The small pack, with its pictures as records."""
+    """The small pack, with its images as records."""
     plain = pack.open_pack(small_pack)
     folder = tmp_path_factory.mktemp("records") / "16px"
     return pack.write_pack(folder, plain.info, plain.table, plain.arrays, "array_record").path

@@ -298,8 +298,8 @@ def _clip_features(data_set: sets.DataSet) -> dict:
 
 def _frame_features() -> dict:
     return {
-        "face": _picture("face"),
-        "flow": _picture("flow"),
+        "face": _image("face"),
+        "flow": _image("flow"),
         "view": np.int32,
         "frame_index": np.int32,
         "frame_time": np.float32,
@@ -310,7 +310,7 @@ def _frame_features() -> dict:
 
 def _triplet_features() -> dict:
     variants = tfds.features.ClassLabel(names=list(AUDIO_VARIANTS))
-    return _frame_features() | {"mel": _picture("mel"), "audio_variant": variants}
+    return _frame_features() | {"mel": _image("mel"), "audio_variant": variants}
 
 
 def _speech_features() -> dict:
@@ -320,7 +320,7 @@ def _speech_features() -> dict:
     }
 
 
-def _picture(name: str) -> tfds.features.Image:
+def _image(name: str) -> tfds.features.Image:
     channels = modalities.MODALITIES[name].channels
     return tfds.features.Image(shape=(clips.SIZE, clips.SIZE, channels), encoding_format="png")
 

@@ -15,9 +15,9 @@ class Training:
         config, mesh = given.config, sharding.make_mesh()
         whole = sharding.replicated(mesh)
         optimizer = optimizers.make_optimizer(config, 1)
-        pictures, labels = given.pictures(), given.labels()
-        rows = {name: np.arange(len(labels), dtype=np.int32) for name in pictures}
-        self._data = jax.device_put(step.DeviceData(pictures, rows, labels), whole)
+        images, labels = given.images(), given.labels()
+        rows = {name: np.arange(len(labels), dtype=np.int32) for name in images}
+        self._data = jax.device_put(step.DeviceData(images, rows, labels), whole)
         shapes = registry.batch_shapes(config)
         self._state = jax.jit(
             lambda: step.init_state(given.model, optimizer, shapes, 0), out_shardings=whole

@@ -12,7 +12,7 @@ from mmer_jax import modalities
 
 
 def network(config) -> keras.Model:
-    """Figures 6 and 8, from pictures in 0..1 to logits; layers bear the names of our parameters."""
+    """Figures 6 and 8, from images in 0..1 to logits; layers bear the names of our parameters."""
     inputs, joined = {}, []
     for m in modalities.get(config.modalities):
         x = inputs[m.name] = keras.Input(
@@ -54,10 +54,10 @@ class Training:
             keras.optimizers.Adam(given.config.optimizer.learning_rate, epsilon=1e-7),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
-        pictures = {k: v.astype(np.float32) / 255 for k, v in given.pictures().items()}
+        images = {k: v.astype(np.float32) / 255 for k, v in given.images().items()}
         b, labels = given.batch, given.labels()
         self._batches = [
-            ({k: v[i * b : (i + 1) * b] for k, v in pictures.items()}, labels[i * b : (i + 1) * b])
+            ({k: v[i * b : (i + 1) * b] for k, v in images.items()}, labels[i * b : (i + 1) * b])
             for i in range(work.BATCHES)
         ]
         self._made = 0

@@ -10,7 +10,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Network(nn.Module):
-    """Figures 6 and 8 with the given parameters; pictures are uint8 in channels-last memory."""
+    """Figures 6 and 8 with the given parameters; images are uint8 in channels-last memory."""
 
     def __init__(self, config, params):
         super().__init__()
@@ -39,10 +39,10 @@ class Network(nn.Module):
         layer.bias.data = torch.tensor(np.asarray(params["bias"]))
         return layer
 
-    def forward(self, pictures):
+    def forward(self, images):
         features = [
             # In the order of rows, columns, channels, as ours are: no copy in this memory format.
-            tower(pictures[name].float().div_(255)).permute(0, 2, 3, 1).flatten(1)
+            tower(images[name].float().div_(255)).permute(0, 2, 3, 1).flatten(1)
             for name, tower in zip(self.names, self.towers, strict=True)
         ]
         return self.top(torch.cat(features, 1))
@@ -61,11 +61,11 @@ class Training:
             self._network = torch.compile(self._network, mode="max-autotune")
         rate = given.config.optimizer.learning_rate
         self._adam = torch.optim.Adam(network.parameters(), lr=rate, eps=1e-7, fused=True)
-        self._pictures = {
+        self._images = {
             name: torch.tensor(x.transpose(0, 3, 1, 2))
             .to(DEVICE)
             .contiguous(memory_format=torch.channels_last)
-            for name, x in given.pictures().items()
+            for name, x in given.images().items()
         }
         self._labels = torch.tensor(given.labels(), dtype=torch.long, device=DEVICE)
         self._order = torch.arange(len(self._labels), device=DEVICE)
@@ -77,7 +77,7 @@ class Training:
         self._made += 1
         bfloat16 = self._given.dtype == "bfloat16"
         with torch.autocast(DEVICE, torch.bfloat16, enabled=bfloat16):
-            logits = self._network({name: x[index] for name, x in self._pictures.items()})
+            logits = self._network({name: x[index] for name, x in self._images.items()})
         loss = nn.functional.cross_entropy(logits.float(), self._labels[index])
         self._adam.zero_grad(set_to_none=True)
         loss.backward()

@@ -16,11 +16,11 @@ BATCHES = 4  # go round
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """A row of configs/base.py on pictures of noise.
+    """A row of configs/base.py on images of noise.
 
     Attributes:
       row: its name.
-      size: pixels of a picture's side.
+      size: pixels of an image's side.
       batch: examples of a batch.
       dropout: whether the network drops out; off, all peers compute the same numbers.
       dtype: of the arithmetic, float32 or bfloat16; parameters are float32.
@@ -48,7 +48,7 @@ class Work:
         """Ours."""
         return models.build(self.config)
 
-    def pictures(self) -> dict[str, np.ndarray]:
+    def images(self) -> dict[str, np.ndarray]:
         """For each modality uint8 [BATCHES * batch, size, size, channels]."""
         rng = np.random.default_rng(0)
         shapes = registry.batch_shapes(self.config, BATCHES * self.batch)

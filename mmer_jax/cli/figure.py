@@ -24,32 +24,32 @@ from mmer_jax import errors
 
 
 def _frames(options: argparse.Namespace) -> None:
-    from mmer_jax.figures import pictures
+    from mmer_jax.figures import images
 
     built = _build_options(options)
-    count = options.count or 2 * pictures.COLUMNS
-    _each(options, "figure4_frames", lambda clip: pictures.frames(clip, count, built))
+    count = options.count or 2 * images.COLUMNS
+    _each(options, "figure4_frames", lambda clip: images.frames(clip, count, built))
 
 
 def _flow(options: argparse.Namespace) -> None:
-    from mmer_jax.figures import pictures
+    from mmer_jax.figures import images
 
     built = _build_options(options)
-    count = options.count or pictures.COLUMNS - 1
-    _each(options, "figure7_flow", lambda clip: pictures.flows(clip, count, built))
+    count = options.count or images.COLUMNS - 1
+    _each(options, "figure7_flow", lambda clip: images.flows(clip, count, built))
 
 
 def _representations(options: argparse.Namespace) -> None:
-    from mmer_jax.figures import sounds
+    from mmer_jax.figures import waveforms
 
     def draw(clip: Path):
-        return sounds.representations(sounds.read(clip), clip.stem, options.plots)
+        return waveforms.representations(waveforms.read(clip), clip.stem, options.plots)
 
     _each(options, "figure9_representations", draw)
 
 
 def _alterations(options: argparse.Namespace) -> None:
-    from mmer_jax.figures import sounds
+    from mmer_jax.figures import waveforms
     from mmer_jax.media import augment
 
     given = {name: getattr(options, name) for name in _AMOUNTS}
@@ -57,7 +57,7 @@ def _alterations(options: argparse.Namespace) -> None:
     _each(
         options,
         "figure10_alterations",
-        lambda clip: sounds.alterations(sounds.read(clip), clip.stem, amounts),
+        lambda clip: waveforms.alterations(waveforms.read(clip), clip.stem, amounts),
     )
 
 
@@ -100,7 +100,7 @@ def _layers(options: argparse.Namespace) -> None:
 
 
 _AMOUNTS = {
-    "noise_snr_db": "mean power of the sound over that of the noise, in dB",
+    "noise_snr_db": "mean power of the audio over that of the noise, in dB",
     "pitch_semitones": "positive is higher",
     "shift_seconds": "positive is later",
     "stretch_factor": "tempo; above 1 is faster and shorter",
@@ -172,12 +172,12 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--face_margin", type=float, default=0.15, help="part of the width")
         added.add_argument("--flow_scale", type=float, help="pixels a frame of the brightest flow")
 
-    added = command("representations", _representations, "figure 9: six pictures of one sound")
-    added.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="video or sound")
+    added = command("representations", _representations, "figure 9: six images of one waveform")
+    added.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="video or audio")
     added.add_argument("--plots", action="store_true", help="plots without axes, as the paper's")
 
     added = command("alterations", _alterations, "figure 10: a mel spectrogram and four altered")
-    added.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="video or sound")
+    added.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="video or audio")
     for name, meaning in _AMOUNTS.items():
         added.add_argument(f"--{name}", type=float, help=meaning)
 
@@ -206,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# The paper's three: the initial model, after change 3, with two alterations of each sound.
+# The paper's three: the initial model, after change 3, with two alterations of each waveform.
 _PAPER_ROWS = (
     "runs/audio_model_changes:start",
     "runs/audio_model_changes:change3",

@@ -1,4 +1,4 @@
-"""Tests the networks of a work folder with inputs missing, noisy sound and faces hard to see.
+"""Tests the networks of a work folder with inputs missing, noisy audio and faces hard to see.
 
     mmer robustness runs/honest
     mmer robustness runs/honest --rows face_mel --corruptions blur missing --blur 2 4
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mmer robustness",
         description="Tests the trained networks of a work folder with an input missing, with noisy "
-        "sound and with faces that are hard to see. Trains nothing.",
+        "audio and with faces that are hard to see. Trains nothing.",
     )
     parser.add_argument("workdir", metavar="WORKDIR", type=Path, help="of run.py")
     parser.add_argument("--protocol", nargs="+", default=[], metavar="NAME", help="only these")
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "--manual_dir",
         metavar="DIR",
         type=Path,
-        help="folder of the recordings, if they were moved: noise is added to the sound itself",
+        help="folder of the recordings, if they were moved: noise is added to the audio itself",
     )
     parser.add_argument("--markdown", action="store_true", help="tables in Markdown")
     return parser

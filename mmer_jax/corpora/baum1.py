@@ -34,7 +34,7 @@ class Subset:
         """Where the recordings come from, and how they are to lie; the beginning of a sentence."""
         return (
             "BAUM-1 may be neither downloaded nor passed on: ask the authors of "
-            "doi:10.1109/TAFFC.2016.2553038 for it, signing the end user licence. Put the folder "
+            "doi:10.1109/TAFFC.2016.2553038 for it, signing the end user license. Put the folder "
             f"{self.short}_MP4_all (or {self.short}_MP4 - All), which holds s001/S001_001.mp4 and "
             f"so on, and beside it the list of labels, Annotations_{self.short}.xlsx or .csv, into "
             "one folder"

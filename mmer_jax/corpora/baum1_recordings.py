@@ -29,7 +29,7 @@ def select(
 
     Args:
       folder: see recordings.scan; the list of labels is in it too, or right above it.
-      choices: of channels. BAUM-1 has but one: sound and picture.
+      choices: of channels. BAUM-1 has but one: audio and image.
       subset: "acted" or "spontaneous".
 
     Raises:

@@ -1,7 +1,7 @@
 """From one recording to its examples.
 
 This is what worker processes run: no TensorFlow here. An example is a dict, feature name -> value.
-Pictures in it are PNG files (bytes), so that compressing is spread over the workers too.
+Images in it are PNG files (bytes), so that compressing is spread over the workers too.
 """
 
 import dataclasses
@@ -30,10 +30,10 @@ from mmer_jax.media import (
     video,
 )
 
-SIZE = 224  # side of stored pictures
-VIEWS = tuple(augment.AUDIO_VARIANTS)[:3]  # the sound that goes with view 0, 1 and 2
-SOUND_VIEWS = tuple(augment.AUDIO_VARIANTS)  # of a clip whose sound alone is stored
-TRIPLET_SOUNDS = ("mel",)  # the pictures of a sound that triplets hold
+SIZE = 224  # side of stored images
+VIEWS = tuple(augment.AUDIO_VARIANTS)[:3]  # the audio that goes with view 0, 1 and 2
+AUDIO_VIEWS = tuple(augment.AUDIO_VARIANTS)  # of a clip whose audio alone is stored
+TRIPLET_AUDIOS = ("mel",)  # the images of a waveform that triplets hold
 FACE_FRAMES = 5  # frames in which the face is looked for
 
 
@@ -45,14 +45,14 @@ class Options:
       detector: name of the face detector, see media.faces.DETECTORS.
       detector_model: the detector's model file, where it needs one.
       face_margin: added on each side of the face, as a part of its width.
-      flow_scale: speed in pixels a frame of the brightest flow; None: the fastest in each picture.
+      flow_scale: speed in pixels a frame of the brightest flow; None: the fastest in each image.
       frame_choice: how a clip's three frames are chosen, see media.frame_choice.CHOICES.
       frame_scores: CSV file with a score for every frame, where the choice needs one.
-      noise_snr_db: of the noisy sound.
-      pitch_semitones: of the sound with shifted pitch.
-      shift_seconds: of the sound that is moved in time.
-      stretch_factor: tempo of the sound that is stretched in time.
-      video_only: also use the video-only recordings; their sound is silence.
+      noise_snr_db: of the noisy audio.
+      pitch_semitones: of the audio with shifted pitch.
+      shift_seconds: of the audio that is moved in time.
+      stretch_factor: tempo of the audio that is stretched in time.
+      video_only: also use the video-only recordings; their audio is silence.
     """
 
     detector: str = "haar"
@@ -137,7 +137,7 @@ def work(recording: Recording, kind: str, options: Options) -> Outcome:
 
 
 def triplets(recording: Recording, options: Options) -> list[dict]:
-    """Three examples: three frames, the flow into each, and three versions of the sound."""
+    """Three examples: three frames, the flow into each, and three versions of the audio."""
     facts = _facts(recording)
     source = recording.source()
     heard = _hear(source, recording.name, needed=_channel(recording) != "video_only")
@@ -152,18 +152,18 @@ def triplets(recording: Recording, options: Options) -> list[dict]:
     amounts = augment.AudioAmounts(
         noise_snr_db=options.noise_snr_db, pitch_semitones=options.pitch_semitones
     )
-    sounds = sound_pictures(
-        recording.name, heard.samples, heard.rate, VIEWS, amounts, TRIPLET_SOUNDS
+    waveforms = audio_images(
+        recording.name, heard.samples, heard.rate, VIEWS, amounts, TRIPLET_AUDIOS
     )
     examples = []
-    for view, (index, variant, pictures) in enumerate(zip(chosen, VIEWS, sounds, strict=True)):
+    for view, (index, variant, images) in enumerate(zip(chosen, VIEWS, waveforms, strict=True)):
         before, face = (faces.crop(seen.images[i], square.box, SIZE) for i in (index - 1, index))
         examples.append(
             facts
-            | _picture_facts(view, index, seen.times[index], square, heard)
+            | _image_facts(view, index, seen.times[index], square, heard)
             | {"audio_variant": variant}
             | {"face": _png(face), "flow": _png(_flow(before, face, options))}
-            | {name: _png(picture) for name, picture in pictures.items()}
+            | {name: _png(image) for name, image in images.items()}
         )
     return examples
 
@@ -180,7 +180,7 @@ def frames(recording: Recording, options: Options) -> list[dict]:
         if before is not None:
             examples.append(
                 facts
-                | _picture_facts(index - 1, index, time, square, heard)
+                | _image_facts(index - 1, index, time, square, heard)
                 | {"face": _png(face), "flow": _png(_flow(before, face, options))}
             )
         before = face
@@ -195,7 +195,7 @@ def face_frames(
     Args:
       source: what media readers take.
       options: how the face is found.
-      size: side of the pictures.
+      size: side of the images.
 
     Returns:
       the square, and (frame number from 0, seconds, uint8 [size, size, 3]) one after the other.
@@ -214,7 +214,7 @@ def face_frames(
 
 
 def speech(recording: Recording, options: Options) -> list[dict]:
-    """One example: the sound itself, at its own rate."""
+    """One example: the audio itself, at its own rate."""
     facts = _facts(recording)
     heard = _hear(recording.source(), recording.name, needed=True)
     return [
@@ -228,7 +228,7 @@ def speech(recording: Recording, options: Options) -> list[dict]:
     ]
 
 
-def sound_pictures(
+def audio_images(
     name: str,
     samples: np.ndarray,
     rate: int,
@@ -236,7 +236,7 @@ def sound_pictures(
     amounts: augment.AudioAmounts,
     modalities: Sequence[str],
 ) -> list[dict[str, np.ndarray]]:
-    """The pictures of some versions of a clip's sound.
+    """The images of some versions of a clip's audio.
 
     Args:
       name: the clip's name: the noise follows from it.
@@ -244,21 +244,21 @@ def sound_pictures(
       rate: samples a second.
       variants: of media.augment.AUDIO_VARIANTS.
       amounts: how strong they are.
-      modalities: the pictures wanted, of media.representations.PICTURES.
+      modalities: the images wanted, of media.representations.IMAGES.
 
     Returns:
       for each variant, modality -> uint8 [SIZE, SIZE, channels].
     """
     compiled.compile_librosa()
     heard = at_spectrogram_rate(samples, rate)
-    pictures = []
+    images = []
     for variant in variants:
-        rng = random_of(name, f"sound {variant}")
+        rng = random_of(name, f"audio {variant}")
         varied = augment.vary(heard, spectrogram.RATE, variant, amounts, rng)
-        pictures.append(
-            {m: representations.PICTURES[m](varied, spectrogram.RATE, SIZE) for m in modalities}
+        images.append(
+            {m: representations.IMAGES[m](varied, spectrogram.RATE, SIZE) for m in modalities}
         )
-    return pictures
+    return images
 
 
 def at_spectrogram_rate(samples: np.ndarray, rate: int) -> np.ndarray:
@@ -270,8 +270,8 @@ def at_spectrogram_rate(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sound:
-    """A clip's name and its sound as the builder config `speech` stores it: int16 [n] at `rate`."""
+class Audio:
+    """A clip's name and its audio as the builder config `speech` stores it: int16 [n] at `rate`."""
 
     name: str
     samples: np.ndarray
@@ -281,12 +281,12 @@ class Sound:
         return self.name
 
 
-def views_of_sound(
-    heard: Sound, amounts: augment.AudioAmounts, modalities: Sequence[str]
+def views_of_audio(
+    heard: Audio, amounts: augment.AudioAmounts, modalities: Sequence[str]
 ) -> tuple[str, list[dict[str, np.ndarray]]]:
-    """The clip's name and sound_pictures for SOUND_VIEWS: a worker's task."""
-    return heard.name, sound_pictures(
-        heard.name, heard.samples, heard.rate, SOUND_VIEWS, amounts, modalities
+    """The clip's name and audio_images for AUDIO_VIEWS: a worker's task."""
+    return heard.name, audio_images(
+        heard.name, heard.samples, heard.rate, AUDIO_VIEWS, amounts, modalities
     )
 
 
@@ -323,15 +323,15 @@ class Kind:
         return [channels + more for channels in self.channels]
 
 
-_PICTURE_OPTIONS = ("detector", "detector_model", "face_margin", "flow_scale", "video_only")
-_SOUND_OPTIONS = ("noise_snr_db", "pitch_semitones")
+_IMAGE_OPTIONS = ("detector", "detector_model", "face_margin", "flow_scale", "video_only")
+_AUDIO_OPTIONS = ("noise_snr_db", "pitch_semitones")
 
 KINDS = {
     "triplets": Kind(
         triplets,
         "three triplets a clip of face, optical flow into it, and log-mel spectrogram",
-        ("face", "flow", *TRIPLET_SOUNDS),
-        (*_PICTURE_OPTIONS, "frame_choice", "frame_scores", *_SOUND_OPTIONS),
+        ("face", "flow", *TRIPLET_AUDIOS),
+        (*_IMAGE_OPTIONS, "frame_choice", "frame_scores", *_AUDIO_OPTIONS),
         (),
         (("audio_video",),),
     ),
@@ -339,17 +339,17 @@ KINDS = {
         frames,
         "the face in every frame but the first, and the optical flow into it",
         ("face", "flow"),
-        _PICTURE_OPTIONS,
+        _IMAGE_OPTIONS,
         (),
         (("audio_video",),),
     ),
     "speech": Kind(
         speech,
-        "the sound of every clip, int16 samples at the recording's own rate",
-        tuple(representations.PICTURES),
+        "the audio of every clip, int16 samples at the recording's own rate",
+        tuple(representations.IMAGES),
         (),
-        (*_SOUND_OPTIONS, "shift_seconds", "stretch_factor"),
-        # The sound of the videos is the same recording, 1600 samples later and through AAC.
+        (*_AUDIO_OPTIONS, "shift_seconds", "stretch_factor"),
+        # The audio of the videos is the same recording, 1600 samples later and through AAC.
         (("audio_only",), ("audio_video",)),
     ),
 }
@@ -365,16 +365,16 @@ class _Heard:
 
 def _hear(source: str | bytes, name: str, needed: bool) -> _Heard:
     try:
-        samples, rate = audio.read_sound(source, None)
+        samples, rate = audio.read_audio(source, None)
     except errors.ClipError as problem:
-        if needed or problem.kind != "no sound":
+        if needed or problem.kind != "no audio":
             raise
         samples, rate = np.zeros(0, np.float32), spectrogram.RATE
     whole = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
     if not audio.is_silent(samples):
         content_id = hashlib.sha256(whole.tobytes()).hexdigest()[:16]
     elif needed:
-        raise errors.ClipError("silent sound", f"{len(samples)} samples, all zero")
+        raise errors.ClipError("silent audio", f"{len(samples)} samples, all zero")
     else:
         # All silent takes of one length have the same samples: that must not make them one take.
         content_id = f"silent {name}"
@@ -385,9 +385,7 @@ def _facts(recording: Recording) -> dict:
     return {name: fact for name, fact in recording.facts().items() if name != "channel"}
 
 
-def _picture_facts(
-    view: int, index: int, time: float, square: faces.FaceBox, heard: _Heard
-) -> dict:
+def _image_facts(view: int, index: int, time: float, square: faces.FaceBox, heard: _Heard) -> dict:
     return {
         "view": view,
         "frame_index": index,

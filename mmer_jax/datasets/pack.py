@@ -4,7 +4,7 @@ A pack is a folder:
 
     pack.json         what it is: data set, build options, size, modalities, digests
     table.npz         one column per fact about an example, all of length n (see COLUMNS)
-    <modality>.npy    uint8 [n, size, size, channels], one per modality; or the same pictures as
+    <modality>.npy    uint8 [n, size, size, channels], one per modality; or the same images as
                       records, <modality>.array_record (see storage.py)
 
 Training reads packs and nothing else. This module needs only numpy, so that a machine without
@@ -63,7 +63,7 @@ class Pack:
     path: Path
     info: dict
     table: dict[str, np.ndarray]
-    arrays: dict[str, np.memmap | storage.Pictures]
+    arrays: dict[str, np.memmap | storage.Images]
 
     def __len__(self) -> int:
         return self.info["examples"]
@@ -102,7 +102,7 @@ def open_pack(path: str | os.PathLike, wanted: Iterable[str] | None = None) -> P
         channels = modalities.get([name])[0].channels
         shape = (info["examples"], info["size"], info["size"], channels)
         kind = info.get("storage", {}).get(name, storage.NPY)
-        arrays[name] = storage.open_pictures(path, name, kind, shape)
+        arrays[name] = storage.open_images(path, name, kind, shape)
     return Pack(path, info, table, arrays)
 
 

@@ -1,4 +1,4 @@
-"""Makes packs from built data sets: pictures at the size of one run, and the table beside them."""
+"""Makes packs from built data sets: images at the size of one run, and the table beside them."""
 
 import dataclasses
 import hashlib
@@ -36,12 +36,12 @@ def make_pack(
     Args:
       built: from tfds_io.ensure_built.
       names: modalities.
-      size: side of the pictures, at most clips.SIZE.
-      audio: amounts of the altered sounds. The pictures of builder config `speech` are made here,
+      size: side of the images, at most clips.SIZE.
+      waveform: amounts of the altered audio. The images of builder config `speech` are made here,
         with the defaults for None; the others had theirs when they were built, and amounts given
         here must be those.
-      mask_background: make what is outside of the face's oval black, in pictures of the face.
-      workers: processes that make pictures of sound; None for one a core.
+      mask_background: make what is outside of the face's oval black, in images of the face.
+      workers: processes that make images of audio; None for one a core.
       kind: of storage.KINDS, for what is not there yet; empty for one chosen by size.
 
     Returns:
@@ -53,7 +53,7 @@ def make_pack(
     """
     wanted = check(built.metadata["builder_config"], names, size)
     amounts = audio or AudioAmounts()
-    if _is_sound(built):
+    if _is_audio(built):
         path = built.data_dir / "packs" / _key(size, amounts)
     else:
         _check_amounts(built, audio)
@@ -64,24 +64,24 @@ def make_pack(
         if not wanted:
             return path
     table, rows = _table(built)
-    masked = [m.name for m in modalities.get(wanted) if mask_background and m.stream == "picture"]
+    masked = [m.name for m in modalities.get(wanted) if mask_background and m.stream == "image"]
     title = f"packing {' '.join(wanted)} at {size} px"
     info = _info(built, amounts, mask_background)
     with (
         PackWriter(path, info, table, wanted, size, kind) as writer,
         Progress(len(rows), title, "examples") as progress,
     ):
-        for key, pictures in _pictures(built, wanted, amounts, workers):
-            for name, picture in pictures.items():
+        for key, images in _images(built, wanted, amounts, workers):
+            for name, image in images.items():
                 if name in masked:
-                    picture = faces.mask_background(picture)
-                writer.arrays[name][rows[key]] = resize(picture, size)
+                    image = faces.mask_background(image)
+                writer.arrays[name][rows[key]] = resize(image, size)
             progress.update()
     return path
 
 
 def check(builder_config: str, names: Iterable[str], size: int) -> list[str]:
-    """The modalities in order, if a builder config gives them and pictures can be that large.
+    """The modalities in order, if a builder config gives them and images can be that large.
 
     Raises:
       UserError: it does not, or they cannot; also for names that nothing knows.
@@ -96,19 +96,19 @@ def check(builder_config: str, names: Iterable[str], size: int) -> list[str]:
                 f"the builder config {builder_config} gives {', '.join(gives)}, not {name}"
             )
     if not 8 <= size <= clips.SIZE:
-        raise errors.UserError(f"pictures can be 8 to {clips.SIZE} pixels wide, found size {size}")
+        raise errors.UserError(f"images can be 8 to {clips.SIZE} pixels wide, found size {size}")
     return wanted
 
 
-def resize(picture: np.ndarray, size: int) -> np.ndarray:
+def resize(image: np.ndarray, size: int) -> np.ndarray:
     """uint8 [h, h, c] -> uint8 [size, size, c], each new pixel the mean of the area it covers."""
-    if picture.shape[0] == size:
-        return picture
-    resized = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-    return resized.reshape(size, size, picture.shape[2])
+    if image.shape[0] == size:
+        return image
+    resized = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    return resized.reshape(size, size, image.shape[2])
 
 
-def _is_sound(built: tfds_io.BuiltSet) -> bool:
+def _is_audio(built: tfds_io.BuiltSet) -> bool:
     return "samples" in built.features
 
 
@@ -126,7 +126,7 @@ def _check_amounts(built: tfds_io.BuiltSet, audio: AudioAmounts | None) -> None:
         made_with = built.metadata["options"].get(name, value)
         if made_with != value:
             raise errors.UserError(
-                f"{built.data_dir} was built with {name} {made_with}, not {value}: its sounds "
+                f"{built.data_dir} was built with {name} {made_with}, not {value}: its audio "
                 "cannot be altered any more; build it with that option"
             )
 
@@ -137,7 +137,7 @@ def _used(amounts: AudioAmounts) -> dict[str, float]:
 
 def _info(built: tfds_io.BuiltSet, amounts: AudioAmounts, mask_background: bool) -> dict:
     options = dict(built.metadata["options"])
-    if _is_sound(built):
+    if _is_audio(built):
         options |= _used(amounts)
     if mask_background:
         options["mask_background"] = True
@@ -164,7 +164,7 @@ def _table(built: tfds_io.BuiltSet) -> tuple[dict[str, np.ndarray], dict[tuple[s
     for example in tfds_io.read(built, features):
         row = {_RENAMED.get(name, name): value for name, value in example.items()}
         row["channel"] = channel(row["clip"])
-        if _is_sound(built):
+        if _is_audio(built):
             listed += [row | facts for facts in _SPEECH_ROWS]
         else:
             listed.append({"audio_variant": ORIGINAL} | row)
@@ -178,27 +178,27 @@ def _table(built: tfds_io.BuiltSet) -> tuple[dict[str, np.ndarray], dict[tuple[s
     return table, rows
 
 
-# A speech set's clip gives a row for each version of its sound; no frame belongs to it.
+# A speech set's clip gives a row for each version of its audio; no frame belongs to it.
 _SPEECH_ROWS = [
     {"view": view, "audio_variant": variant, "frame_index": -1, "frame_time": np.nan}
-    for view, variant in enumerate(clips.SOUND_VIEWS)
+    for view, variant in enumerate(clips.AUDIO_VIEWS)
 ]
 
 
-def _pictures(
+def _images(
     built: tfds_io.BuiltSet, names: Sequence[str], amounts: AudioAmounts, workers: int | None
 ) -> Iterator[tuple[tuple[str, int], dict[str, np.ndarray]]]:
     """Yields ((clip, view), modality -> uint8 [clips.SIZE, clips.SIZE, c]), in any order."""
-    if not _is_sound(built):
+    if not _is_audio(built):
         for example in tfds_io.read(built, ["clip", "view", *names]):
             key = (example.pop("clip"), int(example.pop("view")))
             yield key, example
         return
-    sounds = (
-        clips.Sound(e["clip"], e["samples"], int(e["sample_rate"]))
+    waveforms = (
+        clips.Audio(e["clip"], e["samples"], int(e["sample_rate"]))
         for e in tfds_io.read(built, ["clip", "samples", "sample_rate"])
     )
-    work = partial(clips.views_of_sound, amounts=amounts, modalities=tuple(names))
-    for clip, views in parallel.ordered_map(work, sounds, workers):
-        for view, pictures in enumerate(views):
-            yield (clip, view), pictures
+    work = partial(clips.views_of_audio, amounts=amounts, modalities=tuple(names))
+    for clip, views in parallel.ordered_map(work, waveforms, workers):
+        for view, images in enumerate(views):
+            yield (clip, view), images

@@ -1,4 +1,4 @@
-"""From a pack's table to labelled examples: which rows, which label, which pictures."""
+"""From a pack's table to labeled examples: which rows, which label, which images."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -7,15 +7,15 @@ import numpy as np
 
 from mmer_jax import errors, modalities
 
-ORIGINAL_SOUND = "original"
+ORIGINAL_AUDIO = "original"
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Labelled examples, as row numbers into a pack's arrays.
+    """Labeled examples, as row numbers into a pack's arrays.
 
     Attributes:
-      rows: for each modality int32 [n], the row of its picture.
+      rows: for each modality int32 [n], the row of its image.
       label: int32 [n], position in the config's emotions.
       clip: text [n].
       view: int32 [n].
@@ -37,7 +37,7 @@ def wanted_rows(
     intensities: Sequence[str] = (),
     audio_variants: Sequence[str] = (),
 ) -> np.ndarray:
-    """Row numbers of the wanted emotions, intensities and versions of the sound, int64 [n].
+    """Row numbers of the wanted emotions, intensities and versions of the audio, int64 [n].
 
     Args:
       table: a pack's table.
@@ -76,7 +76,7 @@ def make_examples(
     *,
     names: Sequence[str],
     emotions: Sequence[str],
-    original_sound: bool,
+    original_audio: bool,
 ) -> Examples:
     """Examples of the given rows.
 
@@ -85,16 +85,16 @@ def make_examples(
       rows: int [n], the rows that one part of a split holds.
       names: the modalities.
       emotions: the classes in order.
-      original_sound: pair each picture with its clip's unaltered sound. Examples that then have
-        the same picture in every modality count once.
+      original_audio: pair each image with its clip's unaltered audio. Examples that then have
+        the same image in every modality count once.
 
     Raises:
-      UserError: a clip has no unaltered sound although one is wanted.
+      UserError: a clip has no unaltered audio although one is wanted.
     """
     rows = np.asarray(rows)
     by_modality = {}
     for modality in modalities.get(names):
-        altered = modality.stream == "sound" and original_sound
+        altered = modality.stream == "audio" and original_audio
         by_modality[modality.name] = _original_rows(table, rows) if altered else rows
     stacked = np.stack(list(by_modality.values()))
     _, first = np.unique(stacked, axis=1, return_index=True)
@@ -110,13 +110,13 @@ def make_examples(
 
 
 def _original_rows(table, rows):
-    original = np.flatnonzero(table["audio_variant"] == ORIGINAL_SOUND)
+    original = np.flatnonzero(table["audio_variant"] == ORIGINAL_AUDIO)
     where = dict(zip(table["clip"][original].tolist(), original.tolist(), strict=True))
     clips = table["clip"][rows].tolist()
     missing = sorted({clip for clip in clips if clip not in where})
     if missing:
         raise errors.UserError(
-            f"{len(missing)} clips have no unaltered sound, {missing[0]} first; "
+            f"{len(missing)} clips have no unaltered audio, {missing[0]} first; "
             "build the data set again with the variant 'original' first"
         )
     return np.array([where[clip] for clip in clips])

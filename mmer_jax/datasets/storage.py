@@ -1,11 +1,11 @@
-"""How a pack keeps the pictures of one modality: in one .npy file, or in one .array_record file.
+"""How a pack keeps the images of one modality: in one .npy file, or in one .array_record file.
 
     npy            memory-mapped, uncompressed: the fastest while the machine's page cache holds it
-    array_record   each picture a record compressed by itself (zstd), read in any order by several
+    array_record   each image a record compressed by itself (zstd), read in any order by several
                    threads at once: for packs that outgrow memory
 
-Whoever reads a pack sees no difference: `array[rows]` gives uint8 pictures, and digests are of
-pictures, not of files. Like pack.py this needs only numpy, until a file of records is met.
+Whoever reads a pack sees no difference: `array[rows]` gives uint8 images, and digests are of
+images, not of files. Like pack.py this needs only numpy, until a file of records is met.
 """
 
 import abc
@@ -19,11 +19,11 @@ from mmer_jax import errors
 
 NPY, ARRAY_RECORD = KINDS = ("npy", "array_record")
 
-# Bytes of uncompressed pictures from which a pack is written as records, unless told otherwise:
+# Bytes of uncompressed images from which a pack is written as records, unless told otherwise:
 # more than what a machine for training commonly has free to cache files in.
 RECORDS_FROM = 32 * 2**30
 
-_GROUP = 2**26  # bytes of pictures in hand while records are written
+_GROUP = 2**26  # bytes of images in hand while records are written
 
 
 def check(storage: str) -> None:
@@ -33,7 +33,7 @@ def check(storage: str) -> None:
 
 
 def choose(storage: str, nbytes: int) -> str:
-    """Which of KINDS a pack of so many bytes of pictures is written in, if none is asked for."""
+    """Which of KINDS a pack of so many bytes of images is written in, if none is asked for."""
     check(storage)
     return storage or (ARRAY_RECORD if nbytes > RECORDS_FROM else NPY)
 
@@ -42,10 +42,10 @@ def file_name(modality: str, kind: str) -> str:
     return f"{modality}.{kind}"
 
 
-class Pictures(abc.ABC):
+class Images(abc.ABC):
     """uint8 [n, h, w, c] that is read when it is asked for, as from a memory map.
 
-    `pictures[rows]` takes what numpy takes along the first axis: an int, a slice, ints or bools;
+    `images[rows]` takes what numpy takes along the first axis: an int, a slice, ints or bools;
     and gives an array of its own. Threads may read at once.
     """
 
@@ -68,11 +68,11 @@ class Pictures(abc.ABC):
 
     @abc.abstractmethod
     def _read(self, rows: np.ndarray) -> np.ndarray:
-        """uint8 [k, ...], the pictures of k rows; int [k], in 0..n-1."""
+        """uint8 [k, ...], the images of k rows; int [k], in 0..n-1."""
 
 
-class Recorded(Pictures):
-    """Pictures in an .array_record file."""
+class Recorded(Images):
+    """Images in an .array_record file."""
 
     def __init__(self, file: Path, shape: tuple[int, ...]):
         super().__init__(shape)
@@ -83,7 +83,7 @@ class Recorded(Pictures):
             raise _damaged(file)
         if self._reader.num_records() != shape[0]:
             raise errors.UserError(
-                f"{file} holds {self._reader.num_records()} pictures where pack.json promises "
+                f"{file} holds {self._reader.num_records()} images where pack.json promises "
                 f"{shape[0]}"
             )
 
@@ -94,16 +94,16 @@ class Recorded(Pictures):
             raise _damaged(self._file) from e
         if any(len(record) != math.prod(self.shape[1:]) for record in records):
             raise errors.UserError(
-                f"{self._file} holds pictures of another size than pack.json promises, "
+                f"{self._file} holds images of another size than pack.json promises, "
                 f"uint8 {self.shape[1:]}"
             )
         return np.frombuffer(bytearray().join(records), np.uint8)
 
 
-class Joined(Pictures):
-    """Rows of one array of pictures, and after them rows of another."""
+class Joined(Images):
+    """Rows of one array of images, and after them rows of another."""
 
-    def __init__(self, parts: Sequence[tuple[np.ndarray | Pictures, np.ndarray]]):
+    def __init__(self, parts: Sequence[tuple[np.ndarray | Images, np.ndarray]]):
         (first, _), *_ = parts
         super().__init__((sum(len(rows) for _, rows in parts), *first.shape[1:]))
         self._arrays = [array for array, _ in parts]
@@ -118,8 +118,8 @@ class Joined(Pictures):
         return found
 
 
-def open_pictures(folder: Path, modality: str, kind: str, shape) -> np.memmap | Pictures:
-    """The pictures of a modality, uint8 of a shape [n, h, w, c], read-only.
+def open_images(folder: Path, modality: str, kind: str, shape) -> np.memmap | Images:
+    """The images of a modality, uint8 of a shape [n, h, w, c], read-only.
 
     Raises:
       UserError: the file is missing, incomplete, or not what was promised; or a kind that this
@@ -143,19 +143,19 @@ def open_pictures(folder: Path, modality: str, kind: str, shape) -> np.memmap | 
     return array
 
 
-def write_records(file: Path, pictures: np.ndarray) -> None:
+def write_records(file: Path, images: np.ndarray) -> None:
     """Writes uint8 [n, h, w, c], which may be memory-mapped, as n records in order.
 
     Raises:
       UserError: it cannot be written.
     """
-    step = max(1, _GROUP // math.prod(pictures.shape[1:]))
+    step = max(1, _GROUP // math.prod(images.shape[1:]))
     try:
-        # One picture a group: a picture is then read without unpacking its neighbours.
+        # One image a group: an image is then read without unpacking its neighbors.
         writer = _module().ArrayRecordWriter(str(file), "group_size:1")
-        for start in range(0, len(pictures), step):
-            for picture in np.asarray(pictures[start : start + step]):
-                writer.write(picture.tobytes())
+        for start in range(0, len(images), step):
+            for image in np.asarray(images[start : start + step]):
+                writer.write(image.tobytes())
         writer.close()
     except RuntimeError as e:  # a full disk, above all
         raise errors.UserError(f"{file} could not be written: {e}") from e

@@ -78,7 +78,7 @@ def ensure_built(
       dataset: one of BUILDERS.
       builder_config: "triplets", "frames" or "speech".
       options: values for fields of datasets.clips.Options. Those that come into play when a pack
-        is made (the sound's, for speech) are passed over here.
+        is made (the audio's, for speech) are passed over here.
       data_dir: where built sets are; None for TFDS's own place (~/tensorflow_datasets).
       manual_dir: folder with the recordings.
       download: whether the recordings may be downloaded.
@@ -151,7 +151,7 @@ def read(built: BuiltSet, features: Iterable[str] | None = None) -> Iterator[dic
 
     Args:
       built: from ensure_built.
-      features: which ones to decode; None for all. Pictures that are not asked for cost nothing.
+      features: which ones to decode; None for all. Images that are not asked for cost nothing.
 
     Returns:
       dicts, feature -> numpy array or number; text and class labels as str.

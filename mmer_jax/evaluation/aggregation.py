@@ -1,6 +1,6 @@
 """What a network said of its test examples, put together: by clip, by example, by subject.
 
-A clip gives several test examples where pictures take part. They are one decision: the mean of
+A clip gives several test examples where images take part. They are one decision: the mean of
 their probabilities is what the clip's decision, and every figure per clip, is made from.
 """
 

@@ -66,7 +66,7 @@ def weighted(posteriors: Mapping[str, np.ndarray], labels: np.ndarray) -> Combin
 
 
 def _classifier(make: Callable[[np.ndarray], object]) -> Callable[..., Combiner]:
-    """A method that fits scikit-learn's classifier on the joined, standardised posteriors."""
+    """A method that fits scikit-learn's classifier on the joined, standardized posteriors."""
 
     def fit(posteriors: Mapping[str, np.ndarray], labels: np.ndarray) -> Combiner:
         order = list(posteriors)

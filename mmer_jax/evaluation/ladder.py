@@ -29,11 +29,11 @@ class Published:
 
 
 # Churaev and Savchenko 2021 print the first and how much less an actor split gave; the second
-# follows from it. Human listeners: Livingstone and Russo 2018, speech, sound alone.
+# follows from it. Human listeners: Livingstone and Russo 2018, speech, audio alone.
 PUBLISHED = (
     Published("Churaev and Savchenko 2021, conventional split", 0.99, 0.99),
     Published("the same, split by actor: 20 to 30 points less", 0.69, 0.79),
-    Published("people who listen, 8 emotions, sound alone", 0.62, 0.62),
+    Published("people who listen, 8 emotions, audio alone", 0.62, 0.62),
 )
 
 

@@ -97,10 +97,10 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple
         raise ValueError(f"{correct} correct of {total} is no proportion")
     z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
     share = correct / total
-    centre = share + z**2 / (2 * total)
+    center = share + z**2 / (2 * total)
     half = z * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
     scale = 1 + z**2 / total
-    return float(max(0.0, (centre - half) / scale)), float(min(1.0, (centre + half) / scale))
+    return float(max(0.0, (center - half) / scale)), float(min(1.0, (center + half) / scale))
 
 
 def measure(labels: np.ndarray, probabilities: np.ndarray) -> dict:

@@ -18,7 +18,7 @@ def check(found: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
 
     Raises:
       UserError: one name stands for recorded and for rendered clips, for two versions of a data
-        set, or for different pictures.
+        set, or for different images.
     """
     alike = ("name", "origin", "version", "builder_config", "options", "size", "modalities")
     found = list(found)

@@ -23,7 +23,7 @@ from mmer_jax.results import predictions, records
 # Data whose numbers are about the software, not about people.
 RENDERED = "rendered"
 RENDERED_NOTE = (
-    "The clips are rendered drawings with a synthesised voice. "
+    "The clips are rendered drawings with a synthesized voice. "
     "Numbers on rendered clips say nothing about emotion recognition."
 )
 

@@ -26,7 +26,7 @@ from mmer_jax.results import predictions, records
 
 PARTS = ("test", "validation")
 
-# What rows have in common if their decisions can be joined; pictures and networks may differ.
+# What rows have in common if their decisions can be joined; images and networks may differ.
 SHARED = ("data.dataset", "data.emotions", "epochs", "measure_epochs", "split", "test_data")
 
 
@@ -234,7 +234,7 @@ def _aligned(
 
     Args:
       members: row -> its predictions. A row may have one example a clip where others have several
-        (sound alone, tested on a clip's unaltered sound): it counts for each of them.
+        (audio alone, tested on a clip's unaltered audio): it counts for each of them.
 
     Returns:
       for each row float [n, classes]; and the examples, which are those of the row that has most.

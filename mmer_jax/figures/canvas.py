@@ -12,8 +12,8 @@ import numpy as np
 from mmer_jax import errors
 
 ENDINGS = (".png", ".svg")
-# Lightness rises evenly along both, so that they read in grey print and with any colour vision.
-PICTURE_COLOURS, COUNT_COLOURS = "magma", "cividis"
+# Lightness rises evenly along both, so that they read in gray print and with any color vision.
+IMAGE_COLOURS, COUNT_COLOURS = "magma", "cividis"
 _FILE_STYLE = {
     "svg.fonttype": "none",  # letters stay letters
     "svg.hashsalt": "mmer-jax",  # the same drawing is the same file
@@ -37,15 +37,15 @@ def figure(width: float, height: float):
     return made
 
 
-def show(axes, picture: np.ndarray, title: str) -> None:
-    """Puts a picture into a panel, without axes.
+def show(axes, image: np.ndarray, title: str) -> None:
+    """Puts an image into a panel, without axes.
 
     Args:
       axes: of matplotlib.
-      picture: uint8 [h, w, 3], RGB.
+      image: uint8 [h, w, 3], RGB.
       title: above it.
     """
-    axes.imshow(picture)
+    axes.imshow(image)
     axes.set_title(title, fontsize="small")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -79,7 +79,7 @@ def save(made, path: str | os.PathLike) -> Path:
 
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
-        raise errors.unknown("kind of picture", path.suffix, ENDINGS)
+        raise errors.unknown("kind of image", path.suffix, ENDINGS)
     # What a viewer does not see must not differ between two runs: no date, no version.
     metadata = {"Date": None, "Creator": None} if path.suffix.lower() == ".svg" else {}
     try:

@@ -108,9 +108,9 @@ def count(workdir: Path, row: str, protocol: str, epochs: int | None = None) -> 
 
 
 def draw(panels: Sequence[Confusion]):
-    """Matrices side by side, on one scale of colours.
+    """Matrices side by side, on one scale of colors.
 
-    Colour is the share of the true emotion's examples, and the numbers are examples.
+    Color is the share of the true emotion's examples, and the numbers are examples.
 
     Returns:
       a matplotlib Figure.

@@ -34,9 +34,9 @@ def draw(found: Sequence[ladder.Rung], title: str):
     for i, one in enumerate(ladder.PUBLISHED, len(found)):
         axes.plot([one.low, one.high], [i, i], color=PUBLISHED, linewidth=2)
         axes.plot((one.low + one.high) / 2, i, "s", color=PUBLISHED)
-    axes.axhline(len(found) - 0.5, color="grey", linewidth=0.8)
+    axes.axhline(len(found) - 0.5, color="gray", linewidth=0.8)
     chance = sum(rung.chance for rung in found) / len(found)
-    axes.plot([chance, chance], [-0.5, len(found) - 0.5], "--", color="grey", linewidth=1)
+    axes.plot([chance, chance], [-0.5, len(found) - 0.5], "--", color="gray", linewidth=1)
     axes.annotate("chance", (chance, -0.5), (3, -9), textcoords="offset points", fontsize="small")
     names = [rung.protocol for rung in found] + [one.title for one in ladder.PUBLISHED]
     axes.set_yticks(range(count), names)

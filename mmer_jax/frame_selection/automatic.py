@@ -6,10 +6,10 @@ A clip begins with a neutral face more often than not (section 7.3, figure 4). F
 
 with the means over the clip's first frames t = 1..BEGINNING and the standard deviations over all of
 its frames. Here a(t) is the appearance: the root mean square difference between the face in frame t
-and the mean face of the frames 0..BEGINNING, both grey, SIZE x SIZE pixels, of mean 0 and standard
+and the mean face of the frames 0..BEGINNING, both gray, SIZE x SIZE pixels, of mean 0 and standard
 deviation 1, so that brighter or darker light is no difference. And m(t) is the motion: the mean
-length of the optical flow into frame t, in pixels of such a picture. A term whose deviation is 0 (a
-still picture) counts nothing.
+length of the optical flow into frame t, in pixels of such an image. A term whose deviation is 0 (a
+still image) counts nothing.
 
 The frames with the largest distance are taken, each at least `apart` frames from those taken
 before. Nothing here knows the clip's label.
@@ -96,7 +96,7 @@ def distances(faces: Iterable[np.ndarray]) -> np.ndarray:
     """
     looks, motion, before = [], [0.0], None
     for face in faces:
-        looks.append(_standardised(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float64)))
+        looks.append(_standardized(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float64)))
         if before is not None:
             motion.append(float(np.linalg.norm(flow.dense_flow(before, face), axis=-1).mean()))
         before = face
@@ -125,6 +125,6 @@ def farthest(distance: np.ndarray, count: int, apart: int) -> list[int]:
     return sorted(taken)
 
 
-def _standardised(picture: np.ndarray) -> np.ndarray:
-    deviation = picture.std()
-    return (picture - picture.mean()) / deviation if deviation > 0 else np.zeros_like(picture)
+def _standardized(image: np.ndarray) -> np.ndarray:
+    deviation = image.std()
+    return (image - image.mean()) / deviation if deviation > 0 else np.zeros_like(image)

@@ -8,7 +8,7 @@ for subjects that took part in no fold's training (`split.leave_out_fold`, or no
 all of them, and the mean of their probabilities counts. `in_sample` is the paper's way: the mean
 over the networks that were trained on the subject.
 
-A clip's own label is not read: what a network was trained on decides who ranks, the pictures decide
+A clip's own label is not read: what a network was trained on decides who ranks, the images decide
 how.
 """
 
@@ -87,10 +87,10 @@ def score_workdir(
     data = loading.open_rows(config, {record["row"]: config}, workdir)[record["row"]]
     if data.digest(config.modalities) != record["dataset"]["pack_digest"]:
         raise errors.UserError(f"{data.path} holds other data than {workdir} was trained from")
-    if config.input.normalisation != "unit":
+    if config.input.normalization != "unit":
         raise errors.UserError(
-            f"the networks of {workdir} were trained with config.input.normalisation "
-            f"{config.input.normalisation}; frames are ranked by networks that see pictures as "
+            f"the networks of {workdir} were trained with config.input.normalization "
+            f"{config.input.normalization}; frames are ranked by networks that see images as "
             "they are: train them with unit"
         )
     networks = [_network(cell, config, data, workdir) for cell in cells]
@@ -132,9 +132,9 @@ def score_pack(
     with Progress(int(used.sum()), "scoring", "frames") as progress:
         for network, wanted, out in zip(networks, used, probabilities, strict=True):
             for rows in _batches(np.flatnonzero(wanted), config.run.predict_batch):
-                pictures = {name: np.asarray(array[rows]) for name, array in data.arrays.items()}
+                images = {name: np.asarray(array[rows]) for name, array in data.arrays.items()}
                 # In double precision: of a network that is sure, many frames would have exactly 1.
-                out[rows] = _softmax(forward(network.params, pictures))
+                out[rows] = _softmax(forward(network.params, images))
                 progress.update(len(np.unique(rows)))
     return combine(probabilities, used), used
 
@@ -224,8 +224,8 @@ def _forward(config):
     names = [m.name for m in modalities.get(config.modalities)]
 
     @jax.jit
-    def forward(params, pictures):
-        return model.apply({"params": params}, {n: pictures[n] for n in names}, train=False)
+    def forward(params, images):
+        return model.apply({"params": params}, {n: images[n] for n in names}, train=False)
 
     return forward
 

@@ -1,6 +1,6 @@
 """Contact sheets: pages of a clip's frames, on which frames are picked with clicks.
 
-A page needs nothing but itself and a browser: pictures, style and script are in the file. It saves
+A page needs nothing but itself and a browser: images, style and script are in the file. It saves
 what was picked as a list of frames (see datasets.frame_lists).
 """
 
@@ -24,7 +24,7 @@ from mmer_jax.datasets import clips
 from mmer_jax.frame_selection import recordings_of
 
 SIZE = 112  # side of the shown faces in pixels
-QUALITY = 80  # of the JPEG pictures: 3 to 4 kB each
+QUALITY = 80  # of the JPEG images: 3 to 4 kB each
 ON_ONE_PAGE = 20  # clips; more of them get a page a subject
 INDEX = "index.html"
 
@@ -35,7 +35,7 @@ class Tile:
 
     frame: int
     time: float
-    picture: str
+    image: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -93,7 +93,7 @@ def params_folder(workdir: pathlib.Path, cell: Cell) -> pathlib.Path:
 def tested(
     cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack
 ) -> tuple[selection.Examples, dict[str, normalization.Standard]]:
-    """A cell's test examples, and what its pictures are normalised by."""
+    """A cell's test examples, and what its images are normalized by."""
     parts = splits.split_examples(cell, config, data)
     trained_on = parts.pop("train")
     parts = {name: part for name, part in parts.items() if len(part)}
@@ -101,11 +101,11 @@ def tested(
 
 
 def make_predict(config: ml_collections.ConfigDict) -> Callable[..., np.ndarray]:
-    """Compiles `predict(params, pictures, rows, standard, absent=())` -> float32 [n, classes].
+    """Compiles `predict(params, images, rows, standard, absent=())` -> float32 [n, classes].
 
-    Its arguments: the parameters of a cell of this row; for each modality the pictures, uint8
-    [m, s, s, c], and int [n], the picture of each example; for the modalities that are normalised
-    their standard, with the group of each of these pictures; and modalities that are not there,
+    Its arguments: the parameters of a cell of this row; for each modality the images, uint8
+    [m, s, s, c], and int [n], the image of each example; for the modalities that are normalized
+    their standard, with the group of each of these images; and modalities that are not there,
     whose towers see zeros as they do where `augment.modality_dropout` drops them in training. It
     returns probabilities.
     """
@@ -113,22 +113,22 @@ def make_predict(config: ml_collections.ConfigDict) -> Callable[..., np.ndarray]
     names = [m.name for m in modalities.get(config.modalities)]
 
     @jax.jit
-    def forward(params, pictures, standard, present):
+    def forward(params, images, standard, present):
         seen = {}
         for name in names:
-            x = pictures[name]
+            x = images[name]
             if name in standard:
-                x = normalization.normalise(x, standard[name], np.arange(len(x)))
+                x = normalization.normalize(x, standard[name], np.arange(len(x)))
             seen[name] = jnp.where(present[name], tower.to_unit_range(x), 0.0)
         return jax.nn.softmax(model.apply({"params": params}, seen, train=False))
 
-    def predict(params, pictures, rows, standard, absent=()):
+    def predict(params, images, rows, standard, absent=()):
         params, found = jax.device_put(params), []
         present = {name: name not in absent for name in names}
         n = len(rows[names[0]])
         for batch in _batches(n, config.run.predict_batch):
             row = {name: rows[name][batch] for name in names}
-            seen = {name: pictures[name][row[name]] for name in names}
+            seen = {name: images[name][row[name]] for name in names}
             of_seen = {
                 name: one.replace(group=one.group[row[name]]) for name, one in standard.items()
             }

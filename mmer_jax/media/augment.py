@@ -1,4 +1,4 @@
-"""Altered versions of a sound: noise, pitch, time shift, time stretch (the paper's section 7.2)."""
+"""Altered versions of a waveform: noise, pitch, time shift, time stretch (the paper's section 7.2)."""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class AudioAmounts:
     """How strongly each alteration works. The paper gives no amounts.
 
     Attributes:
-      noise_snr_db: mean power of the sound over that of the noise, in dB.
+      noise_snr_db: mean power of the audio over that of the noise, in dB.
       pitch_semitones: positive is higher.
       shift_seconds: positive is later.
       stretch_factor: tempo; above 1 is faster and shorter.
@@ -37,7 +37,7 @@ class AudioAmounts:
 
 
 def add_noise(samples: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
-    """Adds white Gaussian noise, `snr_db` decibels below the sound's mean power.
+    """Adds white Gaussian noise, `snr_db` decibels below the audio's mean power.
 
     Args:
       samples: float [n].
@@ -69,7 +69,7 @@ def shift_pitch(samples: np.ndarray, rate: int, semitones: float) -> np.ndarray:
 
 
 def shift_time(samples: np.ndarray, rate: int, seconds: float) -> np.ndarray:
-    """Moves the sound later (or earlier, where negative).
+    """Moves the audio later (or earlier, where negative).
 
     What leaves at one end comes in at the other: no word is lost, and a recording of one sentence
     begins and ends with silence.
@@ -107,7 +107,7 @@ def _at_least_a_window(samples: np.ndarray) -> np.ndarray:
 def vary(
     samples: np.ndarray, rate: int, variant: str, amounts: AudioAmounts, rng: np.random.Generator
 ) -> np.ndarray:
-    """The named version of a sound.
+    """The named version of a waveform.
 
     Args:
       samples: float [n].

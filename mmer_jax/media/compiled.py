@@ -12,7 +12,7 @@ import numpy as np
 
 @functools.cache
 def compile_librosa() -> None:
-    """Has librosa compile what the pictures of a sound use, or load it from Numba's cache.
+    """Has librosa compile what the images of a waveform use, or load it from Numba's cache.
 
     Numba keeps what it compiles beside librosa. Processes that write that cache at the same time,
     as workers in a fresh environment do, can crash each other: a segmentation fault in one of nine

@@ -20,7 +20,7 @@ from mmer_jax import errors
 Source = str | os.PathLike | bytes
 
 # Containers that mark themselves. Left out are formats that FFmpeg would guess from a suffix or
-# from nearly any bytes (text shown as video, raw streams), still pictures, and playlists, which
+# from nearly any bytes (text shown as video, raw streams), still images, and playlists, which
 # open other files.
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,asf,flv,ogg,wav,w64,flac,aiff,caf,dv,mxf"
@@ -61,7 +61,7 @@ def open_media(source: Source) -> Iterator[InputContainer]:
             raise errors.ClipError("truncated", f"nothing but a header in {size} bytes") from None
         except (av.FFmpegError, ValueError) as error:
             raise errors.ClipError(
-                "not a video", f"no known kind of video or sound file ({_reason(error)})"
+                "not a video", f"no known kind of video or audio file ({_reason(error)})"
             ) from None
         with container:
             if missing := _index_beyond_end(container, size):

@@ -1,8 +1,8 @@
-"""What can be wrong with a recording that a network is tested on: with its faces, its sound.
+"""What can be wrong with a recording that a network is tested on: with its faces, its audio.
 
 Each corruption has levels, on a scale of its own. Blur and low resolution are linear in rows and in
 columns: one matrix, applied from both sides. So this module needs numpy alone, and a machine
-without OpenCV can test on corrupted pictures.
+without OpenCV can test on corrupted images.
 """
 
 import dataclasses
@@ -20,17 +20,17 @@ class Corruption:
     Attributes:
       name: for commands and records.
       title: for headings.
-      stream: what it is done to: "picture" (photographs of the face) or "sound" (the samples,
-        before pictures are made of them).
+      stream: what it is done to: "image" (photographs of the face) or "audio" (the samples,
+        before images are made of them).
       how: what is done, and what a level is, in a sentence.
       unit: of a level, as it is written behind the number.
       levels: that are tested if nothing else is said, from mild to severe.
       limits: the least and the largest level.
-      apply: (picture uint8 [s, s, c], level, rng) -> uint8 [s, s, c]; of sounds
+      apply: (image uint8 [s, s, c], level, rng) -> uint8 [s, s, c]; of audio
         (samples float [n], level, rng) -> float32 [n].
       place: where a level stands on a chart's axis, which begins at zero.
       axis: what that axis shows.
-      untouched: where untouched inputs stand on it; None: at the side of the pictures.
+      untouched: where untouched inputs stand on it; None: at the side of the images.
     """
 
     name: str
@@ -54,60 +54,60 @@ class Corruption:
             )
 
 
-def blur(picture: np.ndarray, sigma: float) -> np.ndarray:
+def blur(image: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur, mirrored at the edges (the edge's pixel twice), cut off at 4 sigma.
 
     Args:
-      picture: uint8 [s, s, c].
-      sigma: standard deviation as a part of the side; 0 leaves the picture as it is.
+      image: uint8 [s, s, c].
+      sigma: standard deviation as a part of the side; 0 leaves the image as it is.
 
     Returns:
       uint8 [s, s, c].
     """
-    size = len(picture)
-    return _both_ways(_blurring(size, sigma * size), picture)
+    size = len(image)
+    return _both_ways(_blurring(size, sigma * size), image)
 
 
-def darken(picture: np.ndarray, kept: float) -> np.ndarray:
+def darken(image: np.ndarray, kept: float) -> np.ndarray:
     """Every value times `kept`, in 0..1, rounded; uint8 [s, s, c]."""
-    return _rounded(picture * np.float32(kept))
+    return _rounded(image * np.float32(kept))
 
 
-def occlude(picture: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """A black square somewhere within the picture.
+def occlude(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """A black square somewhere within the image.
 
     Args:
-      picture: uint8 [s, s, c].
-      share: of the picture's area, in 0..1; the square's side is rounded to whole pixels.
+      image: uint8 [s, s, c].
+      share: of the image's area, in 0..1; the square's side is rounded to whole pixels.
       rng: where the place comes from. One rng gives squares of all shares the same place, as far as
-        they fit into the picture.
+        they fit into the image.
 
     Returns:
       uint8 [s, s, c].
     """
-    size = len(picture)
+    size = len(image)
     side = round(size * share**0.5)
     top, left = (rng.random(2) * (size - side + 1)).astype(int)
-    covered = picture.copy()
+    covered = image.copy()
     covered[top : top + side, left : left + side] = 0
     return covered
 
 
-def reduce(picture: np.ndarray, pixels: int) -> np.ndarray:
-    """A picture as a camera of few pixels gives it, enlarged to its old size.
+def reduce(image: np.ndarray, pixels: int) -> np.ndarray:
+    """An image as a camera of few pixels gives it, enlarged to its old size.
 
     Args:
-      picture: uint8 [s, s, c].
+      image: uint8 [s, s, c].
       pixels: the side in between, each pixel the mean of the area that it covers; enlarged by
-        linear interpolation. A picture that is not larger stays as it is.
+        linear interpolation. An image that is not larger stays as it is.
 
     Returns:
       uint8 [s, s, c].
     """
-    size = len(picture)
+    size = len(image)
     if pixels >= size:
-        return picture
-    return _both_ways(_enlarging(pixels, size) @ _averaging(size, pixels), picture)
+        return image
+    return _both_ways(_enlarging(pixels, size) @ _averaging(size, pixels), image)
 
 
 def _add_noise(samples: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
@@ -122,74 +122,74 @@ CORRUPTIONS = {
         Corruption(
             "blur",
             "blurred faces",
-            "picture",
-            "A Gaussian blur; the level is its standard deviation in % of the picture's side.",
+            "image",
+            "A Gaussian blur; the level is its standard deviation in % of the image's side.",
             " %",
             (1, 2, 4, 8),
             (0, 50),
-            lambda picture, level, rng: blur(picture, level / 100),
+            lambda image, level, rng: blur(image, level / 100),
             lambda level: level,
             "standard deviation of the blur, % of the side",
         ),
         Corruption(
             "darken",
             "darkened faces",
-            "picture",
+            "image",
             "All values made smaller by one factor; the level is the light that is taken, in %.",
             " %",
             (50, 75, 90),
             (0, 100),
-            lambda picture, level, rng: darken(picture, 1 - level / 100),
+            lambda image, level, rng: darken(image, 1 - level / 100),
             lambda level: level,
             "light taken away, %",
         ),
         Corruption(
             "occlude",
             "occluded faces",
-            "picture",
+            "image",
             "A black square, for all frames of a clip at one place that follows from the clip's "
             "name; the level is the share of the area that it covers, in %.",
             " %",
             (10, 25, 50),
             (0, 100),
-            lambda picture, level, rng: occlude(picture, level / 100, rng),
+            lambda image, level, rng: occlude(image, level / 100, rng),
             lambda level: level,
             "share of the area that is covered, %",
         ),
         Corruption(
             "low_resolution",
             "faces of low resolution",
-            "picture",
+            "image",
             "Averaged down to few pixels and enlarged again by linear interpolation; the level is "
             "the side in between, in pixels.",
             " px",
             (32, 16, 8, 4),
             (1, 4096),
-            lambda picture, level, rng: reduce(picture, int(level)),
+            lambda image, level, rng: reduce(image, int(level)),
             lambda level: level,
             "side, pixels",
             untouched=None,
         ),
         Corruption(
             "noise",
-            "noisy sound",
-            "sound",
-            "White Gaussian noise added to the sound; the level is the ratio of the sound's mean "
+            "noisy audio",
+            "audio",
+            "White Gaussian noise added to the audio; the level is the ratio of the audio's mean "
             "power to the noise's, in dB.",
             " dB",
             (20, 10, 0),
             (-60, 120),
             _add_noise,
             lambda level: 100 * 10 ** (-level / 20),
-            "amplitude of the noise, % of the sound's (20 dB is 10 %, 0 dB is 100 %)",
+            "amplitude of the noise, % of the audio's (20 dB is 10 %, 0 dB is 100 %)",
         ),
     )
 }
 
 
-def _both_ways(matrix: np.ndarray, picture: np.ndarray) -> np.ndarray:
+def _both_ways(matrix: np.ndarray, image: np.ndarray) -> np.ndarray:
     """The matrix applied to the columns and to the rows of each channel; uint8 [s, s, c]."""
-    channels = np.moveaxis(picture.astype(np.float32), -1, 0)
+    channels = np.moveaxis(image.astype(np.float32), -1, 0)
     return _rounded(np.moveaxis(matrix @ channels @ matrix.T, 0, -1))
 
 

@@ -1,4 +1,4 @@
-"""Faces: where they are in a picture, and one square crop for a whole clip.
+"""Faces: where they are in an image, and one square crop for a whole clip.
 
 The box is the same for all frames of a clip, so that the crop does not jitter and optical flow
 shows the motion of the face, not the noise of the detector.
@@ -13,7 +13,7 @@ import numpy as np
 
 from mmer_jax import errors
 
-# uint8 [h, w, 3] RGB -> float [n, 4]: left, top, width, height in pixels of that picture.
+# uint8 [h, w, 3] RGB -> float [n, 4]: left, top, width, height in pixels of that image.
 Detector = Callable[[np.ndarray], np.ndarray]
 
 # Added on each side of the face as a part of its width. The cascade's box ends above the eyebrows
@@ -33,8 +33,8 @@ class FaceBox:
     """The square to crop.
 
     Attributes:
-      box: left, top, right, bottom in source pixels, inside the picture.
-      found: whether a detector found a face; if not, the box is the largest centred square.
+      box: left, top, right, bottom in source pixels, inside the image.
+      found: whether a detector found a face; if not, the box is the largest centered square.
     """
 
     box: tuple[float, float, float, float]
@@ -67,8 +67,8 @@ def face_square(
       margin: how much is added on each side, as a part of the face's width.
 
     Returns:
-      The median over frames of the largest face's centre and width, widened by the margin, shifted
-      to lie inside the picture and shrunk where it is larger than that.
+      The median over frames of the largest face's center and width, widened by the margin, shifted
+      to lie inside the image and shrunk where it is larger than that.
     """
     height, width = images[0].shape[:2]
     faces = []
@@ -89,11 +89,11 @@ def face_square(
 
 
 def crop(image: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
-    """Cuts a square out of a picture and resizes it.
+    """Cuts a square out of an image and resizes it.
 
     Args:
       image: uint8 [h, w, 3].
-      box: left, top, right, bottom in pixels, rounded to whole ones the same way for every picture.
+      box: left, top, right, bottom in pixels, rounded to whole ones the same way for every image.
       size: side of the result.
 
     Returns:
@@ -108,20 +108,20 @@ def crop(image: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
     return cv2.resize(part, (size, size), interpolation=how)
 
 
-def mask_background(picture: np.ndarray) -> np.ndarray:
+def mask_background(image: np.ndarray) -> np.ndarray:
     """Blackens what is outside of an upright oval in the middle of a crop, where the face is.
 
     Args:
-      picture: uint8 [s, s, c], a crop by `face_square`'s box.
+      image: uint8 [s, s, c], a crop by `face_square`'s box.
 
     Returns:
       uint8 [s, s, c]; the oval is OVAL of the side wide and high.
     """
-    side = picture.shape[0]
+    side = image.shape[0]
     place = (np.arange(side) + 0.5) / side * 2 - 1
     width, height = OVAL
     inside = (place / width) ** 2 + (place[:, None] / height) ** 2 <= 1
-    return picture * inside[..., None].astype(np.uint8)
+    return image * inside[..., None].astype(np.uint8)
 
 
 def _haar(model_path: str | None) -> Detector:
@@ -132,14 +132,14 @@ def _haar(model_path: str | None) -> Detector:
     def detect(image: np.ndarray) -> np.ndarray:
         for side, step in _PASSES:
             small, scale = _shrunk(image, side)
-            # The cascade compares grey levels of neighbouring areas, and on dark skin before a
+            # The cascade compares gray levels of neighboring areas, and on dark skin before a
             # bright wall they differ by a few of 255: of real faces made that flat it finds none
-            # without equalising, all with it. Equalising the whole picture did better than CLAHE,
-            # which brings out texture: of faces that fill a small picture, 99% against 77%.
-            grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
-            smallest = min(grey.shape) // 8
+            # without equalizing, all with it. Equalising the whole image did better than CLAHE,
+            # which brings out texture: of faces that fill a small image, 99% against 77%.
+            gray = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+            smallest = min(gray.shape) // 8
             found = cascade.detectMultiScale(
-                grey, scaleFactor=step, minNeighbors=4, minSize=(smallest, smallest)
+                gray, scaleFactor=step, minNeighbors=4, minSize=(smallest, smallest)
             )
             if len(found):
                 return np.asarray(found, np.float64) / scale

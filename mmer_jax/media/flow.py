@@ -1,4 +1,4 @@
-"""Dense optical flow and its picture, as in OpenCV's tutorial on optical flow.
+"""Dense optical flow and its image, as in OpenCV's tutorial on optical flow.
 
 https://docs.opencv.org/4.x/d4/dee/tutorial_optical_flow.html, part "Dense Optical Flow".
 """
@@ -16,8 +16,8 @@ def dense_flow(previous: np.ndarray, current: np.ndarray) -> np.ndarray:
     Returns:
       float32 [h, w, 2]: for each pixel of `previous`, how far it moved right and down, in pixels.
     """
-    # Of two equal pictures Farneback's method makes a tenth of a pixel of motion near the edges,
-    # and stretching the picture to its own minimum and maximum would turn that into full colour.
+    # Of two equal images Farneback's method makes a tenth of a pixel of motion near the edges,
+    # and stretching the image to its own minimum and maximum would turn that into full color.
     # Encoders repeat a frame exactly where nothing moves, so this happens.
     if np.array_equal(previous, current):
         return np.zeros((*previous.shape[:2], 2), np.float32)
@@ -36,15 +36,15 @@ def dense_flow(previous: np.ndarray, current: np.ndarray) -> np.ndarray:
 
 
 def flow_image(flow: np.ndarray, scale: float | None) -> np.ndarray:
-    """Flow as a colour: hue is the direction, value the speed, saturation is full.
+    """Flow as a color: hue is the direction, value the speed, saturation is full.
 
     Right is red, down yellow-green, left cyan, up violet: OpenCV's hue is the angle halved, 0..180,
     and y points down.
 
     Args:
       flow: float32 [h, w, 2], pixels to the right and down.
-      scale: None stretches this picture's slowest..fastest to 0..255, as the tutorial does; a
-        number is the speed in pixels that gets 255 (faster ones too), so that pictures compare.
+      scale: None stretches this image's slowest..fastest to 0..255, as the tutorial does; a
+        number is the speed in pixels that gets 255 (faster ones too), so that images compare.
 
     Returns:
       uint8 [h, w, 3] RGB; black where there is no motion at all.

@@ -1,8 +1,8 @@
-"""The six ways of section 7.2 (figure 9) to see a sound as a picture, and their plots.
+"""The six ways of section 7.2 (figure 9) to see a waveform as an image, and their plots.
 
-A picture's height is a scale that all sounds share, but for the waveform, which is drawn to its own
+An image's height is a scale that all audio share, but for the waveform, which is drawn to its own
 peak. Its width is the whole duration. A plot is what the paper fed its networks, as far as its
-figures tell: matplotlib's drawing without axes, in colours, each curve scaled to its own range.
+figures tell: matplotlib's drawing without axes, in colors, each curve scaled to its own range.
 """
 
 import dataclasses
@@ -75,7 +75,7 @@ def plot_image(name: str, samples: np.ndarray, rate: int, size: int = 224) -> np
       name: one of REPRESENTATIONS.
       samples: float [n] in -1..1.
       rate: samples a second.
-      size: side of the picture.
+      size: side of the image.
 
     Returns:
       uint8 [size, size, 3], RGB.
@@ -144,11 +144,11 @@ REPRESENTATIONS = {
     )
 }
 
-# Modality -> its picture of a sound: (float samples, rate, size) -> uint8 [size, size, channels].
-PICTURES = {r.name: r.image for r in REPRESENTATIONS.values()} | {
+# Modality -> its image of a waveform: (float samples, rate, size) -> uint8 [size, size, channels].
+IMAGES = {r.name: r.image for r in REPRESENTATIONS.values()} | {
     f"{name}_plot": functools.partial(plot_image, name) for name in REPRESENTATIONS
 }
-PICTURES["mel_level"] = spectrogram.mel_level_image  # not the paper's
+IMAGES["mel_level"] = spectrogram.mel_level_image  # not the paper's
 
 
 def _enough(samples: np.ndarray) -> np.ndarray:

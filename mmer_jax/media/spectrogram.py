@@ -1,4 +1,4 @@
-"""Log-mel spectrogram of a sound, and the picture of it that networks see."""
+"""Log-mel spectrogram of a waveform, and the image of it that networks see."""
 
 import cv2
 import librosa
@@ -17,7 +17,7 @@ def log_mel(samples: np.ndarray, rate: int = RATE, bands: int = BANDS) -> np.nda
     """The mel spectrogram in decibels below its loudest point.
 
     librosa.power_to_db(librosa.feature.melspectrogram(...), ref=np.max), made total: silence gives
-    the lowest value everywhere, and sound shorter than a window is padded with it.
+    the lowest value everywhere, and audio shorter than a window is padded with it.
 
     Args:
       samples: float [n] in -1..1.
@@ -44,20 +44,20 @@ def below_peak(power: np.ndarray) -> np.ndarray:
 
 
 def mel_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarray:
-    """The spectrogram as a square grey picture.
+    """The spectrogram as a square gray image.
 
     Args:
       samples: float [n] in -1..1.
       rate: samples a second.
-      size: side of the picture; the whole duration is fitted to its width.
+      size: side of the image; the whole duration is fitted to its width.
 
     Returns:
       uint8 [size, size, 1]: -80..0 dB as 0..255, low frequencies in the bottom row, time to the
       right.
     """
-    picture = resized(log_mel(samples, rate)[::-1], size)
-    grey = np.round((picture + RANGE_DB) * (255 / RANGE_DB)).clip(0, 255)
-    return grey.astype(np.uint8)[..., None]
+    image = resized(log_mel(samples, rate)[::-1], size)
+    gray = np.round((image + RANGE_DB) * (255 / RANGE_DB)).clip(0, 255)
+    return gray.astype(np.uint8)[..., None]
 
 
 # Of `mel_level_image`. RAVDESS's speech takes up to 3 s without its silences, in 30 dB of loudness.
@@ -68,25 +68,25 @@ LOWEST_DB, HIGHEST_DB = -70.0, 30.0
 def mel_level_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarray:
     """The spectrogram of the loudest part, with how loud and how fast it is.
 
-    `mel_image` is the paper's: each sound is scaled to its own peak, and its whole duration fitted
-    to the picture. Here all pictures share one scale of levels and one of time.
+    `mel_image` is the paper's: each waveform is scaled to its own peak, and its whole duration fitted
+    to the image. Here all images share one scale of levels and one of time.
 
     Args:
       samples: float [n] in -1..1.
       rate: samples a second.
-      size: side of the picture.
+      size: side of the image.
 
     Returns:
       uint8 [size, size, 1]: -70..30 dB of librosa's mel power as 0..255, low frequencies in the
-      bottom row; LEVEL_SECONDS around the centre of the sound's energy, silence beyond its ends.
+      bottom row; LEVEL_SECONDS around the center of the audio's energy, silence beyond its ends.
     """
     samples = np.asarray(samples, np.float32)
     length = round(LEVEL_SECONDS * rate)
     energy = samples.astype(np.float64) ** 2
     total = energy.sum()
-    centre = (energy * np.arange(len(samples))).sum() / total if total else len(samples) / 2
+    center = (energy * np.arange(len(samples))).sum() / total if total else len(samples) / 2
     padded = np.pad(samples, length)
-    start = round(centre) + length - length // 2
+    start = round(center) + length - length // 2
     heard = padded[start : start + length]
     power = librosa.feature.melspectrogram(y=heard, sr=rate, n_fft=WINDOW, n_mels=BANDS)
     level = librosa.power_to_db(power, ref=1.0, amin=_FLOOR, top_db=None)
@@ -94,14 +94,14 @@ def mel_level_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarr
     return np.round(share * 255).clip(0, 255).astype(np.uint8)[..., None]
 
 
-def resized(picture: np.ndarray, size: int, height: int | None = None) -> np.ndarray:
+def resized(image: np.ndarray, size: int, height: int | None = None) -> np.ndarray:
     """Resizes float32 [h, w] to [height or size, size], each axis by itself.
 
     Averages where it shrinks, interpolates where it grows.
     """
     final = size if height is None else height
-    for width, height in ((size, picture.shape[0]), (size, final)):
-        shrinks = width < picture.shape[1] or height < picture.shape[0]
+    for width, height in ((size, image.shape[0]), (size, final)):
+        shrinks = width < image.shape[1] or height < image.shape[0]
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        picture = cv2.resize(picture, (width, height), interpolation=how)
-    return picture
+        image = cv2.resize(image, (width, height), interpolation=how)
+    return image

@@ -1,4 +1,4 @@
-"""Pictures of a recording, by exact frame number.
+"""Images of a recording, by exact frame number.
 
 Containers are wrong about how many frames they hold: the original RAVDESS clips declare one more
 than decodes. The count here is the number of frames that come out of the decoder.
@@ -44,7 +44,7 @@ def read_frames(source: Source, wanted: Wanted) -> VideoFrames:
         It may be called twice, so it must depend on nothing but that number.
 
     Raises:
-      ClipError: "empty file", "not a video", "no picture", or "truncated" (the file ends early, a
+      ClipError: "empty file", "not a video", "no image", or "truncated" (the file ends early, a
         frame does not decode, or clearly fewer decode than the file holds packets for).
       IndexError: a wanted frame is not in the recording.
       UserError: there is no such file.
@@ -85,7 +85,7 @@ def _decode(source: Source, numbers: frozenset[int], expected: int) -> VideoFram
     images, times, count = {}, {}, 0
     convert = _Converter()
     with containers.open_media(source) as container:
-        rate = float(_picture_stream(container).average_rate or 0)
+        rate = float(_image_stream(container).average_rate or 0)
         for number, time, frame in _frames(container):
             if number in numbers:
                 images[number], times[number] = convert(frame), time
@@ -95,7 +95,7 @@ def _decode(source: Source, numbers: frozenset[int], expected: int) -> VideoFram
 
 
 def _frames(container) -> Iterator[tuple[int, float, av.VideoFrame]]:
-    stream = _picture_stream(container)
+    stream = _image_stream(container)
     # Clips are spread over processes; threads inside each would only compete.
     stream.codec_context.thread_count = 1
     rate = float(stream.average_rate or 1)
@@ -104,8 +104,8 @@ def _frames(container) -> Iterator[tuple[int, float, av.VideoFrame]]:
 
 
 def _count_packets(container) -> int:
-    """How many frames should decode: packets of the picture that are not marked as edited out."""
-    stream = _picture_stream(container)
+    """How many frames should decode: packets of the image that are not marked as edited out."""
+    stream = _image_stream(container)
     count, end = 0, 0.0
     # All streams are read, since the longest decides whether the file is complete.
     for packet in container.demux():
@@ -128,18 +128,18 @@ def _check_count(count: int, expected: int) -> None:
 
 
 def _tolerance(count: int) -> int:
-    # Frames before the first key frame, frames that are never shown: a few packets give no picture
+    # Frames before the first key frame, frames that are never shown: a few packets give no image
     # in files that are whole.
     return max(2, count // 10)
 
 
-def _picture_stream(container) -> av.VideoStream:
+def _image_stream(container) -> av.VideoStream:
     for stream in container.streams.video:
-        # Cover art in a sound file is a "video" of one still picture.
+        # Cover art in an audio file is a "video" of one still image.
         if not stream.disposition & stream.disposition.attached_pic:
             return stream
     raise errors.ClipError(
-        "no picture", f"the file ({container.format.long_name}) has no video track"
+        "no image", f"the file ({container.format.long_name}) has no video track"
     )
 
 
@@ -151,6 +151,6 @@ class _Converter:
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         image = self._scaler.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        # Telephones store the picture as the sensor saw it, and beside it the turn to upright.
+        # Telephones store the image as the sensor saw it, and beside it the turn to upright.
         turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

@@ -23,7 +23,7 @@ class ConcatenationNetwork(nn.Module):
       dropout_features: rate on each tower's last feature map.
       dropout_output: rate before the output layer.
       head: how a feature map becomes a vector, of tower.HEADS; the paper flattens it (NHWC order).
-      normalisation: of the towers' layers, of tower.NORMALISATIONS; the paper has none.
+      normalization: of the towers' layers, of tower.NORMALISATIONS; the paper has none.
       patch: of the towers; 1 in the paper.
     """
 
@@ -34,15 +34,15 @@ class ConcatenationNetwork(nn.Module):
     dropout_features: float
     dropout_output: float
     head: str = "flatten"
-    normalisation: str = ""
+    normalization: str = ""
     patch: int = 1
 
     @nn.compact
-    def __call__(self, pictures: Mapping[str, jax.Array], *, train: bool) -> jax.Array:
+    def __call__(self, images: Mapping[str, jax.Array], *, train: bool) -> jax.Array:
         """Classifies a batch.
 
         Args:
-          pictures: for each modality uint8 [b, s, s, c].
+          images: for each modality uint8 [b, s, s, c].
           train: whether dropout is on; it then needs an rng named "dropout".
 
         Returns:
@@ -50,8 +50,8 @@ class ConcatenationNetwork(nn.Module):
         """
         features = []
         for name in self.modalities:
-            x = tower.to_unit_range(pictures[name])
-            x = tower.Tower(self.filters, self.normalisation, self.patch, name=name)(x)
+            x = tower.to_unit_range(images[name])
+            x = tower.Tower(self.filters, self.normalization, self.patch, name=name)(x)
             x = nn.Dropout(self.dropout_features, deterministic=not train)(x)
             features.append(tower.HEADS[self.head](x))
         x = jnp.concatenate(features, axis=-1)

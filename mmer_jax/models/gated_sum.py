@@ -35,12 +35,12 @@ class GatedSumNetwork(nn.Module):
     dropout_output: float
 
     @nn.compact
-    def __call__(self, pictures: Mapping[str, jax.Array], *, train: bool) -> jax.Array:
+    def __call__(self, images: Mapping[str, jax.Array], *, train: bool) -> jax.Array:
         """uint8 [b, s, s, c] for each modality -> logits, float32 [b, classes]."""
         init = nn.initializers.glorot_uniform()
         features = []
         for name in self.modalities:
-            x = tower.Tower(self.filters, name=name)(tower.to_unit_range(pictures[name]))
+            x = tower.Tower(self.filters, name=name)(tower.to_unit_range(images[name]))
             x = nn.Dropout(self.dropout_features, deterministic=not train)(x)
             features.append(x.reshape(x.shape[0], -1))
         joined = jnp.concatenate(features, axis=-1)

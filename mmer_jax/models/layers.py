@@ -56,9 +56,9 @@ def layer_table(config: ml_collections.ConfigDict) -> list[Layer]:
             called.setdefault(context.module.path, seen)
         return outputs
 
-    def init(pictures):
+    def init(images):
         with nn.intercept_methods(note):
-            return model.init(jax.random.key(0), pictures, train=False)["params"]
+            return model.init(jax.random.key(0), images, train=False)["params"]
 
     params = jax.eval_shape(init, registry.batch_shapes(config))
     outer = {path[:depth] for path in called for depth in range(len(path))}

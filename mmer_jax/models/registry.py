@@ -28,12 +28,12 @@ def _small(config: ml_collections.ConfigDict) -> dict:
 
 
 def _concatenation(config: ml_collections.ConfigDict) -> nn.Module:
-    head, normalisation = config.model.head, config.model.normalisation
+    head, normalization = config.model.head, config.model.normalization
     if head not in tower.HEADS:
         raise errors.unknown("head", head, tower.HEADS)
-    if normalisation not in tower.NORMALISATIONS:
+    if normalization not in tower.NORMALISATIONS:
         known = [name for name in tower.NORMALISATIONS if name]
-        raise errors.unknown("layer normalisation", normalisation, known)
+        raise errors.unknown("layer normalization", normalization, known)
     patch = config.model.patch
     if patch < 1 or config.data.size % patch:
         raise errors.UserError(
@@ -41,7 +41,7 @@ def _concatenation(config: ml_collections.ConfigDict) -> nn.Module:
             "multiple of it"
         )
     return concatenation.ConcatenationNetwork(
-        **_small(config), head=head, normalisation=normalisation, patch=patch
+        **_small(config), head=head, normalization=normalization, patch=patch
     )
 
 
@@ -80,7 +80,7 @@ def build(config: ml_collections.ConfigDict) -> nn.Module:
     """
     if config.model.name not in MODELS:
         raise errors.unknown("model", config.model.name, MODELS)
-    paper = {"head": "flatten", "normalisation": "", "patch": 1}
+    paper = {"head": "flatten", "normalization": "", "patch": 1}
     changed = [field for field, value in paper.items() if config.model[field] != value]
     if changed and config.model.name != "concatenation":
         raise errors.UserError(

@@ -98,20 +98,20 @@ class Convolution(nn.Module):
 
 
 class Tower(nn.Module):
-    """Picture -> feature map: blocks of one convolution (or more) with ReLU and a 2x2 maximum.
+    """Image -> feature map: blocks of one convolution (or more) with ReLU and a 2x2 maximum.
 
     Keras's defaults, which the paper used: Glorot uniform kernels and zero bias; padding "same".
     A map of one pixel is not pooled any more.
 
     Attributes:
       filters: the number of filters of each block; several numbers are several convolutions.
-      normalisation: one of NORMALISATIONS, between each convolution and its ReLU.
+      normalization: one of NORMALISATIONS, between each convolution and its ReLU.
       patch: pixels of a side that are one place with their values as channels before the first
-        convolution; the side is a multiple of it. A large picture then costs what a small one does.
+        convolution; the side is a multiple of it. A large image then costs what a small one does.
     """
 
     filters: Sequence[int | Sequence[int]]
-    normalisation: str = ""
+    normalization: str = ""
     patch: int = 1
 
     @nn.compact
@@ -122,11 +122,11 @@ class Tower(nn.Module):
         for block in self.filters:
             *others, last = (block,) if isinstance(block, int) else block
             pooled = min(x.shape[1:3]) > 1  # one pixel has nothing left to pool
-            early = pooled and not self.normalisation  # a normalisation sees all places
+            early = pooled and not self.normalization  # a normalization sees all places
             for features, at_once in (*((n, False) for n in others), (last, early)):
                 count += 1
                 x = Convolution(features, at_once, name=f"conv{count}")(x)
-                x = nn.relu(NORMALISATIONS[self.normalisation](x, f"norm{count}"))
+                x = nn.relu(NORMALISATIONS[self.normalization](x, f"norm{count}"))
             if pooled and not early:
                 x = max_pool_2x2(x)
         return x
@@ -139,9 +139,9 @@ def space_to_depth(x: jax.Array, patch: int) -> jax.Array:
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h // patch, w // patch, -1)
 
 
-def to_unit_range(picture: jax.Array) -> jax.Array:
-    """uint8 0..255 -> float32 0..1, the one normalisation of the paper's network.
+def to_unit_range(image: jax.Array) -> jax.Array:
+    """uint8 0..255 -> float32 0..1, the one normalization of the paper's network.
 
-    Pictures that are float32 already were normalised in another way, and stay as they are.
+    Images that are float32 already were normalized in another way, and stay as they are.
     """
-    return picture.astype(jnp.float32) / 255.0 if picture.dtype == jnp.uint8 else picture
+    return image.astype(jnp.float32) / 255.0 if image.dtype == jnp.uint8 else image

@@ -33,11 +33,11 @@ class VGG16(nn.Module):
     hidden: Sequence[int] = HIDDEN
 
     @nn.compact
-    def __call__(self, pictures: Mapping[str, jax.Array], *, train: bool) -> jax.Array:
+    def __call__(self, images: Mapping[str, jax.Array], *, train: bool) -> jax.Array:
         """uint8 [b, s, s, c] for each modality -> logits, float32 [b, classes]."""
         features = []
         for name in self.modalities:
-            x = tower.to_unit_range(pictures[name])
+            x = tower.to_unit_range(images[name])
             x = tower.Tower(self.groups, name=name)(x)
             features.append(x.reshape(x.shape[0], -1))
         x = jnp.concatenate(features, axis=-1)

@@ -1,6 +1,6 @@
 """What a protocol keeps together: recordings, takes, subjects; and subjects dealt into folds.
 
-A unit is named for each row of the table. Rows that share a sound, as `content_id` has it, are in
+A unit is named for each row of the table. Rows that share a waveform, as `content_id` has it, are in
 one unit whatever else they are, unless every row is a unit.
 """
 
@@ -37,13 +37,13 @@ def rows(table: Table) -> np.ndarray:
 def recordings(table: Table) -> np.ndarray:
     """All that was made of one recording: its views, and RAVDESS's video-only copy of it.
 
-    The copy has another name and no sound. It has the same pictures.
+    The copy has another name and no audio. It has the same images.
     """
-    clip, sound = column(table, "clip"), sounds(table)
+    clip, waveform = column(table, "clip"), waveforms(table)
     said = column(table, "statement") > 0
     facts = ("subject", "emotion", "intensity", "statement", "repetition")
     take = np.where(said, _joined(table, facts), "")
-    return _as_one(np.where(sound == "", clip, sound), clip, take)
+    return _as_one(np.where(waveform == "", clip, waveform), clip, take)
 
 
 def takes(table: Table) -> np.ndarray:
@@ -55,16 +55,16 @@ def takes(table: Table) -> np.ndarray:
     if not (column(table, "statement") > 0).all():
         raise Unserved("needs the statement of every clip, and the metadata do not have it")
     take = _joined(table, ("subject", "emotion", "intensity", "statement"))
-    return _as_one(take, sounds(table))
+    return _as_one(take, waveforms(table))
 
 
 def subjects(table: Table) -> np.ndarray:
-    """A person's everything; people who share a sound are one."""
-    return _as_one(column(table, "subject"), sounds(table))
+    """A person's everything; people who share a waveform are one."""
+    return _as_one(column(table, "subject"), waveforms(table))
 
 
-def sounds(table: Table) -> np.ndarray:
-    """The `content_id` of each row, or "" for rows without sound: they have none in common."""
+def waveforms(table: Table) -> np.ndarray:
+    """The `content_id` of each row, or "" for rows without audio: they have none in common."""
     content = column(table, "content_id")
     return np.where(np.char.startswith(content, "silent "), "", content)
 

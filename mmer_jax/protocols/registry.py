@@ -3,8 +3,8 @@
 Every protocol is a function of the metadata table alone. What it promises, in words, is part of it,
 and the report prints those words next to every number.
 
-Examples of one sound (`content_id`) are on one side everywhere but under `triplet_random`. Units
-that share a sound are drawn as one. Where it is fixed who is tested, examples of others whose sound
+Examples of one waveform (`content_id`) are on one side everywhere but under `triplet_random`. Units
+that share a waveform are drawn as one. Where it is fixed who is tested, examples of others whose audio
 is tested as well take no part in that fold.
 """
 
@@ -37,8 +37,8 @@ class Protocol:
     Attributes:
       name: as in configs and records.
       promise: what cannot be on both sides of the split, in words for a reader of results.
-      original_sound_at_test: whether a test example pairs its frame with its clip's unaltered sound
-        (and a network of sound alone has one test example a clip). False only where the paper's own
+      original_audio_at_test: whether a test example pairs its frame with its clip's unaltered audio
+        (and a network of audio alone has one test example a clip). False only where the paper's own
         way is reproduced, in which altered versions are drawn into the test part too.
       caveat: title and text of what a reader must know before believing a number.
       unit: table -> for each row the name of what is drawn as one. It never is in both training and
@@ -50,7 +50,7 @@ class Protocol:
     name: str
     promise: str
     caveat: tuple[str, str]
-    original_sound_at_test: bool
+    original_audio_at_test: bool
     unit: Callable[[Table], np.ndarray]
     even: str = "emotion"
     tests: Callable[[Table], dict[int, np.ndarray]] | None = None
@@ -108,8 +108,8 @@ class Protocol:
             )
         if self.tests:
             test = self.tests(table)[fold]
-            sound = groups.sounds(table)
-            rest = ~test & ~np.isin(sound, np.setdiff1d(sound[test], [""]))
+            waveform = groups.waveforms(table)
+            rest = ~test & ~np.isin(waveform, np.setdiff1d(waveform[test], [""]))
         else:
             test = self._draw(table, np.full(len(table["clip"]), True), test_fraction, (seed, 0))
             rest = ~test
@@ -248,14 +248,14 @@ def _tests_of_second_set(table: Table) -> dict[int, np.ndarray]:
 _CLIP_RANDOM = Protocol(
     "clip_random",
     "No clip is on both sides: all versions of a recording train or all test, and so do "
-    "recordings of identical sound. The same people, sentences and repetitions are on both "
+    "recordings of identical audio. The same people, sentences and repetitions are on both "
     "sides.",
     (
         "Every test speaker is known under clip_random",
         "No clip is on both sides, but the same people speak the same sentences on both. "
         "Nothing here says how a new speaker would be understood.",
     ),
-    original_sound_at_test=True,
+    original_audio_at_test=True,
     unit=groups.recordings,
 )
 
@@ -266,17 +266,17 @@ PROTOCOLS = {
             "triplet_random",
             "Nothing is kept apart: examples are shuffled and divided, as we read the paper. Where "
             "a clip gives three, a tested one almost always (probability 0.96) has another version "
-            "of the same clip in training, and the number says how well the network recognises "
+            "of the same clip in training, and the number says how well the network recognizes "
             "clips that it has seen. Where a clip is one example, no clip is on both sides.",
             (
                 "Test and training share recordings under triplet_random",
                 "Examples are shuffled and split without regard to their clip, as we read the "
                 "paper. With three examples a clip and a fifth of them for testing, a test example "
                 "has a sibling of the same clip in training with probability 1 - 0.2² = 0.96 (with "
-                "more a clip, nearly always), so the network can pass by recognising it. "
+                "more a clip, nearly always), so the network can pass by recognizing it. "
                 "The number is comparable with the paper's and not with a deployment.",
             ),
-            original_sound_at_test=False,
+            original_audio_at_test=False,
             unit=groups.rows,
         ),
         _CLIP_RANDOM,
@@ -285,15 +285,15 @@ PROTOCOLS = {
             _CLIP_RANDOM,
             name="clip_random_altered_sound",
             promise="No clip is on both sides: the split is that of clip_random, seed by seed. The "
-            "tested clips are heard in all versions of their sound, altered ones too, as the "
+            "tested clips are heard in all versions of their audio, altered ones too, as the "
             "paper's are.",
             caveat=(
-                "Altered sound is tested under clip_random_altered_sound",
+                "Altered audio is tested under clip_random_altered_sound",
                 "Clips are kept apart as under clip_random, but altered versions of a tested "
-                "clip's sound are tested as well. The number is there to be set beside those of "
+                "clip's audio are tested as well. The number is there to be set beside those of "
                 "triplet_random and clip_random.",
             ),
-            original_sound_at_test=False,
+            original_audio_at_test=False,
         ),
         Protocol(
             "take_grouped",
@@ -306,7 +306,7 @@ PROTOCOLS = {
                 "sentences on both, in other emotions or at another intensity. Nothing here says "
                 "how a new speaker would be understood.",
             ),
-            original_sound_at_test=True,
+            original_audio_at_test=True,
             unit=groups.takes,
         ),
         Protocol(
@@ -319,7 +319,7 @@ PROTOCOLS = {
                 "No subject is on both sides, but all say the same few sentences before the same "
                 "camera: other words, rooms and devices are not tested.",
             ),
-            original_sound_at_test=True,
+            original_audio_at_test=True,
             unit=groups.subjects,
             even="gender",
             tests=_tests_of_subjects,
@@ -335,7 +335,7 @@ PROTOCOLS = {
                 "recording of some emotion is tested on the others. All say the same few sentences "
                 "before the same camera.",
             ),
-            original_sound_at_test=True,
+            original_audio_at_test=True,
             unit=groups.subjects,
             even="gender",
             tests=_tests_of_each_subject,
@@ -350,7 +350,7 @@ PROTOCOLS = {
                 "both in the same room. A fold trains on half of the clips at most, less than "
                 "under the other protocols.",
             ),
-            original_sound_at_test=True,
+            original_audio_at_test=True,
             unit=groups.takes,
             tests=_tests_of_statements,
         ),
@@ -360,10 +360,10 @@ PROTOCOLS = {
             "room or device is on both sides.",
             (
                 "Training and test are two data sets under cross_dataset",
-                "Everything differs between them: language, actors, pictures, sound, and how "
+                "Everything differs between them: language, actors, images, audio, and how "
                 "labels came about. A low number does not say which of it is to blame.",
             ),
-            original_sound_at_test=True,
+            original_audio_at_test=True,
             unit=groups.recordings,
             tests=_tests_of_second_set,
         ),

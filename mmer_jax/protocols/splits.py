@@ -38,13 +38,13 @@ def training_rows(cell: Cell, config, data: pack.Pack) -> tuple[np.ndarray, np.n
 
 def make_part(cell: Cell, config, data: pack.Pack, rows: np.ndarray, part: str):
     """Examples of some rows of the pack as the cell's protocol has them in a part of the split."""
-    original = registry.get(cell.protocol).original_sound_at_test and part != "train"
+    original = registry.get(cell.protocol).original_audio_at_test and part != "train"
     return selection.make_examples(
         data.table,
         rows,
         names=config.modalities,
         emotions=config.data.emotions,
-        original_sound=config.data.one_spectrogram or original,
+        original_audio=config.data.one_spectrogram or original,
     )
 
 

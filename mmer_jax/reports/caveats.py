@@ -101,7 +101,7 @@ def caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
             Caveat(
                 "The paper's numbers",
                 "They are printed test accuracies without seeds, intervals or split ratio; "
-                "learning rate, picture size and several other choices are not in the paper and "
+                "learning rate, image size and several other choices are not in the paper and "
                 "are ours.",
             )
         )

@@ -1,4 +1,4 @@
-"""What a report shows of clips: pictures from their packs, sound from where it is at hand."""
+"""What a report shows of clips: images from their packs, audio from where it is at hand."""
 
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from mmer_jax import errors, modalities
 from mmer_jax.datasets import pack
 from mmer_jax.protocols import splits
 
-RATE = 16000  # of sounds in a page: good for speech, and half as large as the recordings' own
+RATE = 16000  # of audio in a page: good for speech, and half as large as the recordings' own
 
 
 def examples(rows, packs: Mapping[str, pack.Pack], clips: int = 2) -> list[dict]:
@@ -36,52 +36,52 @@ def examples(rows, packs: Mapping[str, pack.Pack], clips: int = 2) -> list[dict]
             "emotion": str(data.table["emotion"][row]),
             "view": int(data.table["view"][row]),
             "audio_variant": str(data.table["audio_variant"][row]),
-            "pictures": _pictures(data, row, data.arrays),
+            "images": _images(data, row, data.arrays),
         }
         for row in chosen
     ]
 
 
 class Finder:
-    """Finds pictures and sound of clips by name: report.LookUp.
+    """Finds images and audio of clips by name: report.LookUp.
 
-    Sounds are remembered, since rows are often wrong about the same clips.
+    Audio are remembered, since rows are often wrong about the same clips.
     """
 
     def __init__(self, rows, packs: Mapping[str, pack.Pack], workdir: pathlib.Path):
         self._rows, self._packs, self._workdir = rows, packs, workdir
-        self._sounds: dict[tuple[str, str], tuple[np.ndarray, int] | None] = {}
+        self._audio: dict[tuple[str, str], tuple[np.ndarray, int] | None] = {}
 
     def __call__(self, row: str, clips: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """For each clip of the row's data its pictures, and its sound or None."""
+        """For each clip of the row's data its images, and its audio or None."""
         if row not in self._rows:  # measured by an earlier command
             return {}
         config, data = self._rows[row], self._packs[row]
         known = data.info["dataset"]
-        wanted = [clip for clip in clips if (known, clip) not in self._sounds]
+        wanted = [clip for clip in clips if (known, clip) not in self._audio]
         if wanted:
-            heard = sounds(data, config, self._workdir, wanted)
-            self._sounds |= {(known, clip): heard.get(clip) for clip in wanted}
+            heard = waveforms(data, config, self._workdir, wanted)
+            self._audio |= {(known, clip): heard.get(clip) for clip in wanted}
         names, index = np.unique(data.table["clip"], return_index=True)
         first = dict(zip(names.tolist(), index.tolist(), strict=True))
         return {
             clip: {
-                "pictures": _pictures(data, first[clip], config.modalities),
-                "sound": self._sounds[known, clip],
+                "images": _images(data, first[clip], config.modalities),
+                "audio": self._audio[known, clip],
             }
             for clip in clips
             if clip in first
         }
 
 
-def _pictures(data: pack.Pack, row: int, names: Iterable[str]) -> dict[str, np.ndarray]:
+def _images(data: pack.Pack, row: int, names: Iterable[str]) -> dict[str, np.ndarray]:
     return {m.name: np.asarray(data.arrays[m.name][row]) for m in modalities.get(names)}
 
 
-def sounds(
+def waveforms(
     data: pack.Pack, config, workdir: pathlib.Path, clips: Iterable[str]
 ) -> dict[str, tuple[np.ndarray, int]]:
-    """The sound of some clips, int16 [n] and its rate, of those whose sound is at hand.
+    """The audio of some clips, int16 [n] and its rate, of those whose audio is at hand.
 
     A built `speech` set has it; of others it is read from the recordings, where these are files in
     a folder. A machine that has a pack alone has none.
@@ -110,7 +110,7 @@ def sounds(
     for path in _recordings(data, config, workdir) if clips - set(found) else ():
         if path.stem in clips and path.stem not in found:
             try:
-                found[path.stem] = audio.read_sound(path, RATE)[0]
+                found[path.stem] = audio.read_audio(path, RATE)[0]
             except (errors.ClipError, errors.UserError):
                 continue  # the page names the clip all the same
     return {

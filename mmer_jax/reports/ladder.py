@@ -77,7 +77,7 @@ _LEFT, _WIDTH, _LINE, _TOP = 205, 560, 26, 14  # of the drawing, in its own unit
 
 
 def drawing(found: Sequence[ladder.Rung]) -> str:
-    """The ladder as an SVG element, coloured by the page's style sheet as plots.chart's are."""
+    """The ladder as an SVG element, colored by the page's style sheet as plots.chart's are."""
     rows = [(rung.protocol, rung.accuracy.low, rung.accuracy.high, rung) for rung in found]
     rows += [(one.title, one.low, one.high, None) for one in ladder.PUBLISHED]
     bottom = _TOP + _LINE * len(rows)
@@ -110,8 +110,8 @@ def drawing(found: Sequence[ladder.Rung]) -> str:
         for k, part in enumerate(_folded(title)):
             label(_LEFT - 8, y + 4 - 5 * (len(_folded(title)) - 1) + 10 * k, part, "end")
         segment(across(low), y, across(high), y, f"whisker {kind}")
-        centre = rung.accuracy.mean if rung else (low + high) / 2
-        dot = {"cx": across(centre), "cy": str(y), "r": "4", "class": f"dot {kind}"}
+        center = rung.accuracy.mean if rung else (low + high) / 2
+        dot = {"cx": across(center), "cy": str(y), "r": "4", "class": f"dot {kind}"}
         ElementTree.SubElement(svg, "circle", dot)
     return ElementTree.tostring(svg, encoding="unicode")
 

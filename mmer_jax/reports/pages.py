@@ -48,8 +48,8 @@ def download(name: str, text: str) -> Download:
     return Download(name, f"data:application/json;base64,{content}")
 
 
-def sound_data_uri(samples: np.ndarray, rate: int) -> str:
-    """A sound as the address of an <audio>: int16 [n], mono, as a WAV inside the page."""
+def audio_data_uri(samples: np.ndarray, rate: int) -> str:
+    """A waveform as the address of an <audio>: int16 [n], mono, as a WAV inside the page."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)

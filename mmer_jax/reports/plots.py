@@ -1,8 +1,8 @@
-"""Pictures for the report: charts as inline SVG, arrays as PNG.
+"""Images for the report: charts as inline SVG, arrays as PNG.
 
-Charts are written as SVG elements with class names and no colours: the page's style sheet colours
+Charts are written as SVG elements with class names and no colors: the page's style sheet colors
 them, so that they follow a light or dark page, and their text stays text. (Matplotlib would bake
-the colours in and draw letters as paths.)
+the colors in and draw letters as paths.)
 """
 
 import base64
@@ -25,7 +25,7 @@ class Line:
 
     Attributes:
       points: (x, y), in the order to join; points that aren't finite are left out.
-      kind: the CSS class that colours it ("train", "test", "validation").
+      kind: the CSS class that colors it ("train", "test", "validation").
     """
 
     points: Sequence[tuple[float, float]]
@@ -38,7 +38,7 @@ class Mark:
 
     Attributes:
       x, y: where.
-      kind: the CSS class that colours it.
+      kind: the CSS class that colors it.
       extent: (low, high) of the whisker, or None.
     """
 
@@ -54,7 +54,7 @@ class Band:
 
     Attributes:
       points: (x, low, high), in the order of x; points that aren't finite are left out.
-      kind: the CSS class that colours it.
+      kind: the CSS class that colors it.
     """
 
     points: Sequence[tuple[float, float, float]]
@@ -141,22 +141,20 @@ def chart(
     return markupsafe.Markup(ElementTree.tostring(svg, encoding="unicode"))
 
 
-def png_data_uri(picture: np.ndarray) -> str:
-    """A picture as the address of an <img>: a PNG inside the page itself.
+def png_data_uri(image: np.ndarray) -> str:
+    """An image as the address of an <img>: a PNG inside the page itself.
 
     Args:
-      picture: uint8 [h, w, 3] RGB or [h, w, 1] grey; row 0 is the top.
+      image: uint8 [h, w, 3] RGB or [h, w, 1] gray; row 0 is the top.
     """
-    from PIL import Image  # here, because only reports with pictures need it
+    from PIL import Image  # here, because only reports with images need it
 
-    picture = np.asarray(picture)
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (1, 3):
-        raise ValueError(
-            f"expected uint8 [h, w, 1 or 3], found {picture.dtype} {list(picture.shape)}"
-        )
-    grey = picture.shape[2] == 1
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise ValueError(f"expected uint8 [h, w, 1 or 3], found {image.dtype} {list(image.shape)}")
+    gray = image.shape[2] == 1
     buffer = io.BytesIO()
-    Image.fromarray(picture[..., 0] if grey else picture).save(buffer, "PNG", optimize=True)
+    Image.fromarray(image[..., 0] if gray else image).save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -4,7 +4,7 @@
     mmer report runs/honest runs/paper         # compares several
 
 It is a view: everything in it comes from records.jsonl, predictions/<cell>.npz, curves/<cell>.json
-and the pictures and sounds that the caller hands over. Style, script and layout are in report.css,
+and the images and audio that the caller hands over. Style, script and layout are in report.css,
 report.js and report.html.j2.
 """
 
@@ -33,8 +33,8 @@ from mmer_jax.results import records
 # Functions of a workdir that return further sections of its report.
 SECTIONS = (ladder.sections, robustness.sections)
 
-# (row, clips) -> for each clip that is at hand {"pictures": modality -> uint8 [h, w, 1 or 3],
-# "sound": (int16 [n], rate) or None}.
+# (row, clips) -> for each clip that is at hand {"images": modality -> uint8 [h, w, 1 or 3],
+# "audio": (int16 [n], rate) or None}.
 LookUp = Callable[[str, Sequence[str]], Mapping[str, Mapping[str, Any]]]
 
 
@@ -50,9 +50,9 @@ def write_report(
       workdir: holds records.jsonl, predictions, and curves/<cell>.json where the training loop
         kept them: a list of {epoch, train_loss, train_accuracy, seconds}.
       examples: what the network saw, some ten of them: clip, emotion, view, optionally
-        audio_variant, and pictures: by modality uint8 [h, w, 3] RGB or [h, w, 1] grey.
+        audio_variant, and images: by modality uint8 [h, w, 3] RGB or [h, w, 1] gray.
       promises: what each protocol keeps apart, by name; those of datasets.protocols if None.
-      look_up: finds pictures and sound of the worst clips; None: they are named only.
+      look_up: finds images and audio of the worst clips; None: they are named only.
 
     Raises:
       UserError: if there is no record to report, or records of one table speak of different data.
@@ -81,7 +81,7 @@ def write_report(
             records.FILE_NAME, (workdir / records.FILE_NAME).read_text(encoding="utf-8")
         ),
         examples=[_example(example) for example in examples or ()],
-        pictured=list(dict.fromkeys(name for e in examples or () for name in e["pictures"])),
+        imaged=list(dict.fromkeys(name for e in examples or () for name in e["images"])),
         how_to_read={
             m.name: (m.reading, m.shows_direction) for m in modalities.MODALITIES.values()
         },
@@ -122,13 +122,13 @@ def _sections(workdir: Path) -> list[Section]:
 
 
 def _seen(looked_up: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Pictures and sound of a clip as addresses."""
+    """Images and audio of a clip as addresses."""
     if looked_up is None:
-        return {"pictures": {}, "sound": None}
-    sound = looked_up.get("sound")
+        return {"images": {}, "audio": None}
+    waveform = looked_up.get("audio")
     return {
-        "pictures": _pictures(looked_up["pictures"]),
-        "sound": pages.sound_data_uri(*sound) if sound else None,
+        "images": _images(looked_up["images"]),
+        "audio": pages.audio_data_uri(*waveform) if waveform else None,
     }
 
 
@@ -138,16 +138,16 @@ def _example(example: Mapping[str, Any]) -> dict[str, Any]:
         "emotion": example["emotion"],
         "view": example["view"],
         "audio_variant": example.get("audio_variant", ""),
-        "pictures": _pictures(example["pictures"]),
+        "images": _images(example["images"]),
     }
 
 
-def _pictures(pictures: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+def _images(images: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     return {
         name: {
-            "uri": plots.png_data_uri(picture),
-            "height": np.shape(picture)[0],
-            "width": np.shape(picture)[1],
+            "uri": plots.png_data_uri(image),
+            "height": np.shape(image)[0],
+            "width": np.shape(image)[1],
         }
-        for name, picture in pictures.items()
+        for name, image in images.items()
     }

@@ -34,7 +34,7 @@ def sections(workdir: Path) -> list[Section]:
         grouped.setdefault((curve.table, curve.protocol), []).append(curve)
     found = []
     for (_, protocol), members in grouped.items():
-        # A row has one colour in all sections.
+        # A row has one color in all sections.
         kinds = {curve.row: f"row{i % COLOURS + 1}" for i, curve in enumerate(members)}
         for corruption in conditions.NAMES:
             touched = [curve for curve in members if curve.of(corruption)]
@@ -86,9 +86,9 @@ def how(corruption: str) -> list[str]:
             "training unless their row drops inputs there (config.augment.modality_dropout)."
         ]
     known = corruptions.CORRUPTIONS[corruption]
-    if known.stream == "sound":
+    if known.stream == "audio":
         more = (
-            "Pictures of the altered sound are made as those of the data set are. Of one clip all "
+            "Images of the altered audio are made as those of the data set are. Of one clip all "
             "levels, and all networks, meet the same noise."
         )
     else:

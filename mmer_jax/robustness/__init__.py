@@ -1,1 +1,1 @@
-"""Trained networks tested again: an input missing, noisy sound, faces that are hard to see."""
+"""Trained networks tested again: an input missing, noisy audio, faces that are hard to see."""

@@ -38,15 +38,15 @@ UNTOUCHED = Condition(NONE, None)
 def altered(condition: Condition, names: Iterable[str]) -> list[str]:
     """Which of some modalities a condition alters.
 
-    A corrupted picture is the face frame's alone: flow is not computed again from it.
+    A corrupted image is the face frame's alone: flow is not computed again from it.
     """
     inputs = modalities.get(names)
     if condition.corruption == NONE:
         return []
     if condition.corruption == MISSING:
         return [m.name for m in inputs if m.name == condition.level]
-    if corruptions.CORRUPTIONS[condition.corruption].stream == "sound":
-        return [m.name for m in inputs if m.stream == "sound"]
+    if corruptions.CORRUPTIONS[condition.corruption].stream == "audio":
+        return [m.name for m in inputs if m.stream == "audio"]
     return [m.name for m in inputs if m.is_photograph]
 
 
@@ -79,12 +79,12 @@ def applicable(
     return [condition for condition in dict.fromkeys(found) if altered(condition, names)]
 
 
-def corrupt(condition: Condition, pictures: np.ndarray, clips: Sequence[str]) -> np.ndarray:
+def corrupt(condition: Condition, images: np.ndarray, clips: Sequence[str]) -> np.ndarray:
     """Photographs as a condition has them.
 
     Args:
-      condition: of a corruption of pictures.
-      pictures: uint8 [n, s, s, c].
+      condition: of a corruption of images.
+      images: uint8 [n, s, s, c].
       clips: the clip of each: what is random depends on the clip and the corruption alone.
 
     Returns:
@@ -93,8 +93,8 @@ def corrupt(condition: Condition, pictures: np.ndarray, clips: Sequence[str]) ->
     apply = corruptions.CORRUPTIONS[condition.corruption].apply
     return np.stack(
         [
-            apply(picture, condition.level, random_of(clip, condition.corruption))
-            for picture, clip in zip(pictures, clips, strict=True)
+            apply(image, condition.level, random_of(clip, condition.corruption))
+            for image, clip in zip(images, clips, strict=True)
         ]
     )
 

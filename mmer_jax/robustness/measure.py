@@ -18,7 +18,7 @@ from mmer_jax.inference import workdirs
 from mmer_jax.media import corruptions
 from mmer_jax.results import predictions, records
 from mmer_jax.results.predictions import Examples
-from mmer_jax.robustness import conditions, results, sounds
+from mmer_jax.robustness import conditions, results, waveforms
 from mmer_jax.robustness.conditions import MISSING, UNTOUCHED, Condition
 from mmer_jax.training import checkpoints, normalization, sharding
 from mmer_jax.utils import provenance
@@ -47,7 +47,7 @@ def run(
       wanted: corruptions, of conditions.NAMES.
       levels: by corruption, if others than its own.
       pack_folder: the pack that the rows were trained from, if it was moved.
-      manual_dir: the folder of the recordings, for noisy sound, if they were moved.
+      manual_dir: the folder of the recordings, for noisy audio, if they were moved.
 
     Returns:
       sentences on what could not be tested, and why.
@@ -98,7 +98,7 @@ def _networks(workdir: Path, protocols: Sequence[str], rows: Sequence[str]) -> l
         if (
             record["protocol"] in (protocols or [record["protocol"]])
             and record["row"] in (rows or [record["row"]])
-            and not record["config"]["fusion"]["method"]  # decisions of other rows see no pictures
+            and not record["config"]["fusion"]["method"]  # decisions of other rows see no images
         ):
             last[_cell(record).name] = record
     if not last:
@@ -126,14 +126,14 @@ def _test_row(
     data = workdirs.open_data(record, config, workdir)
     tests = {_cell(r).name: workdirs.tested(_cell(r), config, data) for r, _ in missing}
     noisy, problems = {}, []
-    for corruption, levels in _of_sound(missing).items():
+    for corruption, levels in _of_audio(missing).items():
         try:
-            noisy[corruption] = sounds.corrupted(
+            noisy[corruption] = waveforms.corrupted(
                 data,
                 record,
                 workdir,
                 manual_dir,
-                rows=_sound_rows([test for test, _ in tests.values()], config.modalities),
+                rows=_audio_rows([test for test, _ in tests.values()], config.modalities),
                 corruption=corruption,
                 levels=levels,
                 names=conditions.altered(Condition(corruption, 0.0), config.modalities),
@@ -168,22 +168,22 @@ def _test_row(
     return problems
 
 
-_SOUNDS = [c.name for c in corruptions.CORRUPTIONS.values() if c.stream == "sound"]
+_AUDIOS = [c.name for c in corruptions.CORRUPTIONS.values() if c.stream == "audio"]
 
 
-def _of_sound(missing: Sequence[tuple[dict, list[Condition]]]) -> dict[str, list[float]]:
-    """Corruption of the sound -> levels that some cell lacks."""
+def _of_audio(missing: Sequence[tuple[dict, list[Condition]]]) -> dict[str, list[float]]:
+    """Corruption of the audio -> levels that some cell lacks."""
     lacking = dict.fromkeys(condition for _, conditions in missing for condition in conditions)
     found: dict[str, list[float]] = {}
     for corruption, level in lacking:
-        if corruption in _SOUNDS:
+        if corruption in _AUDIOS:
             found.setdefault(corruption, []).append(level)
     return found
 
 
-def _sound_rows(tests: Sequence[selection.Examples], names: Sequence[str]) -> np.ndarray:
-    """Rows of the pack whose sound some test hears."""
-    heard = [m.name for m in modalities.get(names) if m.stream == "sound"]
+def _audio_rows(tests: Sequence[selection.Examples], names: Sequence[str]) -> np.ndarray:
+    """Rows of the pack whose audio some test hears."""
+    heard = [m.name for m in modalities.get(names) if m.stream == "audio"]
     return np.unique(np.concatenate([test.rows[name] for test in tests for name in heard]))
 
 
@@ -193,24 +193,24 @@ def _inputs(
     standard: Mapping[str, normalization.Standard],
     condition: Condition,
     altered: Sequence[str],
-    noisy: Mapping[str, sounds.Noisy],
+    noisy: Mapping[str, waveforms.Noisy],
 ) -> tuple[dict, dict, dict]:
-    """What a test sees under a condition: its pictures, the picture of each example, standards."""
-    pictures, member, of_pictures = {}, {}, {}
+    """What a test sees under a condition: its images, the image of each example, standards."""
+    images, member, of_images = {}, {}, {}
     for name, rows in test.rows.items():
         used, member[name] = np.unique(rows, return_inverse=True)
-        pictures[name] = np.asarray(data.arrays[name][used])
-        if name in standard:  # measured on untouched pictures, as when the network was trained
-            of_pictures[name] = standard[name].replace(group=standard[name].group[used])
+        images[name] = np.asarray(data.arrays[name][used])
+        if name in standard:  # measured on untouched images, as when the network was trained
+            of_images[name] = standard[name].replace(group=standard[name].group[used])
         if name not in altered or condition.corruption == MISSING:
             continue
         if condition.corruption in noisy:
             made = noisy[condition.corruption]
-            pictures[name] = np.stack([made[row, condition.level][name] for row in used.tolist()])
+            images[name] = np.stack([made[row, condition.level][name] for row in used.tolist()])
         else:
             clips = data.table["clip"][used].tolist()
-            pictures[name] = conditions.corrupt(condition, pictures[name], clips)
-    return pictures, member, of_pictures
+            images[name] = conditions.corrupt(condition, images[name], clips)
+    return images, member, of_images
 
 
 def _check_same(said: Examples, record: Mapping[str, Any], workdir: Path) -> float:

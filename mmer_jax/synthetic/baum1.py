@@ -74,7 +74,7 @@ def render_baum1(
 
     Args:
       dest: folder, made if absent, for one set. It keeps the parameters in rendered.json; and in
-        planted.json what is to be found there: "labelled", the number of clips with a label, and
+        planted.json what is to be found there: "labeled", the number of clips with a label, and
         "mismatches", kind -> clips.
       subset: "acted" or "spontaneous".
       subjects: how many (the first n), or which, of baum1.SUBJECTS.
@@ -96,26 +96,26 @@ def render_baum1(
     look = Look(int(seed), tuple(map(int, size)), float(seconds), int(fps), float(variation))
     look.check()
     kind = baum1.get(subset)
-    labelled = _labelled_clips(kind, subjects, emotions, clips)
+    labeled = _labeled_clips(kind, subjects, emotions, clips)
     dest = Path(dest)
     parameters = look.parameters() | {
         "set": subset,
-        "subjects": sorted({clip.subject for clip in labelled}),
-        "emotions": sorted({clip.emotion for clip in labelled}),
+        "subjects": sorted({clip.subject for clip in labeled}),
+        "emotions": sorted({clip.emotion for clip in labeled}),
         "clips": clips,
         "traps": traps,
     }
     claim(dest, parameters)
-    rows = [_plain_row(clip, kind) for clip in labelled]
-    on_disk = list(labelled)
+    rows = [_plain_row(clip, kind) for clip in labeled]
+    on_disk = list(labeled)
     mismatches: dict[str, list[str]] = {}
     if traps:
-        on_disk += _unlabelled_clips(labelled)
-        rows, mismatches = _with_traps(labelled, rows, kind)
-        mismatches[baum1_recordings.NO_LABEL] = [c.name for c in on_disk[len(labelled) :]]
+        on_disk += _unlabeled_clips(labeled)
+        rows, mismatches = _with_traps(labeled, rows, kind)
+        mismatches[baum1_recordings.NO_LABEL] = [c.name for c in on_disk[len(labeled) :]]
     paths = {dest / _place(i, clip, kind, traps): clip for i, clip in enumerate(on_disk)}
     _write_list(dest / f"Annotations_{kind.short}.xlsx", rows, kind)
-    planted = {"labelled": len(labelled)}
+    planted = {"labeled": len(labeled)}
     planted["mismatches"] = {k: sorted(names) for k, names in sorted(mismatches.items()) if names}
     (dest / PLANTED_FILE).write_text(json.dumps(planted, indent=1) + "\n")
     render = functools.partial(_render, look=look, kind=kind)
@@ -126,7 +126,7 @@ def render_baum1(
     return list(paths)
 
 
-def _labelled_clips(
+def _labeled_clips(
     kind: baum1.Subset, subjects: int | Iterable[int], emotions: Iterable[str], clips: int
 ) -> list[_Clip]:
     if isinstance(subjects, int):
@@ -154,11 +154,11 @@ def _labelled_clips(
     return found
 
 
-def _unlabelled_clips(labelled: Sequence[_Clip]) -> list[_Clip]:
+def _unlabeled_clips(labeled: Sequence[_Clip]) -> list[_Clip]:
     """One more clip of the first and the last subject."""
-    last = max(clip.number for clip in labelled)
-    subjects = sorted({labelled[0].subject, labelled[-1].subject})
-    return [_Clip(subject, last + 1, labelled[0].emotion) for subject in subjects]
+    last = max(clip.number for clip in labeled)
+    subjects = sorted({labeled[0].subject, labeled[-1].subject})
+    return [_Clip(subject, last + 1, labeled[0].emotion) for subject in subjects]
 
 
 def _place(i: int, clip: _Clip, kind: baum1.Subset, traps: bool) -> Path:
@@ -179,12 +179,12 @@ def _plain_row(clip: _Clip, kind: baum1.Subset) -> _Row:
 
 
 def _with_traps(
-    labelled: Sequence[_Clip], rows: Sequence[_Row], kind: baum1.Subset
+    labeled: Sequence[_Clip], rows: Sequence[_Row], kind: baum1.Subset
 ) -> tuple[list[_Row], dict[str, list[str]]]:
     """The rows with errors in them, and which clips each kind of error is planted in."""
     planted = defaultdict(list)
     rows = [dataclasses.replace(row) for row in rows]
-    for i, (clip, row) in enumerate(zip(labelled, rows, strict=True)):
+    for i, (clip, row) in enumerate(zip(labeled, rows, strict=True)):
         # Of the second clip another emotion's word.
         if i == 1:
             row.word = next(w for w in kind.codes.values() if w != clip.emotion)
@@ -195,18 +195,18 @@ def _with_traps(
         else:
             row.word = (row.word, row.word.upper(), f"{row.word.lower()} ")[i % 3]
         # All clips of the last subject, and one of the first, have the next one's name.
-        if i == 0 or clip.subject == labelled[-1].subject:
+        if i == 0 or clip.subject == labeled[-1].subject:
             row.name = baum1.clip_name(clip.subject, clip.number + 1)
             planted[annotations.OTHER_NAME].append(clip.name)
         row.code = (row.code, str(row.code), float(row.code))[i % 3]
         row.clip = (row.clip, f"{row.clip:03d}")[i % 2]
         row.subject = (row.subject, row.subject.lower())[i % 2]
     rows.append(dataclasses.replace(rows[-1]))
-    planted[annotations.REPEATED].append(labelled[-1].name)
+    planted[annotations.REPEATED].append(labeled[-1].name)
     # Codes of emotions too that no clip here shows.
-    last = max(clip.number for clip in labelled)
+    last = max(clip.number for clip in labeled)
     for number, emotion in enumerate(kind.codes.values(), last + 2):
-        clip = _Clip(labelled[0].subject, number, emotion)
+        clip = _Clip(labeled[0].subject, number, emotion)
         rows.append(_plain_row(clip, kind))
         planted[baum1_recordings.NO_CLIP].append(clip.name)
     return rows, dict(planted)

@@ -1,4 +1,4 @@
-"""One rendered clip: how it looks and sounds, and how files of many of them come to be."""
+"""One rendered clip: how it looks and audio, and how files of many of them come to be."""
 
 import contextlib
 import dataclasses
@@ -25,11 +25,11 @@ _VERSION = 1  # of the drawing and the voice: raise it when the same parameters 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What decides how a clip of a given name looks and sounds.
+    """What decides how a clip of a given name looks and audio.
 
     Attributes:
       seed: other seeds give other actors and other takes.
-      size: (width, height) of the picture in pixels, both even.
+      size: (width, height) of the image in pixels, both even.
       seconds: length of a clip.
       fps: frames per second.
       variation: how much takes of one emotion differ. 0: hardly; 1: one modality alone is good, not
@@ -51,7 +51,7 @@ class Look:
         width, height = self.size
         if width % 2 or height % 2 or min(width, height) < 32:
             raise errors.UserError(
-                f"a rendered picture needs an even width and height of at least 32 pixels, found"
+                f"a rendered image needs an even width and height of at least 32 pixels, found"
                 f" {width}x{height}"
             )
         if not 1 <= self.fps <= 120 or not 0.6 <= self.seconds <= 60:
@@ -161,7 +161,7 @@ def render_clip(
         fps=look.fps,
         variation=look.variation,
     )
-    sound = voice.synthesise(
+    waveform = voice.synthesise(
         performance.syllables,
         performance.style,
         actor,
@@ -169,47 +169,47 @@ def render_clip(
         actors_module.random_for(look.seed, name, "voice"),
         performance.room_noise_db,
     )
-    pictures = stage.frames(
+    images = stage.frames(
         actor,
         performance,
         look.size,
         look.variation,
-        actors_module.random_for(look.seed, name, "picture"),
+        actors_module.random_for(look.seed, name, "image"),
     )
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        write_clip(part, pictures, look.fps, sound, voice.RATE)
+        write_clip(part, images, look.fps, waveform, voice.RATE)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
 def write_clip(
-    path: Path, pictures: Iterable[np.ndarray], fps: int, sound: np.ndarray, rate: int
+    path: Path, images: Iterable[np.ndarray], fps: int, waveform: np.ndarray, rate: int
 ) -> None:
-    """Writes an .mp4 (whatever the path's ending) with H.264 pictures and AAC sound.
+    """Writes an .mp4 (whatever the path's ending) with H.264 images and AAC audio.
 
     Args:
-      pictures: uint8 [h, w, 3] RGB, even sides.
-      sound: float32 [n] in -1..1, mono.
-      rate: samples per second of the sound.
+      images: uint8 [h, w, 3] RGB, even sides.
+      waveform: float32 [n] in -1..1, mono.
+      rate: samples per second of the audio.
     """
     with av.open(str(path), "w", format="mp4") as container:
         video = None
-        for picture in pictures:
+        for image in images:
             if video is None:
                 video = container.add_stream("libx264", rate=fractions.Fraction(fps))
-                video.height, video.width = picture.shape[:2]
+                video.height, video.width = image.shape[:2]
                 video.pix_fmt = "yuv420p"
                 # One thread: the encoder's choices depend on the number of threads.
                 video.codec_context.thread_count = 1
                 video.options = {"preset": "superfast", "crf": "21"}
                 audio = container.add_stream("aac", rate=rate, layout="mono")
                 audio.bit_rate = 64_000
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(video.encode(frame))
         container.mux(video.encode())
-        samples = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
+        samples = av.AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")
         samples.sample_rate = rate
         container.mux(audio.encode(samples))
         container.mux(audio.encode())

@@ -30,7 +30,7 @@ CONTROLS = (
     "lip_press",  # lips pressed together
     "jaw",  # jaw dropped
     "gaze",  # looking up (+) or down (-)
-    "yaw",  # head turned to the picture's right (+)
+    "yaw",  # head turned to the image's right (+)
     "pitch",  # head bowed (+) or raised (-)
     "roll",  # head tilted clockwise (+)
     "lean",  # towards (+) or away from (-) the camera

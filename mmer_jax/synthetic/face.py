@@ -1,6 +1,6 @@
 """Draws one head: skin with light on it, hair, eyes, brows, nose, mouth.
 
-All lengths are in face units (1 is half the width of an average face), x to the picture's right,
+All lengths are in face units (1 is half the width of an average face), x to the image's right,
 y down, (0, 0) between the eyes and the nose. The light matters: a face detector sees dark eye
 sockets beside a bright nose and bright cheeks, not outlines.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from mmer_jax.synthetic.actor import Actor
 from mmer_jax.synthetic.paint import Canvas, both, clip, curve, ellipse, line, mirrored
 
-LEFT, RIGHT, TOP, BOTTOM = -1.4, 1.4, -1.9, 1.8  # of a head's own picture
+LEFT, RIGHT, TOP, BOTTOM = -1.4, 1.4, -1.9, 1.8  # of a head's own image
 EYE_Y, MOUTH_Y = -0.14, 0.80
 
 # Light and shade on a face: (x, y, radius x, radius y, gain); x > 0 is mirrored to the other side.
@@ -41,7 +41,7 @@ class HeadPainter:
     Args:
       actor: whose head.
       scale: pixels per face unit.
-      light: where the light comes from, -1 (picture's left) .. 1 (right).
+      light: where the light comes from, -1 (image's left) .. 1 (right).
       brightness: factor on all skin and hair.
       rng: strands of hair.
     """
@@ -73,7 +73,7 @@ class HeadPainter:
     # What stays the same ---------------------------------------------------------------------
 
     def _points(self) -> tuple[np.ndarray, np.ndarray]:
-        """x and y of a coarse grid over the picture: shading is smooth, a third is enough."""
+        """x and y of a coarse grid over the image: shading is smooth, a third is enough."""
         h, w = (max(n // 3, 8) for n in self.shape)
         return np.meshgrid(np.linspace(LEFT, RIGHT, w), np.linspace(TOP, BOTTOM, h))
 
@@ -185,8 +185,8 @@ class HeadPainter:
     def _paint_beard(self, face: Canvas) -> None:
         w = self.actor.width
         half = [(0, 0.62), (0.42, 0.64), (0.62, 0.52), (w, 0.2), (w, 1.0), (0.5, 1.6), (0, 1.7)]
-        colour = 0.6 * self.hair + 0.15 * self.skin
-        face.fill(mirrored(half), colour, 0.75 * self.actor.beard, blur=0.06)
+        color = 0.6 * self.hair + 0.15 * self.skin
+        face.fill(mirrored(half), color, 0.75 * self.actor.beard, blur=0.06)
 
     def _paint_creases(self, face: Canvas, c: dict[str, float]) -> None:
         knit, wrinkle = max(c["brow_knit"], 0), max(c["nose_wrinkle"], 0)
@@ -222,7 +222,7 @@ class HeadPainter:
         lid = curve([inner, (x - 0.35 * w, y - 0.9 * upper), (x + 0.3 * w, y - upper), outer])
         rim = curve([outer, (x + 0.3 * w, y + lower), (x - 0.4 * w, y + 0.8 * lower), inner])
         eyes = both(np.concatenate([lid, rim]))
-        # Darker on the darkest skins, where the eyes' white would outshine all else in the picture.
+        # Darker on the darkest skins, where the eyes' white would outshine all else in the image.
         white = np.array([222, 216, 210]) * self.brightness * (0.72 if a.tone >= 7 else 0.92)
         face.fill(eyes, white)
         r = 0.52 * w
@@ -256,9 +256,9 @@ class HeadPainter:
         brow = curve([(x_in, y_in), quarter, (x_mid, y_mid), (x_out, y_out)])
         taper = np.interp(np.linspace(0, 1, len(brow)), [0, 0.5, 1], [1.1, 1, 0.35])
         width = a.brow_thickness * taper
-        colour = np.minimum(0.75 * self.hair, 0.55 * self.skin)
-        face.fill(both(line(brow, 1.5 * width)), colour, 0.35, blur=0.025)
-        face.fill(both(line(brow, width)), colour, 0.92, blur=0.008)
+        color = np.minimum(0.75 * self.hair, 0.55 * self.skin)
+        face.fill(both(line(brow, 1.5 * width)), color, 0.35, blur=0.025)
+        face.fill(both(line(brow, width)), color, 0.92, blur=0.008)
 
     def _paint_mouth(self, face: Canvas, c: dict[str, float], jaw: float) -> None:
         a = self.actor

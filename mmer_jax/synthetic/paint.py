@@ -1,4 +1,4 @@
-"""Drawing soft-edged shapes into float pictures."""
+"""Drawing soft-edged shapes into float images."""
 
 from collections.abc import Sequence
 
@@ -62,10 +62,10 @@ def clip(x: float, low: float, high: float) -> float:
 
 
 class Canvas:
-    """A float32 picture [h, w, 3 or 4] with its own units.
+    """A float32 image [h, w, 3 or 4] with its own units.
 
     Args:
-      image: painted in place. A fourth channel is coverage in 0..1, with colours premultiplied.
+      image: painted in place. A fourth channel is coverage in 0..1, with colors premultiplied.
       scale: pixels per unit.
       origin: (x, y) in pixels of the point (0, 0).
     """
@@ -109,12 +109,12 @@ class Canvas:
     def fill(
         self,
         shape: Polygons,
-        colour,
+        color,
         opacity: float = 1.0,
         blur: float = 0.0,
         within: Polygons | None = None,
     ) -> None:
-        """Fills polygons. `colour` is RGB, or a number that the picture is multiplied with.
+        """Fills polygons. `color` is RGB, or a number that the image is multiplied with.
 
         `within`: only what also lies in these polygons is painted.
         """
@@ -129,11 +129,11 @@ class Canvas:
         cover = cover * np.float32(opacity)
         part = self.image[window]
         channels = part.shape[2]
-        if np.isscalar(colour):
-            factor = 1 - cover * np.float32(1 - colour)
+        if np.isscalar(color):
+            factor = 1 - cover * np.float32(1 - color)
             part *= cv2.merge([factor] * 3 + [np.ones_like(factor)] * (channels - 3))
             return
-        paint = (*map(float, colour), 1.0)[:channels]
+        paint = (*map(float, color), 1.0)[:channels]
         part *= cv2.merge([1 - cover] * channels)
         part += cv2.merge([cover * np.float32(value) for value in paint])
 

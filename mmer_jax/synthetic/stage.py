@@ -1,4 +1,4 @@
-"""The picture around the head: wall, neck, shoulders, camera; a performance becomes frames."""
+"""The image around the head: wall, neck, shoulders, camera; a performance becomes frames."""
 
 from collections.abc import Iterator
 
@@ -48,7 +48,7 @@ def frames(
 
     Args:
       actor, performance: who does what.
-      size: (width, height) of the picture in pixels.
+      size: (width, height) of the image in pixels.
       variation: also scales how much light and framing differ between clips.
       rng: of the clip: light, framing, the camera's noise.
 
@@ -73,20 +73,20 @@ def frames(
         head = painter.paint(c)
         pose = _pose(c, unit, (x0, y0), painter)
         posed = cv2.warpAffine(head, pose, (width, height), flags=cv2.INTER_LINEAR)
-        *colours, cover = cv2.split(posed)
+        *colors, cover = cv2.split(posed)
         clear = np.float32(1) - cover * np.float32(1 / 255)
-        picture = cv2.merge([clear, clear, clear])
-        picture *= behind.image
-        picture += cv2.merge(colours)
+        image = cv2.merge([clear, clear, clear])
+        image *= behind.image
+        image += cv2.merge(colors)
         dx, dy = rng.integers(_GRAIN_SHIFT, size=2)
-        picture += grain[dy : dy + height, dx : dx + width]
-        yield cv2.convertScaleAbs(picture)  # rounds and saturates
+        image += grain[dy : dy + height, dx : dx + width]
+        yield cv2.convertScaleAbs(image)  # rounds and saturates
 
 
 def _pose(
     c: dict[str, float], unit: float, place: tuple[float, float], painter: HeadPainter
 ) -> np.ndarray:
-    """The 2x3 matrix that puts the head's picture into the frame; it turns about the neck."""
+    """The 2x3 matrix that puts the head's image into the frame; it turns about the neck."""
     size = (1 + 0.06 * float(np.clip(c["lean"], -1.5, 1.5))) / _OVERSAMPLING
     angle = 0.14 * float(np.clip(c["roll"], -1.5, 1.5))
     cos, sin = size * np.cos(angle), size * np.sin(angle)

@@ -118,10 +118,10 @@ def _consonants(syllables: list[Syllable], n: int, rng: np.random.Generator) -> 
     """Bursts and hisses of the consonants, float [n]."""
     out = np.zeros(n)
     for s in syllables:
-        for sound, at in ((s.onset, s.start), (s.coda, s.end - 0.03)):
-            if sound not in _BURSTS:
+        for waveform, at in ((s.onset, s.start), (s.coda, s.end - 0.03)):
+            if waveform not in _BURSTS:
                 continue
-            band, length, level = _BURSTS[sound]
+            band, length, level = _BURSTS[waveform]
             size = int(length * RATE)
             first = max(int(at * RATE), 0)
             size = min(size, n - first)
@@ -178,11 +178,13 @@ def synthesise(
 
     scale = actor.formant_scale * (1 + 0.05 * style.smile)
     tract = _formants(syllables, scale, times[::BLOCK] + BLOCK / 2 / RATE)
-    sound = _filter(source, tract, widen=1 + 0.8 * breath)
-    voiced = sound / (np.sqrt(np.mean(sound**2)) + 1e-9)  # the source's tilt does not set loudness
-    sound = voiced + 1.2 * _consonants(syllables, len(voiced), rng)
+    waveform = _filter(source, tract, widen=1 + 0.8 * breath)
+    voiced = waveform / (
+        np.sqrt(np.mean(waveform**2)) + 1e-9
+    )  # the source's tilt does not set loudness
+    waveform = voiced + 1.2 * _consonants(syllables, len(voiced), rng)
     loud = 0.09 * 10 ** (6 * float(np.clip(style.energy, -1.5, 1.5)) / 20)
-    room = lfilter([0.12], [1, -0.88], rng.standard_normal(len(sound)))
+    room = lfilter([0.12], [1, -0.88], rng.standard_normal(len(waveform)))
     room /= np.sqrt(np.mean(room**2))
-    sound = loud * sound + 0.09 * 10 ** (room_noise_db / 20) * room
-    return np.tanh(sound[:n]).astype(np.float32)  # soft limit: the loudest peaks of strong anger
+    waveform = loud * waveform + 0.09 * 10 ** (room_noise_db / 20) * room
+    return np.tanh(waveform[:n]).astype(np.float32)  # soft limit: the loudest peaks of strong anger

@@ -1,6 +1,6 @@
-"""From stored pictures to what a network sees: normalisation, and random changes in training.
+"""From stored images to what a network sees: normalization, and random changes in training.
 
-All of it is off in the paper's configs: networks then see uint8 pictures and scale them to 0..1.
+All of it is off in the paper's configs: networks then see uint8 images and scale them to 0..1.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from mmer_jax import errors, modalities
 from mmer_jax.models import tower
 
-Pictures = Mapping[str, jax.Array]
+Images = Mapping[str, jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,38 +50,38 @@ class Augment:
         return cls(**{f.name: asked[f.name] for f in dataclasses.fields(cls)})
 
     @property
-    def changes_pictures(self) -> bool:
+    def changes_images(self) -> bool:
         """Whether anything is changed at all."""
         masks = self.time_masks * self.time_width + self.frequency_masks * self.frequency_width
         moves = self.time_shift + self.frequency_shift
         return bool(masks + moves + self.mixup + self.modality_dropout)
 
     def __call__(
-        self, key: jax.Array, pictures: Pictures, targets: jax.Array
-    ) -> tuple[Pictures, jax.Array]:
+        self, key: jax.Array, images: Images, targets: jax.Array
+    ) -> tuple[Images, jax.Array]:
         """Changes a batch.
 
         Args:
           key: of the step.
-          pictures: for each modality uint8 or normalised float32 [b, h, w, c].
+          images: for each modality uint8 or normalized float32 [b, h, w, c].
           targets: float32 [b, classes], the share of each class in an example.
 
         Returns:
-          pictures as float32, and targets.
+          images as float32, and targets.
         """
-        if not self.changes_pictures:
-            return pictures, targets
+        if not self.changes_images:
+            return images, targets
         masks, mix, absence, moves = jax.random.split(key, 4)
-        pictures = {name: tower.to_unit_range(x) for name, x in pictures.items()}
-        for i, m in enumerate(modalities.get(pictures)):
-            if m.stream == "sound":
-                x = self._moved(jax.random.fold_in(moves, i), pictures[m.name])
-                pictures[m.name] = self._masked(jax.random.fold_in(masks, i), x)
+        images = {name: tower.to_unit_range(x) for name, x in images.items()}
+        for i, m in enumerate(modalities.get(images)):
+            if m.stream == "audio":
+                x = self._moved(jax.random.fold_in(moves, i), images[m.name])
+                images[m.name] = self._masked(jax.random.fold_in(masks, i), x)
         if self.mixup:
-            pictures, targets = _mixed(mix, pictures, targets, self.mixup)
-        if self.modality_dropout and len(pictures) > 1:
-            pictures = _some_absent(absence, pictures, self.modality_dropout)
-        return pictures, targets
+            images, targets = _mixed(mix, images, targets, self.mixup)
+        if self.modality_dropout and len(images) > 1:
+            images = _some_absent(absence, images, self.modality_dropout)
+        return images, targets
 
     def _moved(self, key, x):
         """A spectrogram moves along its axes; what comes into view is its mean.
@@ -132,7 +132,7 @@ def _strip(key, shape, axis: int, width: float) -> jax.Array:
     return jnp.expand_dims(inside, tuple(a for a in (1, 2, 3) if a != axis))
 
 
-def _mixed(key, pictures, targets, alpha: float):
+def _mixed(key, images, targets, alpha: float):
     """Mixup, Zhang et al. (2018), arXiv:1710.09412: each example with one of its batch.
 
     The share is Beta(alpha, alpha)'s, at least a half: an example stays mostly itself.
@@ -144,20 +144,20 @@ def _mixed(key, pictures, targets, alpha: float):
     order = jax.random.permutation(order, b)
     mixed = {
         name: share[..., None, None] * x + (1 - share[..., None, None]) * x[order]
-        for name, x in pictures.items()
+        for name, x in images.items()
     }
     return mixed, share * targets + (1 - share) * targets[order]
 
 
-def _some_absent(key, pictures, rate: float):
+def _some_absent(key, images, rate: float):
     """Modalities of an example become zeros at a rate, each by itself, but never all of them.
 
     Neverova et al. (2016), ModDrop, arXiv:1501.00102.
     """
-    b = len(next(iter(pictures.values())))
-    present = jax.random.bernoulli(key, 1 - rate, (len(pictures), b))
+    b = len(next(iter(images.values())))
+    present = jax.random.bernoulli(key, 1 - rate, (len(images), b))
     present = present | ~present.any(0)
     return {
         name: jnp.where(there[:, None, None, None], x, 0.0)
-        for (name, x), there in zip(pictures.items(), present, strict=True)
+        for (name, x), there in zip(images.items(), present, strict=True)
     }

@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Window(NamedTuple):
-    """Consecutive batches whose pictures are on the devices.
+    """Consecutive batches whose images are on the devices.
 
     Attributes:
       data: what batches are taken from, by `data.take(row of index)`; see step.DeviceData.

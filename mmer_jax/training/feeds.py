@@ -1,6 +1,6 @@
-"""From examples to the pictures of each batch, on the devices: all at once, or while training goes.
+"""From examples to the images of each batch, on the devices: all at once, or while training goes.
 
-Both feeds give the batches that `batches.batches` orders, with the same pictures in the same rows,
+Both feeds give the batches that `batches.batches` orders, with the same images in the same rows,
 so that a run learns the same under either and may change from one to the other where it continues.
 """
 
@@ -16,8 +16,8 @@ from mmer_jax.datasets.selection import Examples
 from mmer_jax.training import distributed, normalization, sharding, step
 from mmer_jax.training.batches import Window
 
-# Of a device's memory: pictures that take more are streamed. The rest is for parameters, the
-# optimizer's state, and what a step computes. Cells that train at once have pictures of their own.
+# Of a device's memory: images that take more are streamed. The rest is for parameters, the
+# optimizer's state, and what a step computes. Cells that train at once have images of their own.
 MEMORY_SHARE = 0.5
 MOST_AT_ONCE = 8  # where their number is measured, see lanes.py
 
@@ -45,13 +45,13 @@ def make_feed(
     standard: Mapping[str, normalization.Standard],
     mesh: Mesh,
 ) -> Feed:
-    """The feed that a config asks for, or that the size of the pictures calls for.
+    """The feed that a config asks for, or that the size of the images calls for.
 
     Args:
       config: of one row; `run.stream` is read.
       arrays: for each modality uint8 [m, s, s, c]; may be memory-mapped, or a pack's records.
       parts: name -> examples.
-      standard: for each modality what its pictures are normalised by, or empty.
+      standard: for each modality what its images are normalized by, or empty.
       mesh: of the devices that train.
     """
     used = {
@@ -67,7 +67,7 @@ def make_feed(
 
 
 def is_streamed(config, nbytes: int, mesh: Mesh) -> bool:
-    """Whether so many bytes of pictures are streamed: as `config.run.stream` says, or if None where
+    """Whether so many bytes of images are streamed: as `config.run.stream` says, or if None where
     a device would give more than MEMORY_SHARE of its memory to those of all cells that may train on
     it at once. All processes agree."""
     asked = config.run.get("stream")  # records of earlier versions have neither field
@@ -91,9 +91,9 @@ def memory(device: jax.Device) -> int:
 
 
 class InMemory:
-    """Every picture that some example uses is on the devices from the start, once for all parts.
+    """Every image that some example uses is on the devices from the start, once for all parts.
 
-    Each device of a single process has all pictures. Of several processes each reads its share of
+    Each device of a single process has all images. Of several processes each reads its share of
     them only, and each device has its share: a batch is then gathered from all.
 
     Args:
@@ -104,7 +104,7 @@ class InMemory:
     def __init__(self, arrays, used, parts, standard, mesh):
         whole = sharding.replicated(mesh)
         place = _place_share if distributed.spans(mesh) else _place_whole
-        pictures = {name: place(arrays[name], rows, mesh) for name, rows in used.items()}
+        images = {name: place(arrays[name], rows, mesh) for name, rows in used.items()}
         standard = {
             name: jax.device_put(found.replace(group=found.group[used[name]]), whole)
             for name, found in standard.items()
@@ -113,7 +113,7 @@ class InMemory:
         for name, part in parts.items():
             rows = {m: np.searchsorted(used[m], r).astype(np.int32) for m, r in part.rows.items()}
             rows, label = jax.device_put((rows, part.label), whole)
-            self._data[name] = step.DeviceData(pictures, rows, label, standard)
+            self._data[name] = step.DeviceData(images, rows, label, standard)
 
     def windows(self, part, index, weight, first=0) -> Iterator[Window]:
         del first

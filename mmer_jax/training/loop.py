@@ -72,7 +72,7 @@ def check(config) -> None:
 
 
 class DeviceMemoryError(errors.UserError):
-    """The pictures, or the network's state, do not fit into a device's memory."""
+    """The images, or the network's state, do not fit into a device's memory."""
 
 
 def _tells_of_full_memory(function):
@@ -84,7 +84,7 @@ def _tells_of_full_memory(function):
             if "RESOURCE_EXHAUSTED" not in str(e):
                 raise
             raise DeviceMemoryError(
-                "pictures and network do not fit into the memory of a device: have pictures read "
+                "images and network do not fit into the memory of a device: have images read "
                 "while training goes on (--config.run.stream=True), or choose smaller ones "
                 "(--config.data.size), smaller batches or fewer modalities"
             ) from e
@@ -115,20 +115,20 @@ def train(
       config: of one row (see configs/base.py); `batch_size`, `optimizer`, `augment`, `loss`,
         `stopping` and `run` are read here. Where several processes train together all call this
         with the same arguments, and `on_measure` and `on_epoch` are called in the first alone.
-      model: called as `model.apply({"params": p}, pictures, train=...)`.
+      model: called as `model.apply({"params": p}, images, train=...)`.
       arrays: for each modality uint8 [m, s, s, c]; may be memory-mapped, or a pack's records.
       train_examples: what to train on.
       measured_parts: name -> examples whose probabilities are wanted, such as test and validation.
         Early stopping needs "validation".
-      seed: of initialisation, order and dropout.
+      seed: of initialization, order and dropout.
       measure_epochs: rising; the last one ends the run.
       folder: where checkpoints of this run live; continued if it holds one.
       on_measure: called at each measured epoch. May be called again for the same epoch, with the
         same numbers, when a run was killed between this call and the next save.
       on_epoch: called after each epoch with its entry of the history.
       on_steps: called after each chunk of steps with their number and seconds.
-      standard: for each modality what its pictures are normalised by, with a group for each picture
-        of `arrays`; None: pictures are scaled to 0..1.
+      standard: for each modality what its images are normalized by, with a group for each image
+        of `arrays`; None: images are scaled to 0..1.
       devices_used: all of this process by default.
 
     Raises:
@@ -139,7 +139,7 @@ def train(
     mesh = sharding.make_mesh(devices_used)
     whole, leads = sharding.replicated(mesh), distributed.leads(mesh)
 
-    # Data: what the parts use of the pictures, in memory or streamed.
+    # Data: what the parts use of the images, in memory or streamed.
     parts = {"train": train_examples, **measured_parts}
     feed = feeds.make_feed(config, arrays, parts, standard or {}, mesh)
 
@@ -161,7 +161,7 @@ def train(
         jax.eval_shape(init, np.uint32(seed)),
     )
 
-    # Resume priority: 1. the newest complete checkpoint of this run; 2. initialisation.
+    # Resume priority: 1. the newest complete checkpoint of this run; 2. initialization.
     saves = checkpoints.Checkpoints(folder, config.run.checkpoint_seconds, mesh)
     state, history = saves.restore(abstract) or (init(np.uint32(seed)), [])
     resumed_from = int(state.step)

@@ -61,10 +61,10 @@ class DeviceData:
     """Examples on the device, whole.
 
     Attributes:
-      arrays: for each modality uint8 [m, s, s, c], the pictures that any example uses.
-      rows: for each modality int32 [n], the picture of each example.
+      arrays: for each modality uint8 [m, s, s, c], the images that any example uses.
+      rows: for each modality int32 [n], the image of each example.
       label: int32 [n].
-      standard: for each modality what its pictures are normalised by; empty: as they are.
+      standard: for each modality what its images are normalized by; empty: as they are.
     """
 
     arrays: Mapping[str, jax.Array]
@@ -73,18 +73,16 @@ class DeviceData:
     standard: Mapping[str, normalization.Standard] = flax.struct.field(default_factory=dict)
 
     def take(self, index: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
-        """Pictures and labels of the examples with the given numbers."""
-        pictures = {name: self.arrays[name][rows[index]] for name, rows in self.rows.items()}
+        """Images and labels of the examples with the given numbers."""
+        images = {name: self.arrays[name][rows[index]] for name, rows in self.rows.items()}
         for name, standard in self.standard.items():
-            pictures[name] = normalization.normalise(
-                pictures[name], standard, self.rows[name][index]
-            )
-        return pictures, self.label[index]
+            images[name] = normalization.normalize(images[name], standard, self.rows[name][index])
+        return images, self.label[index]
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What a step minimises, beside the model and the optimizer.
+    """What a step minimizes, beside the model and the optimizer.
 
     Attributes:
       augment: changes of the batch.
@@ -115,8 +113,8 @@ class Objective:
 
     @property
     def plain(self) -> bool:
-        """Whether pictures and labels are learned as they are."""
-        return not (self.augment.changes_pictures or self.label_smoothing)
+        """Whether images and labels are learned as they are."""
+        return not (self.augment.changes_images or self.label_smoothing)
 
 
 def init_state(
@@ -150,7 +148,7 @@ def note_best(state: TrainState) -> TrainState:
 
 def update(
     state: TrainState,
-    pictures: Mapping[str, jax.Array],
+    images: Mapping[str, jax.Array],
     label: jax.Array,
     weight: jax.Array,
     *,
@@ -163,7 +161,7 @@ def update(
 
     Args:
       state: the state before.
-      pictures: for each modality uint8 [b, s, s, c].
+      images: for each modality uint8 [b, s, s, c].
       label: int32 [b].
       weight: float32 [b], 1 for examples and 0 for padding, which comes last.
       model, optimizer, seed, objective: of the run.
@@ -175,15 +173,15 @@ def update(
             jax.nn.one_hot(label, model.classes), objective.label_smoothing
         )
         now = jax.random.fold_in(stream(AUGMENT), state.step)
-        pictures, targets = objective.augment(now, pictures, targets)
+        images, targets = objective.augment(now, images, targets)
 
     if objective.dtype != "float32":
-        pictures = {name: tower.to_unit_range(x) for name, x in pictures.items()}
-        pictures = _cast(pictures, objective.dtype)
+        images = {name: tower.to_unit_range(x) for name, x in images.items()}
+        images = _cast(images, objective.dtype)
 
     def loss_function(params):
         params = _cast(params, objective.dtype)  # their gradients come back as float32
-        logits = model.apply({"params": params}, pictures, train=True, rngs={"dropout": key})
+        logits = model.apply({"params": params}, images, train=True, rngs={"dropout": key})
         logits = logits.astype(jnp.float32)
         if objective.plain:
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, label) * weight
@@ -270,11 +268,11 @@ def _programs(model, optimizer, mesh, objective):
 
     def body(state, data, index, weight, i, seed):
         index = jax.lax.with_sharding_constraint(index[i], split)
-        pictures, label = data.take(index)
-        pictures = jax.lax.with_sharding_constraint(pictures, split)
+        images, label = data.take(index)
+        images = jax.lax.with_sharding_constraint(images, split)
         return update(
             state,
-            pictures,
+            images,
             label,
             weight[i],
             model=model,
@@ -322,8 +320,8 @@ def make_predict(model: nn.Module, mesh: Mesh) -> Callable[..., jax.Array]:
     split = sharding.by_batch(mesh)
 
     def predict(params, data, index):
-        pictures, _ = data.take(jax.lax.with_sharding_constraint(index, split))
-        logits = model.apply({"params": params}, pictures, train=False)
+        images, _ = data.take(jax.lax.with_sharding_constraint(index, split))
+        logits = model.apply({"params": params}, images, train=False)
         return jax.nn.softmax(logits.astype(jnp.float32))
 
     return jax.jit(

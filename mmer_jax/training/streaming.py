@@ -1,4 +1,4 @@
-"""Pictures that are read while the devices train on those before, for data that outgrow memory.
+"""Images that are read while the devices train on those before, for data that outgrow memory.
 
 An epoch is read in windows: so many consecutive batches that they make about WINDOW_BYTES on each
 device. A few windows are read at once, by threads that grain runs, and go to the devices before
@@ -9,7 +9,7 @@ stream therefore is the number of steps made, `state.step`, which every checkpoi
 continues starts its stream at the window of that step, on any number of devices or processes.
 
 Of several devices each is given its own rows of each batch, and nothing else; of several processes
-each reads the rows of its own devices. No picture passes between devices.
+each reads the rows of its own devices. No image passes between devices.
 """
 
 import functools
@@ -36,12 +36,12 @@ READERS = 4
 
 @flax.struct.dataclass
 class StreamedData:
-    """The pictures of consecutive batches. The first axis is split over the devices.
+    """The images of consecutive batches. The first axis is split over the devices.
 
     Attributes:
       arrays: for each modality uint8 [width, steps, s, s, c].
       label: int32 [width, steps].
-      standard: for each modality what its pictures are normalised by, with the group of each, int32
+      standard: for each modality what its images are normalized by, with the group of each, int32
         [width, steps]; empty: as they are.
     """
 
@@ -50,16 +50,16 @@ class StreamedData:
     standard: Mapping[str, normalization.Standard]
 
     def take(self, index: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
-        """Pictures and labels of a batch; int32 [width], the step that each row is of.
+        """Images and labels of a batch; int32 [width], the step that each row is of.
 
         Each row is looked up by itself, with vmap, so that each device looks among its own.
         """
         of_step = jax.vmap(lambda row, i: row[i])
-        pictures = {name: of_step(array, index) for name, array in self.arrays.items()}
+        images = {name: of_step(array, index) for name, array in self.arrays.items()}
         for name, standard in self.standard.items():
             standard = standard.replace(group=of_step(standard.group, index))
-            pictures[name] = normalization.normalise(pictures[name], standard, slice(None))
-        return pictures, of_step(self.label, index)
+            images[name] = normalization.normalize(images[name], standard, slice(None))
+        return images, of_step(self.label, index)
 
 
 class Streamed:

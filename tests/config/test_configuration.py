@@ -115,7 +115,7 @@ def test_a_row_with_an_unknown_field_is_explained(strong_config):
         resolve.resolve_row(strong_config, "bad")
 
 
-def test_how_pictures_are_kept_and_read_is_no_part_of_a_result(strong_config):
+def test_how_images_are_kept_and_read_is_no_part_of_a_result(strong_config):
     before = identity.digest(strong_config)
     strong_config.data.pack_storage, strong_config.run.stream = "array_record", True
     assert identity.digest(strong_config) == before

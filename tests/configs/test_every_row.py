@@ -1,4 +1,4 @@
-"""Every row of every config runs for an epoch on rendered clips: small pictures and networks."""
+"""Every row of every config runs for an epoch on rendered clips: small images and networks."""
 
 import importlib
 import pathlib

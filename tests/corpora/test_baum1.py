@@ -105,17 +105,17 @@ def test_folders_tell_the_set(path, subset):
 
 def test_examples_and_mismatches_are_those_planted(trapped, speech, capsys, tmp_path):
     planted = json.loads((trapped / PLANTED_FILE).read_text())
-    assert speech.examples == planted["labelled"] == 15
+    assert speech.examples == planted["labeled"] == 15
     assert speech.metadata["mismatches"] == planted["mismatches"]
     assert len(planted["mismatches"]) == 6
-    unlabelled = planted["mismatches"]["clip without a label"]
-    assert speech.metadata["skipped"] == {"no label": unlabelled}
+    unlabeled = planted["mismatches"]["clip without a label"]
+    assert speech.metadata["skipped"] == {"no label": unlabeled}
     again = tfds_io.ensure_built(
         "baum1_acted", "speech", data_dir=tmp_path, manual_dir=trapped, workers=1
     )
     told = capsys.readouterr().err
     assert "baum1/acted_speech: 15 of 17 recordings used" in told
-    assert f"skipped, no label: {unlabelled[0]} (" in told
+    assert f"skipped, no label: {unlabeled[0]} (" in told
     for kind, names in planted["mismatches"].items():
         assert f"  {kind}: {len(names)}\n" in told
         for name in names:

@@ -160,7 +160,7 @@ def test_a_link_to_nowhere_is_found_and_cannot_be_read(tmp_path):
         recording.source()
 
 
-def test_a_stray_sound_does_not_hide_the_videos(tmp_path):
+def test_a_stray_audio_does_not_hide_the_videos(tmp_path):
     (tmp_path / "01-01-03-01-01-01-01.mp4").write_bytes(b"x")
     (tmp_path / "notes.wav").write_bytes(b"x")
     chosen = recordings.select(tmp_path, [("audio_only",), ("audio_video",)])

@@ -21,7 +21,7 @@ def recording(path) -> recordings.Recording:
     return recordings.Recording(path.stem, path.suffix, str(path), None, path.stat().st_size)
 
 
-def picture(png: bytes) -> np.ndarray:
+def image(png: bytes) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     return image[..., ::-1] if image.ndim == 3 else image[..., None]
 
@@ -37,8 +37,8 @@ def test_the_three_triplets_of_a_clip(triplets, clip):
     indices = [t["frame_index"] for t in triplets]
     assert indices == sorted(set(indices)) and 0 not in indices
     for t in triplets:
-        assert picture(t["face"]).shape == picture(t["flow"]).shape == (224, 224, 3)
-        assert picture(t["mel"]).shape == (224, 224, 1)
+        assert image(t["face"]).shape == image(t["flow"]).shape == (224, 224, 3)
+        assert image(t["mel"]).shape == (224, 224, 1)
         assert (t["label"], t["subject"], t["gender"]) == ("anger", "actor_01", "male")
         assert t["clip"] == clip.stem and t["face_found"]
         assert t["duration"] == pytest.approx(0.8, abs=0.1)
@@ -47,14 +47,14 @@ def test_the_three_triplets_of_a_clip(triplets, clip):
 
 
 def test_face_and_flow_belong_to_the_frame_that_is_named(triplets, clip):
-    """Each stored picture, made again from the frames at its index by other means."""
+    """Each stored image, made again from the frames at its index by other means."""
     seen = video.read_frames(clip, lambda count: range(count))
     for t in triplets:
         i = t["frame_index"]
         before, face = (faces.crop(seen.images[j], t["face_box"], 224) for j in (i - 1, i))
-        np.testing.assert_array_equal(picture(t["face"]), face)
+        np.testing.assert_array_equal(image(t["face"]), face)
         expected = flow.flow_image(flow.dense_flow(before, face), None)
-        np.testing.assert_array_equal(picture(t["flow"]), expected)
+        np.testing.assert_array_equal(image(t["flow"]), expected)
         assert t["frame_time"] == pytest.approx(seen.times[i])
 
 
@@ -67,7 +67,7 @@ def test_a_red_patch_stays_red_and_up_stays_up(tmp_path, write_clip):
     write_clip(path, [image] * 6, rate=10)
     options = dataclasses.replace(OPTIONS, detector="none")
     examples = clips.work(recording(path), "frames", options).examples
-    face = picture(examples[0]["face"]).astype(int)
+    face = image(examples[0]["face"]).astype(int)
     red, green, blue = face[20, 20]
     assert red > 180 and max(green, blue) < 60
     red, green, blue = face[200, 200]
@@ -84,19 +84,19 @@ def test_every_kind_of_bad_clip_is_named(bad_clips, bad_clip_names):
     assert found == bad_clip_names
 
 
-def test_frames_do_without_sound(bad_clips):
-    for name in ("01-01-03-01-02-02-01", "01-01-04-01-01-01-01"):  # no sound, silent sound
+def test_frames_do_without_audio(bad_clips):
+    for name in ("01-01-03-01-02-02-01", "01-01-04-01-01-01-01"):  # no audio, silent audio
         outcome = clips.work(recording(bad_clips / f"{name}.mp4"), "frames", OPTIONS)
         assert [e["frame_index"] for e in outcome.examples] == list(range(1, 12))
         assert {e["content_id"] for e in outcome.examples} == {f"silent {name}"}
 
 
-def test_video_only_clips_have_the_picture_of_silence(bad_clips, tmp_path):
+def test_video_only_clips_have_the_image_of_silence(bad_clips, tmp_path):
     path = tmp_path / "02-01-04-01-01-01-01.mp4"
     shutil.copy(bad_clips / "01-01-04-01-01-01-01.mp4", path)
     outcome = clips.work(recording(path), "triplets", OPTIONS)
     assert len(outcome.examples) == 3
-    assert not any(picture(t["mel"]).any() for t in outcome.examples)
+    assert not any(image(t["mel"]).any() for t in outcome.examples)
 
 
 def test_random_choices_follow_the_name_not_the_path(clip, triplets, tmp_path):
@@ -163,7 +163,7 @@ def test_speech_in_stereo_is_the_mean_of_the_channels(tmp_path):
 def test_silent_speech_is_a_problem(tmp_path):
     path = tmp_path / "03-01-05-01-01-01-01.wav"
     soundfile.write(path, np.zeros(5000), 48000)
-    assert clips.work(recording(path), "speech", OPTIONS).problem.kind == "silent sound"
+    assert clips.work(recording(path), "speech", OPTIONS).problem.kind == "silent audio"
 
 
 def test_a_tone_lights_its_own_row_at_any_rate():
@@ -175,10 +175,10 @@ def test_a_tone_lights_its_own_row_at_any_rate():
         for frequency in (200.0, 4000.0):
             time = np.arange(rate) / rate
             samples = np.int16(20000 * np.sin(2 * np.pi * frequency * time))
-            (pictures,) = clips.sound_pictures(
+            (images,) = clips.audio_images(
                 "x", samples, rate, ["original"], AudioAmounts(), ["mel"]
             )
-            row = pictures["mel"][:, 112, 0].astype(float).argmax()
+            row = images["mel"][:, 112, 0].astype(float).argmax()
             band = (223 - row + 0.5) * spectrogram.BANDS / 224
             assert abs(band - 0.5 - np.abs(edges - frequency).argmin()) < 1.5
 

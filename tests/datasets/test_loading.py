@@ -55,7 +55,7 @@ def test_one_set_is_trained_on_and_all_of_the_other_tested(crossed, tmp_path, di
     parts = splits.split_examples(Cell(row, "cross_dataset", 0, 0), resolved, joined)
     assert set(parts["train"].clip) <= set(first.table["clip"])
     assert set(parts["test"].clip) <= set(second.table["clip"])
-    # 24 clips of two emotions, three views; a test example has the unaltered sound.
+    # 24 clips of two emotions, three views; a test example has the unaltered audio.
     assert len(parts["train"]) == len(parts["test"]) == 72
     rows = parts["test"].rows
     for example in (0, 40):
@@ -120,7 +120,7 @@ def built(tmp_path_factory):
     return folder, data_dir
 
 
-def test_rows_share_a_pack_unless_their_pictures_differ(strong_config, built, tmp_path):
+def test_rows_share_a_pack_unless_their_images_differ(strong_config, built, tmp_path):
     folder, data_dir = built
     strong_config.data.update({"manual_dir": str(folder), "data_dir": str(data_dir), "size": 32})
     strong_config.data.emotions = ("anger", "fear")

@@ -15,7 +15,7 @@ MADE = {"version": "1.0.0", "options": {}}
 
 
 def table(clips: int = 4, views: int = 3) -> dict[str, np.ndarray]:
-    """Sorted rows with recognisable values."""
+    """Sorted rows with recognizable values."""
     count = clips * views
     columns = {
         name: np.array([f"{name} {i}" for i in range(count)]) if kind == "U" else np.arange(count)
@@ -27,12 +27,12 @@ def table(clips: int = 4, views: int = 3) -> dict[str, np.ndarray]:
     return columns
 
 
-def pictures(channels: int, seed: int = 0, count: int = 12) -> np.ndarray:
+def images(channels: int, seed: int = 0, count: int = 12) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, 8, 8, channels), np.uint8)
 
 
 def test_what_is_written_is_read(tmp_path):
-    arrays = {"face": pictures(3), "mel": pictures(1)}
+    arrays = {"face": images(3), "mel": images(1)}
     written = write_pack(tmp_path / "p", INFO, table(), arrays)
     for path in (tmp_path / "p", tmp_path / "p" / "pack.json"):
         read = open_pack(path)
@@ -47,7 +47,7 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def test_rows_are_sorted_whatever_their_order(tmp_path):
-    arrays = {"face": pictures(3), "mel": pictures(1)}
+    arrays = {"face": images(3), "mel": images(1)}
     first = write_pack(tmp_path / "a", INFO, table(), arrays)
     order = np.random.default_rng(1).permutation(12)
     shuffled = {name: column[order] for name, column in table().items()}
@@ -58,7 +58,7 @@ def test_rows_are_sorted_whatever_their_order(tmp_path):
 def test_the_digest_sees_every_pixel_and_every_fact(tmp_path):
     digests = set()
     for change in range(3):
-        columns, faces = table(), pictures(3)
+        columns, faces = table(), images(3)
         if change == 1:
             faces[11, 7, 7, 2] ^= 1
         if change == 2:
@@ -70,18 +70,18 @@ def test_the_digest_sees_every_pixel_and_every_fact(tmp_path):
 
 
 def test_adding_a_modality_keeps_the_others(tmp_path):
-    before = write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)})
-    after = write_pack(tmp_path / "p", {}, table(), {"face": pictures(3)})
+    before = write_pack(tmp_path / "p", INFO, table(), {"mel": images(1)})
+    after = write_pack(tmp_path / "p", {}, table(), {"face": images(3)})
     assert after.info["modalities"] == ["face", "mel"]
     assert after.info["origin"] == "recorded"
     assert before.digest(["mel"]) == after.digest(["mel"]) != after.digest(["mel", "face"])
-    np.testing.assert_array_equal(after.arrays["mel"], pictures(1))
+    np.testing.assert_array_equal(after.arrays["mel"], images(1))
 
 
 def test_adding_to_a_pack_of_other_examples_is_an_error(tmp_path):
-    write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)})
+    write_pack(tmp_path / "p", INFO, table(), {"mel": images(1)})
     with pytest.raises(errors.UserError, match="other examples"):
-        write_pack(tmp_path / "p", INFO, table(clips=6, views=2), {"face": pictures(3)})
+        write_pack(tmp_path / "p", INFO, table(clips=6, views=2), {"face": images(3)})
 
 
 def test_an_error_on_the_way_leaves_nothing(tmp_path):
@@ -96,21 +96,21 @@ def test_what_a_killed_run_left_is_removed_and_a_living_ones_kept(tmp_path):
     prefix = f".p.{os.uname().nodename}."
     (tmp_path / f"{prefix}{dead.pid}").mkdir()
     (tmp_path / f"{prefix}{os.getppid()}").mkdir()
-    write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)})
+    write_pack(tmp_path / "p", INFO, table(), {"mel": images(1)})
     assert sorted(f.name for f in tmp_path.iterdir()) == [f"{prefix}{os.getppid()}", "p"]
 
 
 def test_of_two_writers_at_once_both_end_well(tmp_path, monkeypatch):
     with PackWriter(tmp_path / "p", INFO, table(), ["mel"], 8) as slow:
-        slow.arrays["mel"][:] = pictures(1)
+        slow.arrays["mel"][:] = images(1)
         with monkeypatch.context() as other_process:
             other_process.setattr(os, "getpid", os.getppid)
-            write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)})
-    np.testing.assert_array_equal(open_pack(tmp_path / "p").arrays["mel"], pictures(1))
+            write_pack(tmp_path / "p", INFO, table(), {"mel": images(1)})
+    np.testing.assert_array_equal(open_pack(tmp_path / "p").arrays["mel"], images(1))
 
 
 def broken(tmp_path, damage):
-    write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)})
+    write_pack(tmp_path / "p", INFO, table(), {"mel": images(1)})
     damage(tmp_path / "p")
     return tmp_path / "p"
 
@@ -120,8 +120,8 @@ def cut(file):
 
 
 def test_records_and_npy_are_one_pack(tmp_path):
-    """Pictures, digest, and every way of asking for rows that a memory map has."""
-    arrays = {"face": pictures(3), "mel": pictures(1)}
+    """Images, digest, and every way of asking for rows that a memory map has."""
+    arrays = {"face": images(3), "mel": images(1)}
     plain = write_pack(tmp_path / "a", INFO, table(), arrays)
     packed = write_pack(tmp_path / "b", INFO, table(), arrays, "array_record")
     names = sorted(f.name for f in (tmp_path / "b").iterdir())
@@ -140,19 +140,19 @@ def test_records_and_npy_are_one_pack(tmp_path):
         with pytest.raises(IndexError):
             found[12]
     # To either more can be added, in either storage.
-    both = write_pack(tmp_path / "b", {}, table(), {"flow": pictures(3, seed=2)}, "npy")
+    both = write_pack(tmp_path / "b", {}, table(), {"flow": images(3, seed=2)}, "npy")
     assert both.info["storage"] == {"face": "array_record", "mel": "array_record", "flow": "npy"}
-    np.testing.assert_array_equal(both.arrays["flow"], pictures(3, seed=2))
+    np.testing.assert_array_equal(both.arrays["flow"], images(3, seed=2))
     np.testing.assert_array_equal(both.arrays["face"], arrays["face"])
 
 
 def test_two_packs_are_joined_without_being_read(tmp_path):
-    first = write_pack(tmp_path / "a", INFO | MADE, table(), {"mel": pictures(1)}, "array_record")
+    first = write_pack(tmp_path / "a", INFO | MADE, table(), {"mel": images(1)}, "array_record")
     others = table() | {"clip": np.repeat([f"other {i}" for i in range(4)], 3)}
-    second = write_pack(tmp_path / "b", INFO | MADE, others, {"mel": pictures(1, seed=1)})
+    second = write_pack(tmp_path / "b", INFO | MADE, others, {"mel": images(1, seed=1)})
     rows = np.array([5, 2]), np.array([0, 11, 7])
     joined = pack.join((first, rows[0]), (second, rows[1])).arrays["mel"]
-    expected = np.concatenate([pictures(1)[rows[0]], pictures(1, seed=1)[rows[1]]])
+    expected = np.concatenate([images(1)[rows[0]], images(1, seed=1)[rows[1]]])
     np.testing.assert_array_equal(np.asarray(joined), expected)
     np.testing.assert_array_equal(joined[[4, 0, 0]], expected[[4, 0, 0]])
 
@@ -164,7 +164,7 @@ def test_storage_is_chosen_by_size(tmp_path, monkeypatch):
     with pytest.raises(errors.UserError, match=r"storage of a pack .*'zip'; known: npy, array"):
         storage.choose("zip", 1)
     monkeypatch.setattr(storage, "RECORDS_FROM", 12 * 8 * 8 * 4 - 1)  # bytes of face and mel
-    arrays = {"face": pictures(3), "mel": pictures(1)}
+    arrays = {"face": images(3), "mel": images(1)}
     large = write_pack(tmp_path / "p", INFO, table(), arrays)
     small = write_pack(tmp_path / "q", INFO, table(), {"face": arrays["face"]})
     assert large.info["storage"] == dict.fromkeys(arrays, "array_record")
@@ -172,17 +172,17 @@ def test_storage_is_chosen_by_size(tmp_path, monkeypatch):
 
 
 def test_a_pack_from_before_there_were_records_is_read(tmp_path):
-    path = write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)}).path
+    path = write_pack(tmp_path / "p", INFO, table(), {"mel": images(1)}).path
     info = json.loads((path / "pack.json").read_text())
     del info["storage"]
     (path / "pack.json").write_text(json.dumps(info))
-    np.testing.assert_array_equal(open_pack(path).arrays["mel"], pictures(1))
+    np.testing.assert_array_equal(open_pack(path).arrays["mel"], images(1))
 
 
 def spoil(file):
     """Changes a byte within the last record."""
     content = bytearray(file.read_bytes())
-    at = content.rindex(pictures(1)[11].tobytes()[:16]) + 8
+    at = content.rindex(images(1)[11].tobytes()[:16]) + 8
     content[at] ^= 1
     file.write_bytes(content)
 
@@ -194,13 +194,13 @@ def spoil(file):
         (lambda file: file.unlink(), "mel.array_record is missing or incomplete"),
         (lambda file: file.write_bytes(b""), "mel.array_record is missing or incomplete"),
         (spoil, "mel.array_record is missing or incomplete"),
-        (lambda file: storage.write_records(file, pictures(1)[1:]), "holds 11 pictures where"),
-        (lambda file: storage.write_records(file, pictures(3)), "pictures of another size"),
+        (lambda file: storage.write_records(file, images(1)[1:]), "holds 11 images where"),
+        (lambda file: storage.write_records(file, images(3)), "images of another size"),
         (lambda file: edit(file.with_name("pack.json"), storage={"mel": "tar"}), "storage of mel"),
     ],
 )
 def test_damaged_records_are_one_sentence(tmp_path, damage, said):
-    path = write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)}, "array_record").path
+    path = write_pack(tmp_path / "p", INFO, table(), {"mel": images(1)}, "array_record").path
     damage(path / "mel.array_record")
     with pytest.raises(errors.UserError, match=said):
         open_pack(path).arrays["mel"][:]
@@ -231,7 +231,7 @@ def test_a_damaged_pack_is_one_sentence(tmp_path, damage, said):
 
 
 def test_a_modality_that_is_not_there_is_named_with_those_that_are(tmp_path):
-    write_pack(tmp_path / "p", INFO, table(), {"mel": pictures(1)})
+    write_pack(tmp_path / "p", INFO, table(), {"mel": images(1)})
     with pytest.raises(errors.UserError, match="no modality 'face'; it holds mel"):
         open_pack(tmp_path / "p", ["face"])
     with pytest.raises(errors.UserError, match=r"packs below it: .*p"):

@@ -59,7 +59,7 @@ def test_a_pack_holds_what_the_clips_give(triplets, rendered):
     assert packed.info["skipped"] == {}
 
 
-def test_speech_gives_the_same_pictures_as_triplets(triplets, speech):
+def test_speech_gives_the_same_images_as_triplets(triplets, speech):
     one = open_pack(packing.make_pack(triplets, ["mel"], 64))
     two = open_pack(packing.make_pack(speech, ["mel"], 64, workers=1))
     shared = np.isin(two.table["audio_variant"], one.table["audio_variant"])
@@ -106,7 +106,7 @@ def test_other_amounts_make_another_pack_of_speech(speech):
     }
 
 
-def test_amounts_of_sound_do_not_make_another_set_of_speech(speech, data_dir):
+def test_amounts_of_audio_do_not_make_another_set_of_speech(speech, data_dir):
     options = {"noise_snr_db": 0.0, "pitch_semitones": 1.0}
     assert tfds_io.ensure_built("ravdess", "speech", options, data_dir=data_dir) == speech
 
@@ -137,7 +137,7 @@ def test_what_cannot_be_had(triplets, speech):
     assert packing.make_pack(triplets, ["mel"], 64, AudioAmounts()).exists()
 
 
-def test_two_takes_of_one_sound_share_their_content_id(rendered, tmp_path):
+def test_two_takes_of_one_audio_share_their_content_id(rendered, tmp_path):
     source = tmp_path / "in"
     shutil.copytree(rendered, source)
     twin = source / "Actor_01" / "01-01-05-01-01-02-01.mp4"

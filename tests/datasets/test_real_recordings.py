@@ -26,7 +26,7 @@ def test_the_original_clips_build_without_their_video_only_copies(real_data, dat
     for e in found:
         assert e["face_found"] and 0 < e["frame_index"] < 130
         left, top, right, bottom = e["face_box"]
-        # The actor sits in the middle of a 1280x720 picture.
+        # The actor sits in the middle of a 1280x720 image.
         assert right - left == bottom - top and left < 640 < right and bottom <= 720
 
 

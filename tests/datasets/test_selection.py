@@ -1,4 +1,4 @@
-"""The examples are the ones that are asked for, each with the sound that it should have."""
+"""The examples are the ones that are asked for, each with the audio that it should have."""
 
 import itertools
 
@@ -30,29 +30,29 @@ def ravdess_like(actors=24, views=3):
         "repetition": repetition,
         "intensity": np.full(len(clip), "strong"),
         "audio_variant": np.array(VARIANTS)[view],
-        "content_id": np.array([f"sound of {c}" for c in clip]),
+        "content_id": np.array([f"audio of {c}" for c in clip]),
     }
 
 
 def make(table, rows, names, original):
     return selection.make_examples(
-        table, rows, names=names, emotions=EMOTIONS, original_sound=original
+        table, rows, names=names, emotions=EMOTIONS, original_audio=original
     )
 
 
-def test_a_test_example_pairs_each_frame_with_its_clips_original_sound():
+def test_a_test_example_pairs_each_frame_with_its_clips_original_audio():
     table = ravdess_like(actors=2)
     rows = np.arange(30, 90)
     examples = make(table, rows, ["face", "flow", "mel"], True)
     np.testing.assert_array_equal(examples.rows["face"], rows)
     np.testing.assert_array_equal(examples.rows["flow"], rows)
-    sounds = examples.rows["mel"]
-    assert set(table["audio_variant"][sounds]) == {"original"}
-    np.testing.assert_array_equal(table["clip"][sounds], table["clip"][rows])
+    waveforms = examples.rows["mel"]
+    assert set(table["audio_variant"][waveforms]) == {"original"}
+    np.testing.assert_array_equal(table["clip"][waveforms], table["clip"][rows])
     np.testing.assert_array_equal(np.array(EMOTIONS)[examples.label], table["emotion"][rows])
 
 
-def test_sound_alone_has_one_test_example_a_clip():
+def test_audio_alone_has_one_test_example_a_clip():
     table = ravdess_like(actors=2)
     rows = np.arange(len(table["clip"]))
     examples = make(table, rows, ["mel"], True)
@@ -61,7 +61,7 @@ def test_sound_alone_has_one_test_example_a_clip():
     assert len(make(table, rows, ["face"], True)) == len(rows)
 
 
-def test_training_examples_keep_their_own_sound():
+def test_training_examples_keep_their_own_audio():
     table = ravdess_like(actors=2)
     rows = np.arange(12)
     examples = make(table, rows, ["mel", "face"], False)

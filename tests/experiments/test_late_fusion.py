@@ -51,7 +51,7 @@ def test_a_rule_joins_what_is_on_disk(workdir):
     face, mel, joined = (stored(workdir, row) for row in (*OF, "mean"))
     for epoch in (1, 2):
         parts = [p.examples[epoch, "test"] for p in (face, mel, joined)]
-        # Sound alone has one example a clip: it counts for each of the clip's frames.
+        # Audio alone has one example a clip: it counts for each of the clip's frames.
         of_clip = dict(zip(parts[1].clip.tolist(), parts[1].probabilities, strict=True))
         heard = np.stack([of_clip[clip] for clip in parts[0].clip.tolist()])
         expected = (parts[0].probabilities + heard) / 2
@@ -105,8 +105,8 @@ def test_the_stacker_is_the_one_fitted_on_them(workdir):
     label = np.concatenate([f.label for f in inner["face"]])
     mel = np.stack([heard[c] for f in inner["face"] for c in f.clip.tolist()])
     combine = decision_rules.fit("logistic", {"face": face, "mel": mel}, label)
-    test, sound = (stored(workdir, row).examples[2, "test"] for row in OF)
-    of_clip = dict(zip(sound.clip.tolist(), sound.probabilities, strict=True))
+    test, waveform = (stored(workdir, row).examples[2, "test"] for row in OF)
+    of_clip = dict(zip(waveform.clip.tolist(), waveform.probabilities, strict=True))
     expected = combine(
         {"face": test.probabilities, "mel": np.stack([of_clip[c] for c in test.clip.tolist()])}
     )

@@ -45,7 +45,7 @@ def found(workdir):
 def test_it_learns_from_rendered_clips(found, workdir):
     last = found[-1]
     assert [r["epochs"] for r in found] == [8, 16]
-    assert last["n_test"] == last["n_test_clips"] == 40  # sound alone: one example a clip
+    assert last["n_test"] == last["n_test_clips"] == 40  # audio alone: one example a clip
     assert last["n_train"] == 120
     assert last["accuracy_interval"][0] > 1 / 5
     assert last["accuracy"] < 1
@@ -117,7 +117,7 @@ def test_all_three_inputs_train_in_the_same_workdir(found, workdir):
     assert (last["row"], last["seed"], last["n_test"], last["n_test_clips"]) == (
         "face_flow_mel",
         1,
-        120,  # each of the three frames with its clip's unaltered sound
+        120,  # each of the three frames with its clip's unaltered audio
         40,
     )
 
@@ -136,7 +136,7 @@ def test_recordings_gone_and_others_rendered_are_noticed(found, workdir):
         ("data.emotions", ("anger,joy",), "'joy'; known: anger, boredom, "),
         ("data.pack", "nowhere", "nowhere is not a pack: it does not exist"),
         ("data.manual_dir", "nowhere", "nowhere"),
-        ("data.builder", "pictures", "pictures"),
+        ("data.builder", "images", "images"),
         ("data.dataset", "savee", "savee"),
         ("data.build.detector", "eyes", "'eyes'; known: haar, "),
         ("folds", (3,), "unknown fold of triplet_random 3"),

@@ -10,7 +10,7 @@ FRAMES = 24
 
 @pytest.fixture(scope="session")
 def brightening(tmp_path_factory, write_clip) -> Path:
-    """A clip of 24 grey frames, 12 a second: frame i has the level 10 i."""
+    """A clip of 24 gray frames, 12 a second: frame i has the level 10 i."""
     levels = 10 * np.arange(FRAMES, dtype=np.uint8)
     frames = np.broadcast_to(levels[:, None, None, None], (FRAMES, 64, 96, 3))
     return write_clip(tmp_path_factory.mktemp("clips") / "brightening.mp4", frames, rate=12)
@@ -20,7 +20,7 @@ def brightening(tmp_path_factory, write_clip) -> Path:
 def moving(tmp_path_factory, write_clip) -> Path:
     """A clip of 24 frames of a noisy square that moves 2 pixels to the right from one to the next.
 
-    The picture is 96 pixels wide and high.
+    The image is 96 pixels wide and high.
     """
     texture = np.random.default_rng(0).integers(60, 255, (40, 40, 1), np.uint8)
     frames = np.zeros((FRAMES, 96, 96, 3), np.uint8)

@@ -14,8 +14,8 @@ from mmer_jax.models import registry
 
 
 @pytest.fixture(scope="module")
-def beep_file(tmp_path_factory, beep, write_sound):
-    return write_sound(tmp_path_factory.mktemp("sounds") / "beep.wav", beep, 22050)
+def beep_file(tmp_path_factory, beep, write_audio):
+    return write_audio(tmp_path_factory.mktemp("audio") / "beep.wav", beep, 22050)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_clips_into_a_folder(name, file, moving, tmp_path, capsys):
     assert drawn.shape[1] == 1350 and drawn.std() > 20  # six columns of 1.5 inches
 
 
-def test_sounds_into_the_workdir(beep_file, tmp_path):
+def test_audio_into_the_workdir(beep_file, tmp_path):
     for name in ("representations", "alterations"):
         assert command.main([name, str(beep_file), f"--workdir={tmp_path}"]) == 0
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == [
@@ -46,7 +46,7 @@ def test_the_same_drawing_is_the_same_file(ending, beep_file, tmp_path):
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-def test_svg_keeps_letters_and_pictures(beep_file, tmp_path):
+def test_svg_keeps_letters_and_images(beep_file, tmp_path):
     path = tmp_path / "nine.svg"
     assert command.main(["representations", str(beep_file), f"--out={path}"]) == 0
     svg = ElementTree.parse(path).getroot()

@@ -13,7 +13,7 @@ from mmer_jax.media import flow
 
 
 def faces(levels, shifts=None, seed=0):
-    """Pictures of one noisy texture, mixed with another by `levels`, moved right by `shifts`."""
+    """Images of one noisy texture, mixed with another by `levels`, moved right by `shifts`."""
     rng = np.random.default_rng(seed)
     one, other = rng.integers(0, 255, (2, 64, 64, 1)).astype(float)
     shifts = shifts or [0] * len(levels)
@@ -21,7 +21,7 @@ def faces(levels, shifts=None, seed=0):
         np.roll((1 - level) * one + level * other, s, 1)
         for level, s in zip(levels, shifts, strict=True)
     ]
-    return [np.repeat(picture, 3, axis=-1).round().astype(np.uint8) for picture in mixed]
+    return [np.repeat(image, 3, axis=-1).round().astype(np.uint8) for image in mixed]
 
 
 def test_the_frames_that_look_different_are_the_farthest():
@@ -37,27 +37,27 @@ def test_the_frames_that_look_different_are_the_farthest():
 
 def test_brighter_light_is_no_difference():
     still = faces([0.0] * 20)
-    brighter = [(picture // 2 + 4 * t).astype(np.uint8) for t, picture in enumerate(still)]
+    brighter = [(image // 2 + 4 * t).astype(np.uint8) for t, image in enumerate(still)]
     looks = [0.0] * 19 + [0.2]
     changed = [(p // 2 + 4 * t).astype(np.uint8) for t, p in enumerate(faces(looks))]
     appearance = {
-        name: automatic.distances(pictures)[-1]
-        for name, pictures in (("brighter", brighter), ("changed", changed))
+        name: automatic.distances(images)[-1]
+        for name, images in (("brighter", brighter), ("changed", changed))
     }
     assert appearance["changed"] > appearance["brighter"]
 
 
 def test_the_distance_is_the_documented_formula():
     """Against numpy, with the flow taken as it is."""
-    pictures = faces(np.linspace(0, 1, 12), [0, 0, 0, 1, 1, 2, 3, 3, 5, 5, 5, 6])
-    grey = np.stack([p[..., 0].astype(float) for p in pictures])
-    grey = (grey - grey.mean((1, 2), keepdims=True)) / grey.std((1, 2), keepdims=True)
-    looks = np.sqrt(((grey - grey[:6].mean(0)) ** 2).mean((1, 2)))[1:]
-    flows = [flow.dense_flow(*pair) for pair in itertools.pairwise(pictures)]
+    images = faces(np.linspace(0, 1, 12), [0, 0, 0, 1, 1, 2, 3, 3, 5, 5, 5, 6])
+    gray = np.stack([p[..., 0].astype(float) for p in images])
+    gray = (gray - gray.mean((1, 2), keepdims=True)) / gray.std((1, 2), keepdims=True)
+    looks = np.sqrt(((gray - gray[:6].mean(0)) ** 2).mean((1, 2)))[1:]
+    flows = [flow.dense_flow(*pair) for pair in itertools.pairwise(images)]
     motion = np.array([np.hypot(f[..., 0], f[..., 1]).mean() for f in flows])
     expected = abs(looks - looks[:5].mean()) / looks.std()
     expected += abs(motion - motion[:5].mean()) / motion.std()
-    np.testing.assert_allclose(automatic.distances(pictures)[1:], expected, rtol=1e-4)
+    np.testing.assert_allclose(automatic.distances(images)[1:], expected, rtol=1e-4)
 
 
 def test_a_still_clip_has_no_distances():
@@ -96,9 +96,9 @@ def test_the_list_is_one_that_the_data_take(baum1, tmp_path, capsys):
 
 
 def test_single_clips_of_ravdess(tmp_path, write_clip):
-    pictures = [np.full((64, 64, 3), 90 + 3 * i, np.uint8) for i in range(9)]
+    images = [np.full((64, 64, 3), 90 + 3 * i, np.uint8) for i in range(9)]
     for name in ("01-01-05-01-01-01-01", "01-01-05-01-01-01-02"):
-        write_clip(tmp_path / "in" / f"{name}.mp4", pictures, rate=10)
+        write_clip(tmp_path / "in" / f"{name}.mp4", images, rate=10)
     (wanted,) = recordings_of.select("ravdess", tmp_path / "in", ["01-01-05-01-01-01-02"])
     assert wanted.name == "01-01-05-01-01-01-02"
     with pytest.raises(errors.UserError, match=r"no clip 01-01-05-01-01-01-0 .*did you mean 01-01"):

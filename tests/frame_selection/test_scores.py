@@ -84,8 +84,8 @@ def frames_pack(tmp_path_factory):
     rng = np.random.default_rng(0)
     # Anger is red, fear is blue, and the other frames lie between the two.
     shown = np.where(np.isin(index, TELLING), np.where(emotion == "anger", 1, -1), 0)
-    colour = 125 + 90 * shown[:, None] * np.array([1, 0, -1])
-    face = np.clip(colour[:, None, None, :] + rng.normal(0, 12, (n, 16, 16, 3)), 0, 255)
+    color = 125 + 90 * shown[:, None] * np.array([1, 0, -1])
+    face = np.clip(color[:, None, None, :] + rng.normal(0, 12, (n, 16, 16, 3)), 0, 255)
     table = {
         "clip": clip,
         "view": index - 1,

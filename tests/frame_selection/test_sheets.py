@@ -70,17 +70,17 @@ def test_each_usable_clip_is_there_with_every_second_frame(page, baum1):
         assert re.fullmatch(said, tile["aria-label"])
 
 
-def test_the_picture_is_the_face_of_that_frame(page, baum1):
+def test_the_image_is_the_face_of_that_frame(page, baum1):
     """Against the built example of the same number."""
     recording = recordings_of.select("baum1_acted", baum1)[0]
     examples = clips.work(recording, "frames", clips.Options()).examples
-    pictures = [
-        picture["src"]
-        for picture, tile in zip(page.all("img"), page.tiles, strict=True)
+    images = [
+        image["src"]
+        for image, tile in zip(page.all("img"), page.tiles, strict=True)
         if tile["data-clip"] == recording.name
     ]
-    for picture, example in zip(pictures, examples[::2], strict=True):
-        kind, _, data = picture.partition(",")
+    for image, example in zip(images, examples[::2], strict=True):
+        kind, _, data = image.partition(",")
         assert kind == "data:image/jpeg;base64"
         shown = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
         face = cv2.imdecode(np.frombuffer(example["face"], np.uint8), cv2.IMREAD_COLOR)

@@ -1,4 +1,4 @@
-"""Altered sounds: by how much, and that nothing breaks on silence or a few samples."""
+"""Altered audio: by how much, and that nothing breaks on silence or a few samples."""
 
 import warnings
 

@@ -13,32 +13,32 @@ from mmer_jax.media import audio, video
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     rng = np.random.default_rng(0)
     base = np.kron(rng.integers(0, 255, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
     return np.stack([np.roll(base, 3 * i, axis=1) for i in range(50)])
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, pictures, write_clip, write_sound, sine):
-    """One whole file of each kind, with picture and sound where the kind has them."""
+def folder(tmp_path_factory, images, write_clip, write_audio, sine):
+    """One whole file of each kind, with image and audio where the kind has them."""
     folder = tmp_path_factory.mktemp("media")
     voice = sine(200, 2, 48000)
     fragments = {"movflags": "frag_keyframe+empty_moov"}
-    write_clip(folder / "plain.mp4", pictures, sound=voice)
-    write_clip(folder / "faststart.mp4", pictures, sound=voice, options={"movflags": "faststart"})
-    write_clip(folder / "fragments.mp4", pictures, sound=voice, options=fragments)
-    write_clip(folder / "plain.mov", pictures, sound=voice)
-    write_clip(folder / "plain.mkv", pictures, sound=voice)
-    write_clip(folder / "plain.avi", pictures, sound=voice, codec="mpeg4")
-    write_clip(folder / "sound_only.mp4", [], sound=voice)
-    write_sound(folder / "plain.wav", voice)
-    write_sound(folder / "plain.flac", voice)
+    write_clip(folder / "plain.mp4", images, waveform=voice)
+    write_clip(folder / "faststart.mp4", images, waveform=voice, options={"movflags": "faststart"})
+    write_clip(folder / "fragments.mp4", images, waveform=voice, options=fragments)
+    write_clip(folder / "plain.mov", images, waveform=voice)
+    write_clip(folder / "plain.mkv", images, waveform=voice)
+    write_clip(folder / "plain.avi", images, waveform=voice, codec="mpeg4")
+    write_clip(folder / "audio_only.mp4", [], waveform=voice)
+    write_audio(folder / "plain.wav", voice)
+    write_audio(folder / "plain.flac", voice)
     return folder
 
 
 VIDEOS = ["plain.mp4", "faststart.mp4", "fragments.mp4", "plain.mov", "plain.mkv", "plain.avi"]
-SOUNDS = [*VIDEOS, "plain.wav", "plain.flac"]
+AUDIOS = [*VIDEOS, "plain.wav", "plain.flac"]
 
 
 def problem(function, *args) -> errors.ClipError:
@@ -53,7 +53,7 @@ def frames(source):
 
 
 def samples(source):
-    return audio.read_sound(source, None)
+    return audio.read_audio(source, None)
 
 
 @pytest.mark.parametrize("name", VIDEOS)
@@ -83,8 +83,8 @@ def test_a_cut_video_is_truncated(folder, name, cut):
 
 
 @pytest.mark.parametrize("cut", CUTS)
-@pytest.mark.parametrize("name", SOUNDS)
-def test_a_cut_sound_is_truncated(folder, name, cut):
+@pytest.mark.parametrize("name", AUDIOS)
+def test_a_cut_audio_is_truncated(folder, name, cut):
     content = (folder / name).read_bytes()
     part = content[: CUTS[cut](len(content))]
     assert problem(samples, part).kind == "truncated"
@@ -137,7 +137,7 @@ NO_VIDEO = {
     "text": b"This is no video.\n" * 200,
     "one byte": b"x",
     "page": b"<!DOCTYPE html><html><body>404 not found</body></html>",
-    "picture": _png(),
+    "image": _png(),
     "playlist": b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nother.ts\n#EXT-X-ENDLIST\n",
     "list of files": b"ffconcat version 1.0\nfile other.mp4\n",
     "zip": b"PK\x03\x04" + bytes(200),
@@ -161,12 +161,12 @@ def test_random_bytes_are_not_a_video(seed):
     assert problem(frames, noise).kind == problem(samples, noise).kind == "not a video"
 
 
-def test_files_without_the_track_that_is_asked_for(folder, tmp_path, pictures, write_clip):
-    assert problem(frames, folder / "sound_only.mp4").kind == "no picture"
-    assert problem(frames, folder / "plain.wav").kind == "no picture"
-    silent = write_clip(tmp_path / "silent.mp4", pictures)
+def test_files_without_the_track_that_is_asked_for(folder, tmp_path, images, write_clip):
+    assert problem(frames, folder / "audio_only.mp4").kind == "no image"
+    assert problem(frames, folder / "plain.wav").kind == "no image"
+    silent = write_clip(tmp_path / "silent.mp4", images)
     assert frames(silent).count == 50
-    assert problem(samples, silent).kind == "no sound"
+    assert problem(samples, silent).kind == "no audio"
 
 
 def test_a_path_that_leads_nowhere_is_the_users_error(tmp_path):
@@ -190,7 +190,7 @@ def test_ffmpeg_stays_silent(folder, tmp_path):
     (tmp_path / "hole.mp4").write_bytes(content)
     program = (
         "import sys\nfrom mmer_jax import errors\nfrom mmer_jax.media import audio, video\n"
-        "for read in (lambda p: video.read_frames(p, [0]), lambda p: audio.read_sound(p, None)):\n"
+        "for read in (lambda p: video.read_frames(p, [0]), lambda p: audio.read_audio(p, None)):\n"
         "    try: read(sys.argv[1])\n"
         "    except errors.ClipError as e: print(e.kind)\n"
     )

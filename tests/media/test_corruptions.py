@@ -72,7 +72,7 @@ def test_low_resolution_is_averaging_and_interpolating(face, pixels):
 @pytest.mark.parametrize("name", [c.name for c in corruptions.CORRUPTIONS.values()])
 def test_levels_are_within_their_limits_and_severity_rises(name, face, sine):
     corruption = corruptions.CORRUPTIONS[name]
-    whole = face if corruption.stream == "picture" else sine(300, 0.2)
+    whole = face if corruption.stream == "image" else sine(300, 0.2)
     strays = []
     for level in corruption.levels:
         corruption.check(level)

@@ -10,7 +10,7 @@ from mmer_jax.synthetic.ravdess import render_ravdess
 
 
 def boxes(*found):
-    """A detector that gives prepared boxes, picture after picture."""
+    """A detector that gives prepared boxes, image after image."""
     answers = [np.array(b, float).reshape(-1, 4) for b in found]
     return lambda image: answers.pop(0)
 
@@ -37,7 +37,7 @@ def test_the_largest_face_and_the_median_frame_count():
     wrong = [(0, 0, 90, 90)]
     result = square(one, [(62, 22, 40, 40)], wrong, [(61, 21, 40, 40)], [])
     assert result.found
-    # The medians of centres (80, 40), (82, 42), (45, 45), (81, 41) and of the four widths.
+    # The medians of centers (80, 40), (82, 42), (45, 45), (81, 41) and of the four widths.
     assert result.box == (60.5, 21.5, 100.5, 61.5)
 
 
@@ -46,11 +46,11 @@ def test_a_box_near_the_edge_is_shifted_inside():
     assert square([(160, 60, 40, 40)], margin=0.5).box == (120, 20, 200, 100)
 
 
-def test_a_box_larger_than_the_picture_is_shrunk():
+def test_a_box_larger_than_the_image_is_shrunk():
     assert square([(60, 10, 80, 80)], margin=0.5).box == (50, 0, 150, 100)
 
 
-def test_without_a_face_it_is_the_centre():
+def test_without_a_face_it_is_the_center():
     assert square([], []) == faces.FaceBox((50, 0, 150, 100), False)
     assert square([], size=(200, 100)) == faces.FaceBox((0, 50, 100, 150), False)
     none = faces.make_detector("none")
@@ -105,7 +105,7 @@ def test_a_model_is_asked_for_where_it_is_needed_and_refused_where_not(tmp_path)
             faces.make_detector(name, "model.onnx")
 
 
-def test_yunet_gets_a_small_bgr_picture_and_its_boxes_are_scaled_back(tmp_path, monkeypatch):
+def test_yunet_gets_a_small_bgr_image_and_its_boxes_are_scaled_back(tmp_path, monkeypatch):
     class Network:
         def setInputSize(self, size):
             self.size = size
@@ -141,7 +141,7 @@ def rendered(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def originals(original_clips):
-    """Real pictures, the same way."""
+    """Real images, the same way."""
     paths = original_clips[::2]
     return {p.stem: list(video.read_frames(p, [5, 30, 50]).images.values()) for p in paths}
 
@@ -183,14 +183,14 @@ def test_real_faces_are_found_on_dark_skin_before_a_white_wall(originals):
         for image in images:
             person = (image.min(axis=2) < 235).astype(np.float32)
             person = cv2.GaussianBlur(person, (0, 0), 2)[..., None]
-            dark = (image * 0.15 + 85) * 0.2  # grey levels 17 to 24
+            dark = (image * 0.15 + 85) * 0.2  # gray levels 17 to 24
             found.append(len(detector((image * (1 - person) + dark * person).astype(np.uint8))))
     assert np.mean(np.array(found) > 0) >= 0.95
 
 
 def test_the_background_is_blackened_around_an_oval():
-    picture = np.full((40, 40, 3), 200, np.uint8)
-    masked = faces.mask_background(picture)
+    image = np.full((40, 40, 3), 200, np.uint8)
+    masked = faces.mask_background(image)
     assert set(np.unique(masked)) == {0, 200}
     assert masked[20, 20].all() and not masked[0, 0].any() and not masked[20, 0].any()
     width, height = faces.OVAL

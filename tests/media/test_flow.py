@@ -1,4 +1,4 @@
-"""Flow: its direction, its speed, and the colours of both."""
+"""Flow: its direction, its speed, and the colors of both."""
 
 import cv2
 import numpy as np
@@ -10,13 +10,13 @@ SIZE = 128
 
 
 def pattern():
-    """A smooth random texture, larger than the picture on every side."""
+    """A smooth random texture, larger than the image on every side."""
     noise = np.random.default_rng(0).uniform(0, 255, (SIZE + 64, SIZE + 64, 3))
     return np.clip(cv2.GaussianBlur(noise, (0, 0), 3) * 4 - 380, 0, 255).astype(np.uint8)
 
 
 def panned(right, down):
-    """Two pictures; what is seen in the first is that much further right and down in the second."""
+    """Two images; what is seen in the first is that much further right and down in the second."""
     whole = pattern()
     before = whole[32 : 32 + SIZE, 32 : 32 + SIZE]
     after = whole[32 - down : 32 - down + SIZE, 32 - right : 32 - right + SIZE]
@@ -28,7 +28,7 @@ def hue_and_value(image):
     return hsv[..., 0].astype(int) * 2, hsv[..., 2]
 
 
-# Degrees in the picture, clockwise from "right" since y points down.
+# Degrees in the image, clockwise from "right" since y points down.
 DIRECTIONS = {(4, 0): 0, (0, 4): 90, (-4, 0): 180, (0, -4): 270, (3, 3): 45, (-3, 3): 135}
 
 

@@ -1,4 +1,4 @@
-"""The mel picture: against librosa, and a tone in the row of its frequency."""
+"""The mel image: against librosa, and a tone in the row of its frequency."""
 
 import warnings
 
@@ -32,7 +32,7 @@ def test_log_mel_equals_librosas(length, rate):
 
 def test_log_mel_equals_librosas_on_real_speech(real_data):
     path = real_data / "ravdess_speech_flac" / "Actor_02" / "03-01-05-02-01-01-02.flac"
-    samples, rate = audio.read_sound(path, 22050)
+    samples, rate = audio.read_audio(path, 22050)
     theirs = librosa.power_to_db(librosa.feature.melspectrogram(y=samples, sr=rate), ref=np.max)
     assert np.abs(spectrogram.log_mel(samples) - theirs).max() < 1e-2
 
@@ -44,8 +44,8 @@ def test_a_tone_lights_the_row_of_its_frequency(sine, hertz, seconds):
     assert image.shape == (224, 224, 1)
     assert image.dtype == np.uint8
     # 128 bands in 224 rows, the lowest at the bottom: a band is 1.75 rows high.
-    centres = librosa.mel_frequencies(128 + 2, fmin=0, fmax=22050 / 2)[1:-1]
-    band = np.argmin(np.abs(centres - hertz))
+    centers = librosa.mel_frequencies(128 + 2, fmin=0, fmax=22050 / 2)[1:-1]
+    band = np.argmin(np.abs(centers - hertz))
     expected = 224 - (band + 0.5) * 224 / 128
     for column in (40, 112, 180):
         assert abs(np.argmax(image[:, column, 0]) + 0.5 - expected) <= 2
@@ -75,7 +75,7 @@ def test_silence_is_black():
 
 
 @pytest.mark.parametrize("length", [1, 10, 511, 2047])
-def test_sound_shorter_than_a_window(sine, length):
+def test_audio_shorter_than_a_window(sine, length):
     mel = spectrogram.log_mel(sine(1000, 1)[-length:])
     assert mel.shape == (128, 5)
     assert np.isfinite(mel).all()

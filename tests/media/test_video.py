@@ -1,4 +1,4 @@
-"""Frames by exact number, in their own colours, the right way up."""
+"""Frames by exact number, in their own colors, the right way up."""
 
 import av
 import cv2
@@ -24,7 +24,7 @@ def number(image) -> int:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory, write_clip, sine):
     path = tmp_path_factory.mktemp("video") / "clip.mp4"
-    return write_clip(path, numbered(120), rate=30000 / 1001, sound=sine(200, 4, 48000))
+    return write_clip(path, numbered(120), rate=30000 / 1001, waveform=sine(200, 4, 48000))
 
 
 def test_each_frame_is_the_one_asked_for(clip):
@@ -89,18 +89,18 @@ def test_iter_frames_refuses_a_cut_clip(clip):
 
 
 @pytest.mark.parametrize(
-    "colour", [(200, 30, 30), (30, 200, 30), (30, 30, 200), (250, 250, 250), (90, 60, 40)]
+    "color", [(200, 30, 30), (30, 200, 30), (30, 30, 200), (250, 250, 250), (90, 60, 40)]
 )
-def test_colours_survive(tmp_path, write_clip, colour):
-    """A red patch stays red, on the right side of a picture that is grey elsewhere."""
+def test_colors_survive(tmp_path, write_clip, color):
+    """A red patch stays red, on the right side of an image that is gray elsewhere."""
     images = np.full((5, 64, 96, 3), 128, np.uint8)
-    images[:, 16:48, 48:80] = colour
+    images[:, 16:48, 48:80] = color
     image = video.read_frames(write_clip(tmp_path / "patch.mp4", images), [3]).images[3]
-    assert np.abs(image[24:40, 56:72].mean(axis=(0, 1)) - colour).max() < 6
+    assert np.abs(image[24:40, 56:72].mean(axis=(0, 1)) - color).max() < 6
     assert np.abs(image[24:40, 8:40].mean(axis=(0, 1)) - 128).max() < 6
 
 
-def test_high_definition_colours_are_decoded_by_the_files_own_matrix(tmp_path):
+def test_high_definition_colors_are_decoded_by_the_files_own_matrix(tmp_path):
     """The original clips are marked BT.709. Y'CbCr of pure red there is (63, 102, 240)."""
     path = tmp_path / "red709.mp4"
     with av.open(str(path), "w") as container:
@@ -121,7 +121,7 @@ def test_high_definition_colours_are_decoded_by_the_files_own_matrix(tmp_path):
 
 
 def test_a_turned_telephone_clip_comes_out_upright(tmp_path, write_clip):
-    """The sensor's picture is stored; the file says by how much to turn it."""
+    """The sensor's image is stored; the file says by how much to turn it."""
     upright = np.zeros((4, 96, 64, 3), np.uint8)
     upright[:, :32] = 255  # the sky is bright
     stored = np.rot90(upright, -1, axes=(1, 2))
@@ -151,7 +151,7 @@ def test_original_clips_decode_one_frame_less_than_they_declare(original_clips):
 
 
 def test_original_clips_agree_with_another_reader(original_clips):
-    """OpenCV's own decoder and colour conversion, frame by frame."""
+    """OpenCV's own decoder and color conversion, frame by frame."""
     wanted = [0, 13, 40]
     frames = video.read_frames(original_clips[0], wanted)
     capture = cv2.VideoCapture(str(original_clips[0]))

@@ -20,11 +20,11 @@ def test_logits_and_parameter_counts_equal_keras(strong_config, row):
     model = models.build(config)
     names = list(config.modalities)
     rng = np.random.default_rng(0)
-    pictures = {
+    images = {
         name: rng.integers(0, 256, x.shape, np.uint8)
         for name, x in registry.batch_shapes(config, batch=4).items()
     }
-    params = model.init(jax.random.key(1), pictures, train=False)["params"]
+    params = model.init(jax.random.key(1), images, train=False)["params"]
     # Biases start at zero; other values would show if one were left out.
     params = jax.tree.map(
         lambda p: p if p.ndim > 1 else rng.normal(0, 0.1, p.shape).astype(np.float32), params
@@ -32,10 +32,10 @@ def test_logits_and_parameter_counts_equal_keras(strong_config, row):
 
     network = in_keras.network(config)
     in_keras.copy_weights(network, params)
-    scaled = {name: pictures[name].astype(np.float32) / 255 for name in names}
+    scaled = {name: images[name].astype(np.float32) / 255 for name in names}
     expected = network(scaled, training=False).numpy()
     with jax.default_matmul_precision("highest"):
-        logits = model.apply({"params": params}, pictures, train=False)
+        logits = model.apply({"params": params}, images, train=False)
 
     assert models.count_parameters(params) == network.count_params()
     np.testing.assert_allclose(logits, expected, atol=1e-5, rtol=0)

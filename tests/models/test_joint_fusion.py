@@ -12,15 +12,15 @@ from mmer_jax.models.attention import CrossModalAttention
 
 
 def test_vgg16_has_the_published_number_of_parameters():
-    """138,357,544 for 224x224 RGB pictures and 1000 classes, as Keras counts too."""
-    picture = {"face": jnp.zeros((1, 224, 224, 3), jnp.uint8)}
+    """138,357,544 for 224x224 RGB images and 1000 classes, as Keras counts too."""
+    image = {"face": jnp.zeros((1, 224, 224, 3), jnp.uint8)}
     shapes = jax.eval_shape(
-        lambda: vgg16.VGG16(("face",), 1000).init(jax.random.key(0), picture, train=False)
+        lambda: vgg16.VGG16(("face",), 1000).init(jax.random.key(0), image, train=False)
     )
     assert models.count_parameters(shapes["params"]) == 138_357_544
 
 
-def test_vgg16_is_built_by_name_for_small_pictures_too(strong_config):
+def test_vgg16_is_built_by_name_for_small_images_too(strong_config):
     config = resolve.resolve_row(strong_config, "face_vgg16", {"data.size": 32})
     shapes = jax.eval_shape(lambda: init(models.build(config), config))
     assert shapes["params"]["dense1"]["kernel"].shape == (512, 4096)
@@ -28,10 +28,10 @@ def test_vgg16_is_built_by_name_for_small_pictures_too(strong_config):
 
 
 def init(model, config):
-    pictures = {
+    images = {
         name: jnp.full(x.shape, 90, x.dtype) for name, x in registry.batch_shapes(config, 2).items()
     }
-    return model.init(jax.random.key(0), pictures, train=False)
+    return model.init(jax.random.key(0), images, train=False)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def joint(strong_config):
     return build
 
 
-def pictures_of(config, seed=0):
+def images_of(config, seed=0):
     rng = np.random.default_rng(seed)
     return {
         name: jnp.asarray(rng.integers(0, 256, x.shape, np.uint8))
@@ -54,15 +54,13 @@ def pictures_of(config, seed=0):
 
 def test_gates_are_shares_and_equal_gates_give_the_mean(joint):
     config = joint("gated_sum", **{"model.hidden": ()})
-    model, pictures = models.build(config), pictures_of(config)
-    params = model.init(jax.random.key(0), pictures, train=False)["params"]
-    _, seen = model.apply({"params": params}, pictures, train=False, mutable="intermediates")
+    model, images = models.build(config), images_of(config)
+    params = model.init(jax.random.key(0), images, train=False)["params"]
+    _, seen = model.apply({"params": params}, images, train=False, mutable="intermediates")
     np.testing.assert_allclose(seen["intermediates"]["shares"][0].sum(axis=-1), 1, rtol=1e-6)
 
     params["gates"] = jax.tree.map(jnp.zeros_like, params["gates"])
-    logits, seen = model.apply(
-        {"params": params}, pictures, train=False, capture_intermediates=True
-    )
+    logits, seen = model.apply({"params": params}, images, train=False, capture_intermediates=True)
     seen = seen["intermediates"]
     projected = [np.tanh(seen[f"project_{m}"]["__call__"][0]) for m in model.modalities]
     kernel, bias = params["output"]["kernel"], params["output"]["bias"]
@@ -104,11 +102,11 @@ def test_each_modality_hears_the_other_alone():
 @pytest.mark.parametrize("name", ["gated_sum", "attention"])
 def test_gradients_reach_every_parameter(joint, name):
     config = joint(name)
-    model, pictures = models.build(config), pictures_of(config)
-    params = model.init(jax.random.key(0), pictures, train=False)["params"]
+    model, images = models.build(config), images_of(config)
+    params = model.init(jax.random.key(0), images, train=False)["params"]
 
     def loss(params):
-        return (model.apply({"params": params}, pictures, train=False) ** 2).sum()
+        return (model.apply({"params": params}, images, train=False) ** 2).sum()
 
     for path, gradient in jax.tree_util.tree_leaves_with_path(jax.grad(loss)(params)):
         assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, path

@@ -68,8 +68,8 @@ def test_parameters_add_up_whatever_the_model(name):
 def test_parameters_beside_inner_modules_are_listed(strong_config, monkeypatch):
     class Scaled(nn.Module):
         @nn.compact
-        def __call__(self, pictures, *, train):
-            x = pictures["mel"].reshape(1, -1) * self.param("scale", nn.initializers.ones, (3, 1))
+        def __call__(self, images, *, train):
+            x = images["mel"].reshape(1, -1) * self.param("scale", nn.initializers.ones, (3, 1))
             return nn.Dense(5, name="last")(x)
 
     monkeypatch.setitem(registry.MODELS, "scaled", lambda config: Scaled())

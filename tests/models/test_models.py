@@ -26,13 +26,13 @@ def test_max_pool_gradient_equals_flax_without_ties():
 
 def apply(config, batch=3, train=False, seed=0):
     model = models.build(config)
-    pictures = {
+    images = {
         name: jnp.full(x.shape, 100, x.dtype)
         for name, x in registry.batch_shapes(config, batch).items()
     }
-    params = model.init(jax.random.key(0), pictures, train=False)["params"]
+    params = model.init(jax.random.key(0), images, train=False)["params"]
     rngs = {"dropout": jax.random.key(seed)}
-    return model.apply({"params": params}, pictures, train=train, rngs=rngs)
+    return model.apply({"params": params}, images, train=train, rngs=rngs)
 
 
 def test_dropout_is_on_in_training_only(strong_config):

@@ -38,7 +38,7 @@ def test_heads():
 
 
 @pytest.mark.parametrize("name, axes", [("group", (1, 2, 4)), ("layer", (4,))])
-def test_normalisations_have_mean_zero_and_deviation_one(name, axes):
+def test_normalizations_have_mean_zero_and_deviation_one(name, axes):
     """Over places and 8 channels for groups, over all channels of a place for layers."""
     x = jnp.asarray(RNG.normal(3, 5, size=(2, 6, 6, 16)), jnp.float32)
     module = tower.Tower((16,), name)
@@ -59,7 +59,7 @@ def test_normalisations_have_mean_zero_and_deviation_one(name, axes):
 
 
 def test_a_prediction_does_not_depend_on_its_batch(strong_config):
-    config = resolved(strong_config, model__normalisation="group", model__head="average")
+    config = resolved(strong_config, model__normalization="group", model__head="average")
     model = models.build(config)
     batch = {
         name: RNG.integers(0, 256, x.shape).astype(np.uint8)
@@ -71,7 +71,7 @@ def test_a_prediction_does_not_depend_on_its_batch(strong_config):
     np.testing.assert_allclose(whole[:1], alone, atol=1e-5)
 
 
-def test_pooling_frees_the_parameters_from_the_pictures_size(strong_config):
+def test_pooling_frees_the_parameters_from_the_images_size(strong_config):
     def count(**fields):
         config = resolved(strong_config, model__hidden=(8,), **fields)
         shapes = jax.eval_shape(
@@ -91,7 +91,7 @@ def test_pooling_frees_the_parameters_from_the_pictures_size(strong_config):
     "fields, said",
     [
         ({"model__head": "mean"}, "unknown head 'mean'; known: flatten, average"),
-        ({"model__normalisation": "batch"}, "unknown layer normalisation 'batch'; known: group"),
+        ({"model__normalization": "batch"}, "unknown layer normalization 'batch'; known: group"),
         ({"model__patch": 3}, "must be a multiple of it"),
         ({"model__patch": 2, "model__name": "attention"}, "patch is for the model concatenation"),
     ],

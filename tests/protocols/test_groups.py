@@ -31,19 +31,19 @@ def members(names):
     return sorted(np.flatnonzero(names == name).tolist() for name in np.unique(names))
 
 
-def test_units_are_joined_by_clip_copy_and_sound_and_by_nothing_else():
+def test_units_are_joined_by_clip_copy_and_audio_and_by_nothing_else():
     table = table_of(
         ("01-01-03-01-01-01-07", "a"),
         ("01-01-03-01-01-01-07", "a"),  # another view
-        ("02-01-03-01-01-01-07", "silent 02-01-03-01-01-01-07"),  # the same pictures
-        ("01-01-03-01-01-02-07", "a"),  # the same sound
+        ("02-01-03-01-01-01-07", "silent 02-01-03-01-01-01-07"),  # the same images
+        ("01-01-03-01-01-02-07", "a"),  # the same audio
         ("02-01-03-01-01-02-07", "silent 02-01-03-01-01-02-07"),
-        ("01-01-03-01-02-01-07", ""),  # a take of the other statement; no sound
+        ("01-01-03-01-02-01-07", ""),  # a take of the other statement; no audio
         ("01-01-03-01-02-02-07", ""),
         ("01-01-05-01-01-01-07", "silent take"),  # nor is silence one that they share
         ("01-01-06-01-01-01-07", "silent take"),
         ("01-01-05-01-02-01-08", "b"),
-        ("01-01-05-01-02-01-09", "b"),  # another actor with the same sound
+        ("01-01-05-01-02-01-09", "b"),  # another actor with the same audio
     )
     assert members(groups.rows(table)) == [[i] for i in range(11)]
     assert members(groups.recordings(table)) == [
@@ -59,11 +59,11 @@ def test_units_are_joined_by_clip_copy_and_sound_and_by_nothing_else():
     assert set(groups.subjects(table)) == {"07", "08"}
 
 
-def test_chains_of_shared_sounds_are_one_unit():
-    """Against a search from each row through all that share a clip or a sound."""
+def test_chains_of_shared_audio_are_one_unit():
+    """Against a search from each row through all that share a clip or a waveform."""
     rng = np.random.default_rng(0)
     clip = np.array([f"S001_{n:03d}" for n in rng.integers(0, 60, 80)])
-    content = np.array([f"sound {n}" if n < 50 else "" for n in rng.integers(0, 60, 80)])
+    content = np.array([f"audio {n}" if n < 50 else "" for n in rng.integers(0, 60, 80)])
     zeros = np.zeros(80, int)
     table = {"clip": clip, "content_id": content, "statement": zeros, "repetition": zeros}
     table |= {name: np.full(80, "same") for name in ("subject", "emotion", "intensity")}

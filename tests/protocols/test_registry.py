@@ -11,7 +11,7 @@ from mmer_jax.protocols import registry
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness")
 EIGHT = ("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
-# Actor 7's two takes of one sentence that are byte for byte the same sound.
+# Actor 7's two takes of one sentence that are byte for byte the same audio.
 TWINS = ("01-01-03-01-02-01-07", "01-01-03-01-02-02-07")
 
 
@@ -23,10 +23,10 @@ def as_table(rows):
     columns = map(np.array, zip(*rows, strict=True))
     table = {name: np.repeat(c, 3) for name, c in zip(names, columns, strict=True)}
     table["view"] = np.tile(np.arange(3), len(rows))
-    sound = np.char.add("sound of ", table["clip"])
-    sound[np.isin(table["clip"], TWINS)] = "the same"
+    waveform = np.char.add("audio of ", table["clip"])
+    waveform[np.isin(table["clip"], TWINS)] = "the same"
     silent = np.char.add("silent ", table["clip"])
-    table["content_id"] = np.where(table["channel"] == "video_only", silent, sound)
+    table["content_id"] = np.where(table["channel"] == "video_only", silent, waveform)
     return table
 
 
@@ -125,8 +125,8 @@ def test_no_two_examples_across_the_split_share_what_is_forbidden(name, of):
         assert not train & validation
         together = np.concatenate([parts.train, parts.validation, parts.test])
         assert sorted(together.tolist()) == list(range(len(table["clip"])))
-        sounds = [set(table["content_id"][rows]) for rows in vars(parts).values()]
-        assert len(set.union(*sounds)) == sum(map(len, sounds))
+        waveforms = [set(table["content_id"][rows]) for rows in vars(parts).values()]
+        assert len(set.union(*waveforms)) == sum(map(len, waveforms))
         tested.setdefault(seed, []).append(parts.test)
     if way.tests:  # the folds are a partition, the same for every seed
         for folds in tested.values():
@@ -200,17 +200,17 @@ def test_a_rare_emotion_is_not_drawn_away_from_training():
     assert validated & set(rare)  # they are drawn, but never all of them
 
 
-def give_one_sound(table, *clips):
-    """The table with the same sound in several clips."""
+def give_one_audio(table, *clips):
+    """The table with the same audio in several clips."""
     same = np.isin(table["clip"], clips)
     assert same.sum() == 3 * len(clips)
-    return {**table, "content_id": np.where(same, "one sound", table["content_id"])}, same
+    return {**table, "content_id": np.where(same, "one waveform", table["content_id"])}, same
 
 
 @pytest.mark.parametrize("name", ["actor_kfold", "leave_one_actor_out"])
-def test_a_sound_of_two_subjects_is_tested_with_each_and_never_trained_on_meanwhile(name):
+def test_a_audio_of_two_subjects_is_tested_with_each_and_never_trained_on_meanwhile(name):
     clips = "01-01-03-02-01-01-02", "01-01-03-02-01-01-03"
-    table, same = give_one_sound(ravdess_in_full(), *clips)
+    table, same = give_one_audio(ravdess_in_full(), *clips)
     people, tested = ["actor_02", "actor_03"], []
     for _, _, parts in every_split(registry.get(name), table):
         used = np.concatenate([parts.train, parts.validation])
@@ -228,17 +228,17 @@ def test_a_sound_of_two_subjects_is_tested_with_each_and_never_trained_on_meanwh
     np.testing.assert_array_equal(np.unique(np.concatenate(tested)), range(len(same)))
 
 
-def test_a_sound_of_both_statements_is_tested_with_each_and_never_trained_on_meanwhile():
+def test_a_audio_of_both_statements_is_tested_with_each_and_never_trained_on_meanwhile():
     clips = "01-01-03-02-01-01-02", "01-01-03-02-02-01-02"
-    table, same = give_one_sound(ravdess_in_full(), *clips)
+    table, same = give_one_audio(ravdess_in_full(), *clips)
     for _, _, parts in every_split(registry.get("statement_disjoint"), table):
         assert same[parts.test].sum() == 3
         assert not same[parts.train].any() and not same[parts.validation].any()
         assert len(parts.train) + len(parts.validation) + len(parts.test) == len(same) - 3
 
 
-def test_a_sound_of_two_sets_is_not_trained_on():
-    table, same = give_one_sound(ravdess_like(), "01-01-03-02-01-01-02", "01-01-03-02-01-01-03")
+def test_a_audio_of_two_sets_is_not_trained_on():
+    table, same = give_one_audio(ravdess_like(), "01-01-03-02-01-01-02", "01-01-03-02-01-01-03")
     table["role"] = np.where(table["subject"] == "actor_02", "test", "train")
     way = registry.get("cross_dataset")
     parts = way.split(table, fold=0, seed=0, test_fraction=0.2, validation_fraction=0.1)
@@ -246,8 +246,8 @@ def test_a_sound_of_two_sets_is_not_trained_on():
     assert not same[parts.train].any() and not same[parts.validation].any()
 
 
-def test_takes_that_share_a_sound_are_drawn_as_one():
-    table, same = give_one_sound(
+def test_takes_that_share_a_audio_are_drawn_as_one():
+    table, same = give_one_audio(
         ravdess_in_full(), "01-01-03-02-01-01-02", "01-01-05-01-02-01-09", "01-01-08-01-01-02-24"
     )
     for _, _, parts in every_split(registry.get("take_grouped"), table, seeds=range(6)):
@@ -296,7 +296,7 @@ def test_what_a_set_cannot_serve_is_said_with_what_it_can():
     one = where(table, table["statement"] == 2)
     text = said("statement_disjoint", one)
     assert "found 2. Can be served: triplet_random, clip_random, clip_random_alt" in text
-    assert "altered_sound, take_grouped, actor_kfold" in text
+    assert "altered_audio, take_grouped, actor_kfold" in text
     without = {name: column for name, column in table.items() if name != "statement"}
     text = said("take_grouped", without)
     assert "needs the column statement" in text and "served: triplet_random, actor_kfold" in text

@@ -63,7 +63,7 @@ def test_training_parts_are_as_many_and_as_mixed_under_every_protocol(strong_con
     assert sizes == {min(smallest)}
 
 
-def test_one_rung_differs_from_clip_random_in_the_sound_that_is_tested(strong_config, data):
+def test_one_rung_differs_from_clip_random_in_the_audio_that_is_tested(strong_config, data):
     config = resolved(strong_config)
     plain, altered = (
         splits.split_examples(Cell("mel", name, 0, 3), config, data)

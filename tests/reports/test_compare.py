@@ -191,7 +191,7 @@ def test_rows_on_other_clips_are_named_and_not_compared(write, capsys):
     assert "McNemar" not in text
 
 
-def test_sound_alone_has_one_example_a_clip(write, capsys):
+def test_audio_alone_has_one_example_a_clip(write, capsys):
     clips = clip_names(ACTORS)
     write("face", said(clips))
     workdir = write("mel", said(clips, views=1))

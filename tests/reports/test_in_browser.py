@@ -125,18 +125,18 @@ def workdir(write_cell):
 
 def write_page(workdir):
     rng = np.random.default_rng(0)
-    pictures = {"mel": rng.integers(0, 256, (16, 16, 1), np.uint8)}
+    images = {"mel": rng.integers(0, 256, (16, 16, 1), np.uint8)}
 
     def look_up(row, clips):
-        sound = (rng.integers(-9999, 9999, 1600).astype(np.int16), 16000)
-        return {clip: {"pictures": pictures, "sound": sound} for clip in clips}
+        waveform = (rng.integers(-9999, 9999, 1600).astype(np.int16), 16000)
+        return {clip: {"images": images, "audio": waveform} for clip in clips}
 
-    seen = {"clip": "03-01-05-01-01-01-01", "emotion": "anger", "view": 0, "pictures": pictures}
+    seen = {"clip": "03-01-05-01-01-01-01", "emotion": "anger", "view": 0, "images": images}
     return report.write_report(workdir, [seen], look_up=look_up)
 
 
 def check_page(tab, path):
-    """No error, nothing from outside, no wider than its window; every picture is there."""
+    """No error, nothing from outside, no wider than its window; every image is there."""
     for width in (PHONE, 1200):
         tab.open(path, width)
         assert tab.value("document.documentElement.scrollWidth") <= width
@@ -157,11 +157,11 @@ def check_page(tab, path):
 
 
 PLAY = """new Promise(done => {
-  const sound = document.querySelector("audio");
-  sound.onloadedmetadata = () => done(sound.duration);
-  sound.onerror = () => done(-1);
-  sound.preload = "metadata";
-  sound.load();
+  const audio = document.querySelector("audio");
+  audio.onloadedmetadata = () => done(audio.duration);
+  audio.onerror = () => done(-1);
+  audio.preload = "metadata";
+  audio.load();
 })"""
 
 

@@ -40,14 +40,14 @@ def test_rows_of_a_protocol_are_compared_in_pairs(write_cell):
     assert float(line[3]) == pytest.approx(2 * 0.5**8)  # eight clips, all for the first
 
 
-def test_the_worst_clips_are_the_surest_wrong_ones_with_picture_and_sound(write_cell):
+def test_the_worst_clips_are_the_surest_wrong_ones_with_image_and_audio(write_cell):
     workdir = write_cell("clip_random", 12)
     asked = []
 
     def look_up(row, clips):
         asked.append((row, list(clips)))
-        picture = np.full((4, 4, 1), 7, np.uint8)
-        return {clips[0]: {"pictures": {"mel": picture}, "sound": (np.zeros(8, np.int16), 16000)}}
+        image = np.full((4, 4, 1), 7, np.uint8)
+        return {clips[0]: {"images": {"mel": image}, "audio": (np.zeros(8, np.int16), 16000)}}
 
     text = report.write_report(workdir, look_up=look_up).read_text()
     wrong = [f"03-01-{3 + i % 5:02d}-02-01-01-{1 + i // 5:02d}" for i in range(19, 11, -1)]

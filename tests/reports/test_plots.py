@@ -9,21 +9,21 @@ from mmer_jax.reports import plots
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_picture_comes_back_from_its_png_pixel_by_pixel(channels):
-    picture = np.random.default_rng(0).integers(0, 256, (20, 30, channels), np.uint8)
-    head, data = plots.png_data_uri(picture).split(",")
+def test_a_image_comes_back_from_its_png_pixel_by_pixel(channels):
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, channels), np.uint8)
+    head, data = plots.png_data_uri(image).split(",")
     assert head == "data:image/png;base64"
     decoded = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_UNCHANGED)
     decoded = decoded[..., None] if channels == 1 else decoded[..., ::-1]  # OpenCV gives BGR
-    np.testing.assert_array_equal(decoded, picture)
+    np.testing.assert_array_equal(decoded, image)
 
 
 @pytest.mark.parametrize(
-    "picture", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)]
+    "image", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)]
 )
-def test_what_is_no_picture_is_refused(picture):
+def test_what_is_no_image_is_refused(image):
     with pytest.raises(ValueError, match="expected uint8"):
-        plots.png_data_uri(picture)
+        plots.png_data_uri(image)
 
 
 def draw(**options) -> ElementTree.Element:

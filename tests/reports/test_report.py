@@ -64,7 +64,7 @@ def read(path) -> Page:
     text = path.read_text(encoding="utf-8")
     assert text.startswith("<!DOCTYPE html>")
     page = Page(text)
-    # Nothing is fetched: links stay in the page, styles and pictures are inside it.
+    # Nothing is fetched: links stay in the page, styles and images are inside it.
     assert not {"link", "iframe", "object", "base"} & set(page.count)
     assert page.count["script"] == 1  # ours, in the page: it has no src
     assert "url(" not in text and "@import" not in text
@@ -88,7 +88,7 @@ def example(i: int = 0, **changes) -> dict:
         "clip": f"01-01-05-01-01-01-{i:02d}",
         "emotion": "anger",
         "view": 0,
-        "pictures": {n: rng.integers(0, 256, s, np.uint8) for n, s in sizes.items()},
+        "images": {n: rng.integers(0, 256, s, np.uint8) for n, s in sizes.items()},
         **changes,
     }
 
@@ -169,7 +169,7 @@ def test_everything_is_escaped(write_run):
         dataset={"name": bad, "origin": bad, bad: [bad], "skipped": {bad: 1}},
     )
     wrong = example(clip=bad, emotion=bad, view=bad, audio_variant=bad)
-    wrong["pictures"][bad] = wrong["pictures"].pop("face")
+    wrong["images"][bad] = wrong["images"].pop("face")
     page = read(report.write_report(workdir, [wrong], {"clip_random": bad}))
     assert page.words().count("<script>") > 20
 
@@ -180,12 +180,12 @@ def test_rendered_clips_are_told_at_the_top(write_run):
     )
     words = read(report.write_report(workdir, [example()], PROMISES)).words()
     assert words.index(summary.RENDERED_NOTE) < words.index("Results Per clip")
-    assert "licence" not in words
+    assert "license" not in words
 
 
-def test_pictures_of_recordings_carry_a_word_on_their_licence(write_run):
+def test_images_of_recordings_carry_a_word_on_their_license(write_run):
     workdir = write_run([("mel", "clip_random", 0)])
-    assert "licence" in read(report.write_report(workdir, [example()], PROMISES)).words()
+    assert "license" in read(report.write_report(workdir, [example()], PROMISES)).words()
 
 
 def test_a_row_in_the_middle_of_its_run(write_run, make_record):
@@ -197,7 +197,7 @@ def test_a_row_in_the_middle_of_its_run(write_run, make_record):
 
 def test_a_modality_of_another_version_is_shown_by_its_name(write_run):
     workdir = write_run([("gaze", "clip_random", 0)])
-    given = example(pictures={"gaze": np.zeros((8, 8, 1), np.uint8)})
+    given = example(images={"gaze": np.zeros((8, 8, 1), np.uint8)})
     assert "gaze" in read(report.write_report(workdir, [given], PROMISES)).words()
 
 

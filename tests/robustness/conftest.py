@@ -15,9 +15,9 @@ def trained_workdir(small_pack, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("robust") / "run"
     config = ravdess_strong.get_config()
     with config.unlocked():
-        standard = {"input": {"normalisation": "global"}}
-        config.rows.normalised = config.rows.face_mel.to_dict() | standard
-    config.row, config.protocols = "face_mel,face,normalised", ("clip_random",)
+        standard = {"input": {"normalization": "global"}}
+        config.rows.normalized = config.rows.face_mel.to_dict() | standard
+    config.row, config.protocols = "face_mel,face,normalized", ("clip_random",)
     config.seeds = (0, 1)
     config.data.pack, config.data.size = str(small_pack), 16
     config.epochs, config.measure_epochs = 3, (1, 3)

@@ -1,4 +1,4 @@
-"""The command on networks trained on a pack alone: what it says against pictures altered here."""
+"""The command on networks trained on a pack alone: what it says against images altered here."""
 
 import json
 
@@ -36,7 +36,7 @@ def said(workdir, cell, condition):
 def test_every_row_under_every_condition_that_it_can_meet(workdir, capsys):
     status, out, err = run(capsys, workdir)
     assert status == 2  # for the one thing that a pack alone cannot give
-    assert err.count("cannot be tested on noisy sound") == 2  # face_mel, normalised
+    assert err.count("cannot be tested on noisy audio") == 2  # face_mel, normalized
     assert "the recordings are not known; name their folder with --manual_dir=DIR" in err
     lines = lines_of(workdir)
     found = {(line["row"], line["corruption"], line["level"]) for line in lines}
@@ -49,9 +49,9 @@ def test_every_row_under_every_condition_that_it_can_meet(workdir, capsys):
     assert found == {
         *(("face", *one) for one in faces),
         *(("face_mel", *one) for one in faces),
-        *(("normalised", *one) for one in faces),
-        *((row, "missing", m) for row in ("face_mel", "normalised") for m in ("face", "mel")),
-        *((row, "none", None) for row in ("face", "face_mel", "normalised")),
+        *(("normalized", *one) for one in faces),
+        *((row, "missing", m) for row in ("face_mel", "normalized") for m in ("face", "mel")),
+        *((row, "none", None) for row in ("face", "face_mel", "normalized")),
     }
     assert len(lines) == 2 * len(found)  # seeds
     by_condition = {line["corruption"]: line["altered"] for line in lines}
@@ -87,12 +87,12 @@ def test_untouched_inputs_give_the_stored_predictions(workdir, capsys):
         )
 
 
-@pytest.mark.parametrize("row", ["face_mel", "normalised"])
+@pytest.mark.parametrize("row", ["face_mel", "normalized"])
 @pytest.mark.parametrize(
     ("condition", "change", "absent"),
     [
         ("darken-50", lambda face: np.rint(face * 0.5).astype(np.uint8), None),
-        ("low_resolution-1", lambda face: mean_colour(face), None),
+        ("low_resolution-1", lambda face: mean_color(face), None),
         ("missing-face", lambda face: face, "face"),
         ("missing-mel", lambda face: face, "mel"),
     ],
@@ -100,7 +100,7 @@ def test_untouched_inputs_give_the_stored_predictions(workdir, capsys):
 def test_the_network_sees_what_the_condition_says(
     workdir, capsys, small_pack, row, condition, change, absent
 ):
-    """The same network applied here to pictures that are altered and normalised here."""
+    """The same network applied here to images that are altered and normalized here."""
     corruption, _, level = condition.partition("-")
     flags = [f"--{corruption}", level] if absent is None else []
     run(capsys, workdir, "--rows", row, "--corruptions", corruption, *flags)
@@ -110,11 +110,11 @@ def test_the_network_sees_what_the_condition_says(
     parts = splits.split_examples(cell, config, data)
     seen = {}
     for name, rows in parts["test"].rows.items():
-        pictures = np.asarray(data.arrays[name])
-        x = change(pictures[rows]) if name == "face" else pictures[rows]
+        images = np.asarray(data.arrays[name])
+        x = change(images[rows]) if name == "face" else images[rows]
         x = x / np.float32(255)
-        if row == "normalised":
-            trained_on = pictures[parts["train"].rows[name]] / np.float32(255)
+        if row == "normalized":
+            trained_on = images[parts["train"].rows[name]] / np.float32(255)
             axes = (0, 1, 2) if name == "face" else (0, 2)  # frequencies by themselves
             x = (x - trained_on.mean(axes, keepdims=True)) / trained_on.std(axes, keepdims=True)
         seen[name] = np.zeros_like(x) if name == absent else x
@@ -125,7 +125,7 @@ def test_the_network_sees_what_the_condition_says(
     assert found.label.tolist() == parts["test"].label.tolist()
 
 
-def mean_colour(face):
+def mean_color(face):
     return np.broadcast_to(
         np.rint(face.mean((1, 2), keepdims=True, dtype=np.float64)).astype(np.uint8), face.shape
     )
@@ -153,7 +153,7 @@ def test_what_is_there_is_not_measured_again(workdir, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rows", "flow"], "unknown row 'flow'; known: face, face_mel, normalised"),
+        (["--rows", "flow"], "unknown row 'flow'; known: face, face_mel, normalized"),
         (["--protocol", "actor"], "unknown protocol 'actor'; known: clip_random"),
         (["--corruptions", "rain"], "unknown corruption 'rain'; known: blur, darken"),
         (["--occlude", "120"], "a level of occlude is 0 to 100 %, found 120"),

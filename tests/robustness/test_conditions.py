@@ -24,10 +24,10 @@ def test_what_is_altered(condition, expected):
     assert conditions.altered(condition, ALL) == expected
 
 
-def test_photographs_are_pictures_and_every_sound_can_be_noisy():
-    assert all(m.stream == "picture" for m in modalities.MODALITIES.values() if m.is_photograph)
-    sounds = [m.name for m in modalities.MODALITIES.values() if m.stream == "sound"]
-    assert conditions.altered(Condition("noise", 0.0), modalities.MODALITIES) == sounds
+def test_photographs_are_images_and_every_audio_can_be_noisy():
+    assert all(m.stream == "image" for m in modalities.MODALITIES.values() if m.is_photograph)
+    waveforms = [m.name for m in modalities.MODALITIES.values() if m.stream == "audio"]
+    assert conditions.altered(Condition("noise", 0.0), modalities.MODALITIES) == waveforms
 
 
 def test_rows_meet_what_can_happen_to_their_inputs():
@@ -43,10 +43,10 @@ def test_rows_meet_what_can_happen_to_their_inputs():
 
 
 def test_frames_of_one_clip_are_covered_at_one_place():
-    pictures = np.full((4, 32, 32, 3), 200, np.uint8)
+    images = np.full((4, 32, 32, 3), 200, np.uint8)
     clips = ["01-01-05-02-01-01-01"] * 2 + ["01-01-05-02-01-01-02", "01-01-05-02-01-01-03"]
-    covered = conditions.corrupt(Condition("occlude", 10.0), pictures, clips)
-    places = [tuple(np.argwhere(picture[..., 0] == 0)[0]) for picture in covered]
+    covered = conditions.corrupt(Condition("occlude", 10.0), images, clips)
+    places = [tuple(np.argwhere(image[..., 0] == 0)[0]) for image in covered]
     assert places[0] == places[1]
     assert len(set(places)) == 3
-    assert (pictures == 200).all()
+    assert (images == 200).all()

@@ -115,8 +115,8 @@ def test_sections_have_the_curves_and_their_numbers(write):
     assert [len(line.get("points").split()) for line in lines] == [3, 3]
     assert {"8", "32", "64"} <= {e.text for e in chart.iter("text")}
     assert [e.text for e in key.iter("text")] == ["face", "face_mel"]
-    colours = [e.get("class").split()[-1] for e in (*lines, *key.iter("line"))]
-    assert colours == ["row1", "row2"] * 2
+    colors = [e.get("class").split()[-1] for e in (*lines, *key.iter("line"))]
+    assert colors == ["row1", "row2"] * 2
     text = " ".join(low.text)
     assert "enlarged again" in text and "resamples subjects" in text and "No clip is on" in text
 

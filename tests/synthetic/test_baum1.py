@@ -9,7 +9,7 @@ import pytest
 
 from mmer_jax import errors
 from mmer_jax.cli import render as command
-from mmer_jax.media.audio import read_sound
+from mmer_jax.media.audio import read_audio
 from mmer_jax.media.video import iter_frames
 from mmer_jax.synthetic import RENDERERS, baum1, clip, render_baum1
 
@@ -47,14 +47,14 @@ def test_the_plain_layout_and_its_labels(plain):
     beside = {row[8]: row[8:11] for row in rows[1:]}  # the side table of code counts
     assert len(beside) == 13 and beside[9] == (9, "Neutral", 2) and beside[3] == (3, "Bothered", 0)
     planted = json.loads((folder / baum1.PLANTED_FILE).read_text())
-    assert planted == {"labelled": 4, "mismatches": {}}
+    assert planted == {"labeled": 4, "mismatches": {}}
 
 
 def test_clips_play_and_differ_between_the_sets_and_people(plain, tmp_path):
     _, paths = plain
     acted = render_baum1(tmp_path, "acted", subjects=[4], clips=1, emotions=["anger"], **SMALL)
     seen = [np.stack([image for _, _, image in iter_frames(p)]) for p in (*paths, *acted)]
-    heard = [read_sound(p, None)[0] for p in (*paths, *acted)]
+    heard = [read_audio(p, None)[0] for p in (*paths, *acted)]
     for i in range(len(seen)):
         assert seen[i].shape == (6, 72, 96, 3)
         for j in range(i):
@@ -74,7 +74,7 @@ def test_every_trap_is_in_a_tree_with_traps(tmp_path):
     assert {type(row[4]) for row in rows} >= {int, str}  # codes typed as text
     assert {type(row[1]) for row in rows} == {int, str}
     planted = json.loads((tmp_path / baum1.PLANTED_FILE).read_text())
-    assert planted["labelled"] == 15 and len(paths) == 17
+    assert planted["labeled"] == 15 and len(paths) == 17
     assert {kind: len(clips) for kind, clips in planted["mismatches"].items()} == {
         "clip name differs": 6,
         "clip without a label": 2,

@@ -1,4 +1,4 @@
-"""What a detector and a plain look at the pixels find in rendered pictures."""
+"""What a detector and a plain look at the pixels find in rendered images."""
 
 import collections
 
@@ -7,7 +7,7 @@ import pytest
 
 from mmer_jax.corpora.ravdess import parse_name
 from mmer_jax.media import faces
-from mmer_jax.media.audio import read_sound
+from mmer_jax.media.audio import read_audio
 from mmer_jax.media.video import iter_frames, read_frames
 from mmer_jax.synthetic import render_ravdess
 from mmer_jax.synthetic.actor import SKIN_TONES, make_actor, skin_tone
@@ -21,8 +21,8 @@ def test_the_default_detector_finds_the_face_on_every_skin_tone(clips):
         images = read_frames(path, lambda n: [n // 3, 2 * n // 3]).images
         box = faces.face_square(list(images.values()), detector, margin=0.0)
         left, top, right, bottom = box.box
-        centred = abs((left + right) / 2 - 160) < 45 and abs((top + bottom) / 2 - 120) < 50
-        found[skin_tone(int(path.stem[-2:]))].append(box.found and centred and right - left > 80)
+        centered = abs((left + right) / 2 - 160) < 45 and abs((top + bottom) / 2 - 120) < 50
+        found[skin_tone(int(path.stem[-2:]))].append(box.found and centered and right - left > 80)
     assert set(found) == set(range(len(SKIN_TONES)))
     shares = {tone: np.mean(hits) for tone, hits in found.items()}
     assert min(shares.values()) >= 0.95, shares
@@ -33,7 +33,7 @@ def test_eight_actors_have_light_and_dark_skin():
     assert len(set(tones)) == 8 and min(tones) == 0 and max(tones) == 9
 
 
-def test_skin_in_the_picture_is_as_dark_as_the_tone_says(clips):
+def test_skin_in_the_image_is_as_dark_as_the_tone_says(clips):
     cheek = {}
     for path in clips:
         if parse_name(path.stem).emotion == "sadness":
@@ -78,7 +78,7 @@ def still_talk(tmp_path_factory):
 def test_lips_move_with_the_voice(still_talk):
     agreement = []
     for path in still_talk:
-        sound, rate = read_sound(path, None)
+        waveform, rate = read_audio(path, None)
         shut, opening, loudness = [], [], []
         for _, time, image in iter_frames(path):
             mouth = image[150:200, 130:190].astype(float)
@@ -86,6 +86,6 @@ def test_lips_move_with_the_voice(still_talk):
                 shut.append(mouth)  # nobody speaks in the first frame
             opening.append(np.abs(mouth - shut[0]).mean())
             around = slice(max(round((time - 0.03) * rate), 0), round((time + 0.03) * rate))
-            loudness.append(np.sqrt(np.mean(sound[around] ** 2)))
+            loudness.append(np.sqrt(np.mean(waveform[around] ** 2)))
         agreement.append(np.corrcoef(opening, loudness)[0, 1])
     assert np.mean(agreement) > 0.5, agreement

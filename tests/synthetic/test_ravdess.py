@@ -8,7 +8,7 @@ import pytest
 from mmer_jax import errors
 from mmer_jax.cli import render as command
 from mmer_jax.corpora.ravdess import parse_name
-from mmer_jax.media.audio import is_silent, read_sound
+from mmer_jax.media.audio import is_silent, read_audio
 from mmer_jax.media.video import iter_frames
 from mmer_jax.synthetic import clip, expression, ravdess, render_ravdess
 
@@ -23,8 +23,8 @@ SMALL = {
 
 
 def decoded(path):
-    """All frames, uint8 [n, h, w, 3], and the sound, float32 [n]."""
-    return np.stack([image for _, _, image in iter_frames(path)]), read_sound(path, None)[0]
+    """All frames, uint8 [n, h, w, 3], and the audio, float32 [n]."""
+    return np.stack([image for _, _, image in iter_frames(path)]), read_audio(path, None)[0]
 
 
 def same(a, b) -> bool:
@@ -77,9 +77,9 @@ def test_same_seed_same_clips_whatever_else_is_rendered_and_by_how_many(tmp_path
     assert same(alone[0], next(path for path in many if path.name == alone[0].name))
     other = render_ravdess(tmp_path / "c", actors=[2], workers=1, **{**options, "seed": 6})
     assert not same(other[1], many[3])
-    frames, sound = decoded(many[0])
-    other_frames, other_sound = decoded(many[2])
-    assert not np.array_equal(frames, other_frames) and not np.array_equal(sound, other_sound)
+    frames, waveform = decoded(many[0])
+    other_frames, other_audio = decoded(many[2])
+    assert not np.array_equal(frames, other_frames) and not np.array_equal(waveform, other_audio)
 
 
 def test_a_killed_render_goes_on_and_keeps_what_is_there(tmp_path, monkeypatch):
@@ -87,11 +87,11 @@ def test_a_killed_render_goes_on_and_keeps_what_is_there(tmp_path, monkeypatch):
     whole = render_ravdess(tmp_path / "whole", **options)
     real, count = clip.write_clip, iter(range(100))
 
-    def dies_in_the_second(path, pictures, *rest):
+    def dies_in_the_second(path, images, *rest):
         if next(count) == 1:
             path.write_bytes(b"half a clip")
             raise KeyboardInterrupt
-        real(path, pictures, *rest)
+        real(path, images, *rest)
 
     monkeypatch.setattr(clip, "write_clip", dies_in_the_second)
     dest = tmp_path / "killed"
@@ -128,16 +128,16 @@ def test_nothing_is_rendered_among_real_recordings(tmp_path):
         render_ravdess(tmp_path, **SMALL, actors=1, workers=1)
 
 
-def test_files_decode_with_the_rate_and_sound_they_should_have(all_emotions):
+def test_files_decode_with_the_rate_and_audio_they_should_have(all_emotions):
     for path in all_emotions:
         times = [time for _, time, _ in iter_frames(path)]
         assert len(times) == 12  # 0.8 s at 15 frames a second
         np.testing.assert_allclose(np.diff(times), 1 / 15, atol=2e-3)
-        sound, rate = read_sound(path, None)
+        waveform, rate = read_audio(path, None)
         assert rate == 24000
-        assert abs(len(sound) / rate - 0.8) < 0.06  # AAC comes in blocks of 43 ms
-        assert not is_silent(sound)
-        assert 0.02 < np.sqrt(np.mean(sound**2)) < 0.5 and np.abs(sound).max() <= 1
+        assert abs(len(waveform) / rate - 0.8) < 0.06  # AAC comes in blocks of 43 ms
+        assert not is_silent(waveform)
+        assert 0.02 < np.sqrt(np.mean(waveform**2)) < 0.5 and np.abs(waveform).max() <= 1
 
 
 def test_the_command(tmp_path, capsys):

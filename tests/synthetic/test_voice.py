@@ -1,4 +1,4 @@
-"""The synthesised voice, measured with librosa."""
+"""The synthesized voice, measured with librosa."""
 
 import librosa
 import numpy as np
@@ -22,11 +22,11 @@ def speak(actor_number, emotion, variation, name="clip"):
     return voice.synthesise(played.syllables, played.style, actor, SECONDS, rng), played
 
 
-def median_pitch(sound, actor_number):
-    """Hz, over the louder half of the sound."""
+def median_pitch(waveform, actor_number):
+    """Hz, over the louder half of the audio."""
     low = 55 if actor_number % 2 else 90
-    pitch = librosa.yin(sound, fmin=low, fmax=650, sr=voice.RATE, frame_length=2048)
-    level = librosa.feature.rms(y=sound, frame_length=2048)[0]
+    pitch = librosa.yin(waveform, fmin=low, fmax=650, sr=voice.RATE, frame_length=2048)
+    level = librosa.feature.rms(y=waveform, frame_length=2048)[0]
     return float(np.median(pitch[level > np.median(level)]))
 
 
@@ -38,9 +38,9 @@ def pitches():
         semitones = []
         for number in (1, 2, 3, 4):
             for take in "ab":
-                sound, _ = speak(number, emotion, 0.0, f"{emotion}{take}")
+                waveform, _ = speak(number, emotion, 0.0, f"{emotion}{take}")
                 base = make_actor(0, number, len(expression.CONTROLS)).pitch
-                semitones.append(12 * np.log2(median_pitch(sound, number) / base))
+                semitones.append(12 * np.log2(median_pitch(waveform, number) / base))
         found[emotion] = np.median(semitones)
     return found
 
@@ -61,8 +61,8 @@ def test_women_speak_higher_than_men():
 def test_anger_is_brighter_louder_and_faster_than_sadness():
     (anger, angry), (sadness, sad) = (speak(1, name, 0.0) for name in ("anger", "sadness"))
     bright, dull = (
-        librosa.feature.spectral_centroid(y=sound, sr=voice.RATE).mean()
-        for sound in (anger, sadness)
+        librosa.feature.spectral_centroid(y=waveform, sr=voice.RATE).mean()
+        for waveform in (anger, sadness)
     )
     assert bright > 1.3 * dull
     assert np.sqrt(np.mean(anger**2)) > 1.5 * np.sqrt(np.mean(sadness**2))
@@ -74,8 +74,10 @@ def test_a_vowel_has_its_formants():
     """A long AA of a male voice has its energy where Peterson and Barney found it."""
     actor = make_actor(0, 1, len(expression.CONTROLS))
     syllable = voice.Syllable(0.05, 0.95, "", "AA", "AA", "", 1.0)
-    sound = voice.synthesise([syllable], voice.VoiceStyle(), actor, 1.0, np.random.default_rng(0))
-    middle = sound[6000:18000]
+    waveform = voice.synthesise(
+        [syllable], voice.VoiceStyle(), actor, 1.0, np.random.default_rng(0)
+    )
+    middle = waveform[6000:18000]
     flat = middle[1:] - 0.95 * middle[:-1]  # takes the source's slope away
     order = 24
     likeness = np.array([flat[: len(flat) - k] @ flat[k:] for k in range(order + 1)])

@@ -60,11 +60,11 @@ def test_the_average_is_the_closed_form(small_config):
     state = step.init_state(model, optimizer, batch, 0, averaged=True)
     objective = step.Objective.of(small_config)
     rng = np.random.default_rng(0)
-    pictures = {k: rng.integers(0, 256, x.shape).astype(np.uint8) for k, x in batch.items()}
+    images = {k: rng.integers(0, 256, x.shape).astype(np.uint8) for k, x in batch.items()}
     expected = jax.tree.leaves(state.params)[0]
     for t in range(5):
         state = step.update(
-            state, pictures, jnp.arange(4) % 3, jnp.ones(4),
+            state, images, jnp.arange(4) % 3, jnp.ones(4),
             model=model, optimizer=optimizer, seed=0, objective=objective,
         )  # fmt: skip
         decay = min(0.9, (1 + t) / (10 + t))
@@ -80,12 +80,12 @@ def test_smoothed_targets_are_the_cross_entropys_closed_form(small_config):
     optimizer = optimizers.make_optimizer(small_config, 1)
     batch = registry.batch_shapes(small_config, 4)
     state = step.init_state(model, optimizer, batch, 0)
-    pictures = {k: np.full(x.shape, 77, np.uint8) for k, x in batch.items()}
+    images = {k: np.full(x.shape, 77, np.uint8) for k, x in batch.items()}
     label = jnp.array([0, 1, 2, 0])
-    said = jax.nn.log_softmax(model.apply({"params": state.params}, pictures, train=False))
+    said = jax.nn.log_softmax(model.apply({"params": state.params}, images, train=False))
     small_config.loss.label_smoothing = 0.2
     after = step.update(
-        state, pictures, label, jnp.ones(4), model=model, optimizer=optimizer, seed=0,
+        state, images, label, jnp.ones(4), model=model, optimizer=optimizer, seed=0,
         objective=step.Objective.of(small_config),
     )  # fmt: skip
     expected = -(0.8 * said[jnp.arange(4), label] + 0.2 * said.mean(1)).sum()

@@ -46,11 +46,11 @@ def test_padding_changes_nothing(setting):
         (np.arange(5), np.ones(5)),
         (np.r_[:5, 70:73], np.r_[[1.0] * 5, [0] * 3]),
     ):
-        pictures, label = data.take(jnp.asarray(index))
+        images, label = data.take(jnp.asarray(index))
         states.append(
             step.update(
                 state,
-                pictures,
+                images,
                 label,
                 jnp.asarray(weight, jnp.float32),
                 model=model,
@@ -68,16 +68,14 @@ def test_padding_changes_nothing(setting):
 def test_first_update_is_adams_closed_form(setting):
     """The first step of Adam is -rate * g / (|g| + eps), whatever the betas."""
     model, optimizer, state, data = setting
-    pictures, label = data.take(jnp.arange(6))
+    images, label = data.take(jnp.arange(6))
 
     def loss(params):
-        logits = model.apply({"params": params}, pictures, train=False)
+        logits = model.apply({"params": params}, images, train=False)
         return -jax.nn.log_softmax(logits)[jnp.arange(6), label].mean()
 
     value, grads = jax.value_and_grad(loss)(state.params)
-    after = step.update(
-        state, pictures, label, jnp.ones(6), model=model, optimizer=optimizer, seed=0
-    )
+    after = step.update(state, images, label, jnp.ones(6), model=model, optimizer=optimizer, seed=0)
     assert float(after.loss_sum) / 6 == pytest.approx(float(value), rel=1e-6)
     jax.tree.map(
         lambda p, g, q: np.testing.assert_allclose(
@@ -115,13 +113,13 @@ def test_bfloat16_is_the_networks_arithmetic_and_nothing_elses(small_config, tas
     shapes = registry.batch_shapes(small_config, 6)
     state = step.init_state(network, optimizer, shapes, 0)
     rng = np.random.default_rng(0)
-    pictures = {k: jnp.asarray(rng.integers(0, 256, x.shape, np.uint8)) for k, x in shapes.items()}
+    images = {k: jnp.asarray(rng.integers(0, 256, x.shape, np.uint8)) for k, x in shapes.items()}
     label, one = jnp.asarray(examples.label[:6]), jnp.ones(6)
 
     def update(state, dtype):
         objective = step.Objective(dtype=dtype)
         return step.update(
-            *(state, pictures, label, one),
+            *(state, images, label, one),
             **{"model": network, "optimizer": optimizer, "seed": 0, "objective": objective},
         )
 

@@ -1,4 +1,4 @@
-"""Streamed pictures give what pictures in memory give: the same losses, parameters and words."""
+"""Streamed images give what images in memory give: the same losses, parameters and words."""
 
 import functools
 import os
@@ -25,7 +25,7 @@ from mmer_jax.training import (
     streaming,
 )
 
-STEP = 30 * 8 * 8 * (3 + 1)  # bytes of a batch of the task's pictures
+STEP = 30 * 8 * 8 * (3 + 1)  # bytes of a batch of the task's images
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def config(small_config):
 
 @pytest.fixture
 def whole(task):
-    """(arrays, examples, parts, standard): two people's pictures, sounds that examples share."""
+    """(arrays, examples, parts, standard): two people's images, audio that examples share."""
     arrays, examples = task
     mel = examples.rows["mel"] - examples.rows["mel"] % 2
     examples = Examples({**examples.rows, "mel": mel}, examples.label, examples.clip, examples.view)
@@ -151,7 +151,7 @@ def test_four_devices_each_with_its_own_rows(config, whole, tmp_path, monkeypatc
 
 
 def test_devices_look_among_their_own_rows(whole):
-    """No picture passes between devices, and each has its share of the window."""
+    """No image passes between devices, and each has its share of the window."""
     arrays, examples, _, standard = whole
     mesh = sharding.make_mesh()
     feed = streaming.Streamed(arrays, {"train": examples}, standard, mesh)
@@ -167,7 +167,7 @@ def test_devices_look_among_their_own_rows(whole):
         assert word not in compiled
 
 
-def test_every_picture_is_where_the_order_says(whole, one_device, two_steps):
+def test_every_image_is_where_the_order_says(whole, one_device, two_steps):
     arrays, examples, _, standard = whole
     mesh = sharding.make_mesh(one_device)
     order = batches.batches(75, 30, 30, seed=5)
@@ -180,12 +180,12 @@ def test_every_picture_is_where_the_order_says(whole, one_device, two_steps):
     for window in feed.windows("train", *order):
         for i in range(window.last - window.first):
             seen.append(window.first + i)
-            pictures, label = window.data.take(window.index[i])
+            images, label = window.data.take(window.index[i])
             expected, expected_label = whole_epoch.data.take(order[0][seen[-1]])
             np.testing.assert_array_equal(label, expected_label)
             np.testing.assert_array_equal(window.weight[i], order[1][seen[-1]])
             for name in arrays:
-                np.testing.assert_allclose(pictures[name], expected[name], atol=1e-6)
+                np.testing.assert_allclose(images[name], expected[name], atol=1e-6)
     assert seen == [0, 1, 2]
     assert [w.first for w in feed.windows("train", *order, 2)] == [2]
 
@@ -197,7 +197,7 @@ def test_records_are_streamed_like_arrays(
     for name, array in arrays.items():
         storage.write_records(tmp_path / f"{name}.array_record", array)
     recorded = {
-        name: storage.open_pictures(tmp_path, name, "array_record", array.shape)
+        name: storage.open_images(tmp_path, name, "array_record", array.shape)
         for name, array in arrays.items()
     }
     again = run(config, (recorded, *rest), tmp_path / "r", (2, 3), True, devices_used=one_device)
@@ -207,7 +207,7 @@ def test_records_are_streamed_like_arrays(
 
 
 def test_a_file_that_breaks_while_it_is_read_is_told(config, whole, tmp_path, one_device):
-    class Broken(storage.Pictures):
+    class Broken(storage.Images):
         def _read(self, rows):
             raise errors.UserError("mel.array_record is missing or incomplete")
 
@@ -221,14 +221,14 @@ def test_it_is_chosen_by_size(config, whole, monkeypatch):
     mesh = sharding.make_mesh()
     assert config.run.stream is None
     monkeypatch.setattr(feeds, "memory", lambda device: 1000)
-    for at_once, most in ((0, 500 // 8), (2, 250), (1, 500)):  # each cell has its own pictures
+    for at_once, most in ((0, 500 // 8), (2, 250), (1, 500)):  # each cell has its own images
         config.run.cells_at_once = at_once
         assert [feeds.is_streamed(config, n, mesh) for n in (most, most + 1)] == [False, True]
     for told in (False, True):
         config.run.stream = told
         assert [feeds.is_streamed(config, n, mesh) for n in (1, 10**9)] == [told, told]
     config.run.stream = None
-    # The pictures in use count, and each once: 17 faces, and 9 spectrograms.
+    # The images in use count, and each once: 17 faces, and 9 spectrograms.
     arrays, _, parts, standard = whole
     few, in_use = {"few": parts["few"]}, 8 * 8 * (17 * 3 + 9)
     for limit, kind in ((in_use, feeds.InMemory), (in_use - 1, streaming.Streamed)):

@@ -131,7 +131,7 @@ def test_nothing_runs_twice_and_the_trials_stand(tuned, workdir, small_pack, mon
 def test_test_clips_have_no_say_and_a_stopped_search_goes_on(
     tuned, small_pack, alter_pack, strong_config, tmp_path, monkeypatch, capsys
 ):
-    """Their pictures noise, their labels exchanged: the same trials, scores and winner."""
+    """Their images noise, their labels exchanged: the same trials, scores and winner."""
     before = parts(small_pack, strong_config)
     altered = alter_pack(tmp_path / "16px", small_pack, before["test"])
     assert parts(altered, strong_config) == before

@@ -30,7 +30,7 @@ class Builder(ClipBuilder):
         return self.dataset_info_from_configs(
             features=self._features(),
             homepage="https://doi.org/10.1109/TAFFC.2016.2553038",
-            license="The end user licence of BAUM-1, which forbids passing it on",
+            license="The end user license of BAUM-1, which forbids passing it on",
             metadata=tfds.core.MetadataDict(),
         )
 

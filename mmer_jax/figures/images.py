@@ -24,7 +24,7 @@ class Faces:
       count: how many frames the clip holds.
       crops: frame number -> uint8 [s, s, 3] RGB.
       times: frame number -> seconds.
-      found: whether a detector found the face; if not, the crop is the middle of the picture.
+      found: whether a detector found the face; if not, the crop is the middle of the image.
     """
 
     count: int
@@ -84,7 +84,7 @@ def frames(path: Path, n: int = 2 * COLUMNS, options: clips.Options | None = Non
 def flows(path: Path, n: int = COLUMNS - 1, options: clips.Options | None = None):
     """Figure 7: face frames, and under each the flow from the frame before. A matplotlib Figure.
 
-    The last column holds the key to the colours.
+    The last column holds the key to the colors.
     """
     options = options or clips.Options()
     seen = read(path, n, options, before=True)
@@ -98,13 +98,13 @@ def flows(path: Path, n: int = COLUMNS - 1, options: clips.Options | None = None
         canvas.show(below, flow.flow_image(moved, options.flow_scale), "flow into it")
         below.set_xlabel(f"brightest: {fastest:.1f} px a frame", fontsize="x-small")
     panels[0, -1].remove()
-    canvas.show(panels[1, -1], colour_key(), "key")
+    canvas.show(panels[1, -1], color_key(), "key")
     panels[1, -1].set_xlabel("direction of motion;\nbrighter is faster", fontsize="x-small")
     return made
 
 
-def colour_key(size: int = 96) -> np.ndarray:
-    """What colour motion away from the middle gets: uint8 [size, size, 3], black outside."""
+def color_key(size: int = 96) -> np.ndarray:
+    """What color motion away from the middle gets: uint8 [size, size, 3], black outside."""
     place = np.linspace(-1, 1, size, dtype=np.float32)
     outward = np.stack(np.meshgrid(place, place), axis=-1)
     inside = np.linalg.norm(outward, axis=-1, keepdims=True) <= 1

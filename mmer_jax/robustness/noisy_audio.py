@@ -1,6 +1,6 @@
-"""Where the sound of tested clips is found again, and what its noisy pictures are.
+"""Where the audio of tested clips is found again, and what its noisy images are.
 
-A pack holds pictures of sounds, and noise belongs to the sound itself. A built `speech` set has it;
+A pack holds images of audio, and noise belongs to the audio itself. A built `speech` set has it;
 of others it is read from the recordings once more, into a `speech` set in WORKDIR/data.
 """
 
@@ -32,20 +32,20 @@ def corrupted(
     levels: Sequence[float],
     names: Sequence[str],
 ) -> Noisy:
-    """Pictures of corrupted sound, for some rows of a pack.
+    """Images of corrupted audio, for some rows of a pack.
 
     Args:
       data: the pack that the record's cell was tested on.
       record: says where the recordings were.
       workdir: where the record is from.
       manual_dir: where the recordings are, if not there any more.
-      rows: of the pack, whose sound is wanted in the version that the row has.
-      corruption: of the sound.
+      rows: of the pack, whose audio is wanted in the version that the row has.
+      corruption: of the audio.
       levels: of the corruption.
-      names: modalities of the sound.
+      names: modalities of the audio.
 
     Raises:
-      UserError: the sound cannot be had; it says what would help.
+      UserError: the audio cannot be had; it says what would help.
     """
     beside, recordings = _places(data, record, workdir, manual_dir)
     try:
@@ -54,7 +54,7 @@ def corrupted(
         from mmer_jax.robustness import noisy
     except ModuleNotFoundError as e:
         raise errors.UserError(
-            f"sound can be made noisy only with the package {e.name}, which is not installed here: "
+            f"audio can be made noisy only with the package {e.name}, which is not installed here: "
             "install mmer-jax[data]"
         ) from e
     workers = record["config"]["run"]["workers"]
@@ -77,7 +77,7 @@ def corrupted(
     named = [field.name for field in dataclasses.fields(augment.AudioAmounts)]
     amounts = {name: options[name] for name in named if name in options}
     work = functools.partial(
-        noisy.pictures,
+        noisy.images,
         amounts=augment.AudioAmounts(**amounts),
         corruption=corruption,
         levels=tuple(levels),
@@ -89,12 +89,11 @@ def corrupted(
         if e["clip"] in wanted
     )
     found: Noisy = {}
-    with Progress(len(wanted), f"sound with {corruption}", "clips") as progress:
+    with Progress(len(wanted), f"audio with {corruption}", "clips") as progress:
         for made in parallel.ordered_map(work, heard, workers):
-            for (clip, variant, level), pictures in made.items():
+            for (clip, variant, level), images in made.items():
                 found[wanted[clip][variant], level] = {
-                    name: packing.resize(picture, data.info["size"])
-                    for name, picture in pictures.items()
+                    name: packing.resize(image, data.info["size"]) for name, image in images.items()
                 }
             progress.update()
     return found
@@ -103,10 +102,10 @@ def corrupted(
 def _places(
     data: pack.Pack, record: Mapping[str, Any], workdir: Path, manual_dir: Path | None
 ) -> tuple[Path, Path | None]:
-    """The folder of the pack's own built set; and the recordings, if that one holds no sound."""
+    """The folder of the pack's own built set; and the recordings, if that one holds no audio."""
     beside = data.path.parent.parent
-    is_sound = data.info["builder_config"].partition("-")[0] == "speech"
-    if is_sound and manual_dir is None and (beside / "dataset_info.json").exists():
+    is_audio = data.info["builder_config"].partition("-")[0] == "speech"
+    if is_audio and manual_dir is None and (beside / "dataset_info.json").exists():
         return beside, None
     config = record["config"]
     part = config["test_data"] if config["test_data"]["dataset"] else config["data"]
@@ -116,8 +115,8 @@ def _places(
     if folder is None or not Path(folder).expanduser().is_dir():
         where = "are not known" if folder is None else f"are not in {folder} any more"
         raise errors.UserError(
-            f"row {record['row']} cannot be tested on noisy sound: {data.path} holds pictures of "
-            f"sounds, and the recordings {where}; name their folder with --manual_dir=DIR"
+            f"row {record['row']} cannot be tested on noisy audio: {data.path} holds images of "
+            f"audio, and the recordings {where}; name their folder with --manual_dir=DIR"
         )
     return beside, Path(folder).expanduser()
 
@@ -128,7 +127,7 @@ def _tested(data: pack.Pack) -> str:
 
 
 def _check_same(built, data: pack.Pack, wanted: Mapping[str, Mapping[str, int]]) -> None:
-    """Refuses a set whose sounds are not those that the pack's pictures were made of."""
+    """Refuses a set whose audio are not those that the pack's images were made of."""
     from mmer_jax.datasets import tfds_io
 
     there = {e["clip"]: e["content_id"] for e in tfds_io.read(built, ["clip", "content_id"])}
@@ -139,7 +138,7 @@ def _check_same(built, data: pack.Pack, wanted: Mapping[str, Mapping[str, int]])
     ]
     if other:
         raise errors.UserError(
-            f"{built.data_dir} does not hold the sound of {len(other)} of {len(wanted)} tested "
+            f"{built.data_dir} does not hold the audio of {len(other)} of {len(wanted)} tested "
             f"clips, {min(other)} first: name the folder of the very recordings that were built "
             "with --manual_dir=DIR"
         )

@@ -1,4 +1,4 @@
-"""Figures 9 and 10: six pictures of one sound, and its mel spectrogram after each alteration.
+"""Figures 9 and 10: six images of one waveform, and its mel spectrogram after each alteration.
 
 What is drawn is what networks are given, with axes put around it.
 """
@@ -22,32 +22,32 @@ _MEL_TICKS = (250, 500, 1000, 2000, 4000, 8000)  # Hz
 
 @dataclasses.dataclass(frozen=True)
 class _Scale:
-    """How a representation's picture is to be read.
+    """How a representation's image is to be read.
 
     Attributes:
       label: of the vertical axis.
-      bottom, top: what the picture's edges mean.
+      bottom, top: what the image's edges mean.
       ticks: (place, label) where numbers alone would not do.
-      colours: what dark and bright mean, where it is more than inside and outside of a curve.
+      colors: what dark and bright mean, where it is more than inside and outside of a curve.
     """
 
     label: str
     bottom: float
     top: float
     ticks: tuple[tuple[float, str], ...] = ()
-    colours: str = ""
+    colors: str = ""
 
 
 def read(path: Path) -> np.ndarray:
-    """The sound of a video or sound file, float32 [n] at spectrogram.RATE.
+    """The audio of a video or audio file, float32 [n] at spectrogram.RATE.
 
     Raises:
-      UserError: it cannot be read, or has no sound; the message names the file.
+      UserError: it cannot be read, or has no audio; the message names the file.
     """
     try:
-        samples, _ = audio.read_sound(path, spectrogram.RATE)
+        samples, _ = audio.read_audio(path, spectrogram.RATE)
         if audio.is_silent(samples):
-            raise errors.ClipError("silent sound", f"{len(samples)} samples, all zero")
+            raise errors.ClipError("silent audio", f"{len(samples)} samples, all zero")
         return samples
     except errors.ClipError as problem:
         raise errors.UserError(f"{path}: {problem}") from problem
@@ -59,7 +59,7 @@ def representations(samples: np.ndarray, title: str, plotted: bool = False):
     Args:
       samples: float [n] at spectrogram.RATE.
       title: of the figure.
-      plotted: draw matplotlib's plots without axes, as the paper did, in place of the pictures.
+      plotted: draw matplotlib's plots without axes, as the paper did, in place of the images.
 
     Returns:
       a matplotlib Figure.
@@ -70,14 +70,14 @@ def representations(samples: np.ndarray, title: str, plotted: bool = False):
     panels = made.subplots(2, 3, sharex=True)
     for axes, (name, representation) in zip(panels.flat, REPRESENTATIONS.items(), strict=True):
         if plotted:
-            picture = plot_image(name, samples, spectrogram.RATE, SIZE)
-            axes.imshow(picture, extent=(0, seconds, 0, 1), aspect="auto")
+            image = plot_image(name, samples, spectrogram.RATE, SIZE)
+            axes.imshow(image, extent=(0, seconds, 0, 1), aspect="auto")
             axes.set_yticks([])
             axes.set_title(representation.title, fontsize="medium")
         else:
-            picture = representation.image(samples, spectrogram.RATE, SIZE)
-            _draw(axes, picture, seconds, scales[name])
-            axes.set_title(f"{representation.title}{scales[name].colours}", fontsize="medium")
+            image = representation.image(samples, spectrogram.RATE, SIZE)
+            _draw(axes, image, seconds, scales[name])
+            axes.set_title(f"{representation.title}{scales[name].colors}", fontsize="medium")
     for axes in panels[-1]:
         axes.set_xlabel("time (s)")
     return made
@@ -96,7 +96,7 @@ def alterations(samples: np.ndarray, name: str, amounts: augment.AudioAmounts):
     """
     told = {
         "original": "original",
-        "noise": f"noise, {amounts.noise_snr_db:g} dB below the sound",
+        "noise": f"noise, {amounts.noise_snr_db:g} dB below the audio",
         "pitch_shift": f"pitch shifted by {amounts.pitch_semitones:+g} semitones",
         "time_shift": f"shifted by {amounts.shift_seconds:+g} s",
         "time_stretch": f"stretched in time, tempo x {amounts.stretch_factor:g}",
@@ -106,11 +106,11 @@ def alterations(samples: np.ndarray, name: str, amounts: augment.AudioAmounts):
     panels = made.subplots(len(augment.AUDIO_VARIANTS), 1, sharex=True)
     scale = _scales()["mel"]
     for axes, variant in zip(panels, augment.AUDIO_VARIANTS, strict=True):
-        rng = clips.random_of(name, f"sound {variant}")
+        rng = clips.random_of(name, f"audio {variant}")
         varied = augment.vary(samples, spectrogram.RATE, variant, amounts, rng)
-        picture = spectrogram.mel_image(varied, spectrogram.RATE, SIZE)
+        image = spectrogram.mel_image(varied, spectrogram.RATE, SIZE)
         axes.set_title(told.get(variant, variant), fontsize="medium")
-        image = _draw(axes, picture, len(varied) / spectrogram.RATE, scale)
+        image = _draw(axes, image, len(varied) / spectrogram.RATE, scale)
         axes.set_ylabel("")  # the same for all
     made.supylabel(scale.label)
     panels[-1].set_xlabel("time (s)")
@@ -120,13 +120,13 @@ def alterations(samples: np.ndarray, name: str, amounts: augment.AudioAmounts):
     return made
 
 
-def _draw(axes, picture: np.ndarray, seconds: float, scale: _Scale):
+def _draw(axes, image: np.ndarray, seconds: float, scale: _Scale):
     """Puts uint8 [s, s, 1] into a panel, with time to the right and the scale upwards."""
     image = axes.imshow(
-        picture[..., 0],
+        image[..., 0],
         extent=(0, seconds, scale.bottom, scale.top),
         aspect="auto",
-        cmap=canvas.PICTURE_COLOURS,
+        cmap=canvas.IMAGE_COLOURS,
         vmin=0,
         vmax=255,
     )
@@ -138,7 +138,7 @@ def _draw(axes, picture: np.ndarray, seconds: float, scale: _Scale):
 
 
 def _scales() -> dict[str, _Scale]:
-    """What media.representations says of the heights of its pictures, by name."""
+    """What media.representations says of the heights of its images, by name."""
     highest = spectrogram.RATE / 2000
     decibels = f", {-spectrogram.RANGE_DB:g} to 0 dB"
     mels = librosa.mel_frequencies(spectrogram.BANDS + 2, fmax=spectrogram.RATE / 2)[1:-1]
@@ -154,7 +154,7 @@ def _scales() -> dict[str, _Scale]:
             tuple((place + 0.5, note) for note, place in _NOTES.items()),
             ", 0 to 1",
         ),
-        "spectrogram": _Scale("frequency (kHz)", 0, highest, colours=decibels),
+        "spectrogram": _Scale("frequency (kHz)", 0, highest, colors=decibels),
         "mel": _Scale(
             "frequency (kHz), mel scale",
             0,

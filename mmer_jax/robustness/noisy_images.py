@@ -1,4 +1,4 @@
-"""Pictures of noisy sounds, made as those of a pack are; what worker processes run."""
+"""Images of noisy audio, made as those of a pack are; what worker processes run."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from mmer_jax.robustness import conditions
 
 @dataclasses.dataclass(frozen=True)
 class Heard:
-    """A clip's sound, and which versions of it are wanted.
+    """A clip's audio, and which versions of it are wanted.
 
     Attributes:
       clip: its name.
@@ -30,7 +30,7 @@ class Heard:
         return self.clip
 
 
-def pictures(
+def images(
     heard: Heard,
     *,
     amounts: augment.AudioAmounts,
@@ -38,13 +38,13 @@ def pictures(
     levels: Sequence[float],
     names: Sequence[str],
 ) -> dict[tuple[str, str, float], dict[str, np.ndarray]]:
-    """The pictures of a clip's corrupted sound.
+    """The images of a clip's corrupted audio.
 
     Args:
-      heard: the sound. Each version is made first, as when the pack was made; then it is corrupted.
+      heard: the audio. Each version is made first, as when the pack was made; then it is corrupted.
         All levels, and all versions, meet the same noise.
       amounts: how strongly versions are altered.
-      corruption: a name in CORRUPTIONS, of the sound.
+      corruption: a name in CORRUPTIONS, of the audio.
       levels: of the corruption.
       names: modalities.
 
@@ -52,15 +52,15 @@ def pictures(
       (clip, variant, level) -> modality -> uint8 [clips.SIZE, clips.SIZE, c].
     """
     compiled.compile_librosa()
-    sound, rate = clips.at_spectrogram_rate(heard.samples, heard.rate), spectrogram.RATE
+    waveform, rate = clips.at_spectrogram_rate(heard.samples, heard.rate), spectrogram.RATE
     apply = corruptions.CORRUPTIONS[corruption].apply
     found = {}
     for variant in heard.variants:
-        rng = clips.random_of(heard.clip, f"sound {variant}")  # as clips.sound_pictures has it
-        varied = augment.vary(sound, rate, variant, amounts, rng)
+        rng = clips.random_of(heard.clip, f"audio {variant}")  # as clips.audio_images has it
+        varied = augment.vary(waveform, rate, variant, amounts, rng)
         for level in levels:
             worse = apply(varied, level, conditions.random_of(heard.clip, corruption))
             found[heard.clip, variant, level] = {
-                name: representations.PICTURES[name](worse, rate, clips.SIZE) for name in names
+                name: representations.IMAGES[name](worse, rate, clips.SIZE) for name in names
             }
     return found

@@ -1,4 +1,4 @@
-"""Noisy sound from speech builds and from recordings, against what a pack has of them."""
+"""Noisy audio from speech builds and from recordings, against what a pack has of them."""
 
 import json
 
@@ -13,20 +13,20 @@ from mmer_jax.datasets import pack
 from mmer_jax.experiments.run import run_experiment
 from mmer_jax.media import audio, spectrogram
 from mmer_jax.results import predictions
-from mmer_jax.robustness import conditions, results, sounds
+from mmer_jax.robustness import conditions, results, waveforms
 
 SIZE = 32
 
 
 @pytest.fixture(scope="module")
-def recordings(tmp_path_factory, write_sound):
+def recordings(tmp_path_factory, write_audio):
     """Sixteen short tones of two actors, at 24 kHz: anger is higher than fear."""
     folder, rng = tmp_path_factory.mktemp("tones"), np.random.default_rng(0)
     for i in range(16):
         angry, statement, repetition, actor = (1 + i // 2**bit % 2 for bit in range(4))
         tone = 0.3 * np.sin(2 * np.pi * 500 * angry * np.arange(12000) / 24000)
         name = f"03-01-{4 + angry:02d}-02-{statement:02d}-{repetition:02d}-{actor:02d}"
-        write_sound(folder / f"{name}.wav", tone + 0.003 * rng.normal(size=12000), rate=24000)
+        write_audio(folder / f"{name}.wav", tone + 0.003 * rng.normal(size=12000), rate=24000)
     return folder
 
 
@@ -59,14 +59,14 @@ def data(workdir):
 
 
 def corrupted(data, record, workdir, levels, rows, manual_dir=None):
-    return sounds.corrupted(
+    return waveforms.corrupted(
         data, record, workdir, manual_dir,
         rows=rows, corruption="noise", levels=levels, names=["mel"],
     )  # fmt: skip
 
 
-def test_without_audible_noise_the_pictures_are_the_packs(data, record, workdir):
-    """In every version of the sound: so nothing but the noise differs from packing."""
+def test_without_audible_noise_the_images_are_the_packs(data, record, workdir):
+    """In every version of the audio: so nothing but the noise differs from packing."""
     rows = range(0, len(data), 7)
     assert set(data.table["audio_variant"][list(rows)]) >= {"original", "noise", "pitch_shift"}
     found = corrupted(data, record, workdir, [120.0], rows)
@@ -75,11 +75,11 @@ def test_without_audible_noise_the_pictures_are_the_packs(data, record, workdir)
         assert np.abs(found[row, 120.0]["mel"] - there).max() <= 1
 
 
-def test_noise_is_added_to_the_sound_before_its_picture_is_made(data, record, workdir, recordings):
+def test_noise_is_added_to_the_audio_before_its_image_is_made(data, record, workdir, recordings):
     (row, *_) = np.flatnonzero(data.table["audio_variant"] == "original")
     clip = data.table["clip"][row]
     found = corrupted(data, record, workdir, [10.0, 0.0], [row])
-    samples, rate = audio.read_sound(str(recordings / f"{clip}.wav"), None)
+    samples, rate = audio.read_audio(str(recordings / f"{clip}.wav"), None)
     heard = soxr.resample(samples, rate, spectrogram.RATE, quality="HQ")
     white = conditions.random_of(clip, "noise").standard_normal(len(heard), np.float32)
     for level in (10.0, 0.0):
@@ -87,7 +87,7 @@ def test_noise_is_added_to_the_sound_before_its_picture_is_made(data, record, wo
         large = spectrogram.mel_image(noisy, spectrogram.RATE)
         small = cv2.resize(large, (SIZE, SIZE), interpolation=cv2.INTER_AREA)[..., None]
         assert np.abs(found[row, level]["mel"] - small.astype(int)).max() <= 1
-    # Where the tone is not, noise makes a picture lighter, the more of it the lighter.
+    # Where the tone is not, noise makes an image lighter, the more of it the lighter.
     quiet = [np.median(p) for p in (data.arrays["mel"][row], *(f["mel"] for f in found.values()))]
     assert quiet == sorted(quiet) and quiet[0] < quiet[2]
 
@@ -95,7 +95,7 @@ def test_noise_is_added_to_the_sound_before_its_picture_is_made(data, record, wo
 def test_the_command_tests_on_noise(workdir, capsys):
     assert main([str(workdir), "--noise", "20", "-5"]) == 0
     out = capsys.readouterr().out
-    assert "clip_random, noisy sound" in out and "-5 dB" in out
+    assert "clip_random, noisy audio" in out and "-5 dB" in out
     lines = results.read(workdir)
     assert [(line["corruption"], line["level"]) for line in lines] == [
         ("none", None),
@@ -123,10 +123,10 @@ def test_a_built_set_that_is_gone_is_said_to_be(workdir, capsys, tmp_path):
         (tmp_path / "away").rename(built)
 
 
-def test_sound_of_other_sets_is_read_from_the_recordings(
-    data, record, recordings, write_sound, tmp_path
+def test_audio_of_other_sets_is_read_from_the_recordings(
+    data, record, recordings, write_audio, tmp_path
 ):
-    """As of triplets, which keep pictures of sounds and no sound."""
+    """As of triplets, which keep images of audio and no audio."""
     info = {**data.info, "builder_config": "triplets"}
     triplets = pack.Pack(tmp_path / "packs" / "32px", info, data.table, data.arrays)
     rows = np.flatnonzero(data.table["audio_variant"] == "original")[:3]
@@ -142,8 +142,8 @@ def test_sound_of_other_sets_is_read_from_the_recordings(
     with pytest.raises(errors.UserError, match=r"recordings are not in .*gone any more"):
         corrupted(triplets, lost, tmp_path, [0.0], rows, manual_dir=tmp_path / "gone")
     for path in recordings.iterdir():
-        write_sound(tmp_path / "others" / path.name, 0.1 * np.ones(12000), rate=24000)
-    with pytest.raises(errors.UserError, match="does not hold the sound of 3 of 3 tested clips"):
+        write_audio(tmp_path / "others" / path.name, 0.1 * np.ones(12000), rate=24000)
+    with pytest.raises(errors.UserError, match="does not hold the audio of 3 of 3 tested clips"):
         corrupted(
             triplets, lost, tmp_path / "elsewhere", [0.0], rows, manual_dir=tmp_path / "others"
         )
