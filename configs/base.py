@@ -117,7 +117,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.hidden = (2048, 1024)
     config.model.dropout_features = 0.5
     config.model.dropout_output = 0.4
-    config.model.head = "flatten"  # average, average_max: pooled over all places of the map
+    config.model.pooling = "flatten"  # average, average_max: pooled over all places of the map
     config.model.normalization = ""  # group, layer: after each convolution
     config.model.patch = 1  # pixels of a side taken as one place with more channels
     # bfloat16: the arithmetic of training, for GPUs and TPUs; parameters and all that is measured
@@ -129,7 +129,7 @@ def get_config() -> ml_collections.ConfigDict:
     # Decision-level fusion of rows with one input each; an empty method trains a network.
     config.fusion = ml_collections.ConfigDict()
     config.fusion.method = ""  # mean, product, maximum, majority, weighted, logistic, ...
-    config.fusion.of = ()  # rows
+    config.fusion.rows = ()  # rows
     config.fusion.inner_folds = 3  # parts of the training part, for what is fitted on top
 
     # Training.
@@ -139,8 +139,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimizer.warmup_epochs = 0  # of cosine
     # Rates: each cell trains a network with each of them and keeps the one that its validation part
     # finds best, measured after the last epoch alone. Empty: learning_rate.
-    config.optimizer.choices = ()
-    config.optimizer.average = 0.0  # decay of a running average of the parameters; 0 for none
+    config.optimizer.learning_rate_search = ()
+    config.optimizer.ema_decay = 0.0  # decay of a running average of the parameters; 0 for none
     config.loss = ml_collections.ConfigDict({"label_smoothing": 0.0})
     # Images as the networks see them. unit: 0..1, as the paper; global: mean 0 and deviation 1
     # over the training part, for each frequency or color; per_speaker: over each person's own.
@@ -164,7 +164,7 @@ def get_config() -> ml_collections.ConfigDict:
     # Early stopping: after so many epochs without a better validation part ("loss" or "accuracy" of
     # its examples) training ends, `epochs` at the latest; the best epoch is what is measured, under
     # `epochs`. 0: no early stopping, as the paper.
-    config.stopping = ml_collections.ConfigDict({"patience": 0, "monitor": "loss"})
+    config.early_stopping = ml_collections.ConfigDict({"patience": 0, "monitor": "loss"})
 
     # The paper's numbers, and what they were measured on.
     config.paper = ml_collections.ConfigDict()

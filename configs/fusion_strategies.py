@@ -10,7 +10,7 @@ weighted, logistic, linear_svm, rbf_svm, knn. Those networks are trained once an
 the inner ones (three for each) that the fitted methods need. `flow` can be asked for too. Of two
 networks, a majority is a mean wherever they disagree; to join three:
 
-    --config.rows.majority.fusion.of=face,flow,mel
+    --config.rows.majority.fusion.rows=face,flow,mel
 
 On BAUM-1: --config.data.dataset=baum1_acted --config.data.intensities=acted
 
@@ -46,7 +46,7 @@ def get_config(row: str = ""):
             name: {**joint, "model": {**base.FUSION, "name": name}}
             for name in ("gated_sum", "attention")
         },
-        **{name: {"modalities": OF, "fusion": {"method": name, "of": OF}} for name in DECISIONS},
+        **{name: {"modalities": OF, "fusion": {"method": name, "rows": OF}} for name in DECISIONS},
     }
     config.table_rows = (*OF, "concatenation", "gated_sum", "attention", *DECISIONS)
     config.protocols = ("clip_random",)

@@ -31,7 +31,7 @@ RECIPE = {
         "patch": 4,
         "filters": (32, 64, 128, 256),
         "normalization": "group",
-        "head": "average_max",
+        "pooling": "average_max",
         "hidden": (),
         "dropout_features": 0.0,
         "dropout_output": 0.4,
@@ -52,7 +52,7 @@ RECIPE = {
         "weight_decay": 0.02,
         "schedule": "cosine",
         "warmup_epochs": 3,
-        "average": 0.99,
+        "ema_decay": 0.99,
     },
 }
 
@@ -84,8 +84,8 @@ ABLATION = {
             }
         }
     ),
-    "no_averaging": without({"optimizer": {"average": 0.0}}),
-    "flattened": without({"model": {"head": "flatten"}}),
+    "no_averaging": without({"optimizer": {"ema_decay": 0.0}}),
+    "flattened": without({"model": {"pooling": "flatten"}}),
     "no_layer_norm": without({"model": {"normalization": ""}}),
     "original_audio": without({"data": {"audio_variants": ("original",)}}),
 }

@@ -47,7 +47,7 @@ def unknown(what: str, name: object, known) -> UserError:
     return UserError(f"unknown {what} {name!r}; known: {', '.join(map(str, known))}")
 
 
-def told_in_a_line(main: Callable[..., int]) -> Callable[..., int]:
+def handle_user_errors(main: Callable[..., int]) -> Callable[..., int]:
     """Makes the main of a command tell a UserError in one line, and end with status 2."""
 
     @functools.wraps(main)

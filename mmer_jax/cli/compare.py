@@ -12,7 +12,7 @@ from mmer_jax.evaluation import aggregation, comparable
 from mmer_jax.reports import compare
 
 
-@errors.told_in_a_line
+@errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(

@@ -40,16 +40,16 @@ def _flow(options: argparse.Namespace) -> None:
 
 
 def _representations(options: argparse.Namespace) -> None:
-    from mmer_jax.figures import waveforms
+    from mmer_jax.figures import audio
 
     def draw(clip: Path):
-        return waveforms.representations(waveforms.read(clip), clip.stem, options.plots)
+        return audio.representations(audio.read(clip), clip.stem, options.plots)
 
     _each(options, "figure9_representations", draw)
 
 
 def _alterations(options: argparse.Namespace) -> None:
-    from mmer_jax.figures import waveforms
+    from mmer_jax.figures import audio
     from mmer_jax.media import augment
 
     given = {name: getattr(options, name) for name in _AMOUNTS}
@@ -57,7 +57,7 @@ def _alterations(options: argparse.Namespace) -> None:
     _each(
         options,
         "figure10_alterations",
-        lambda clip: waveforms.alterations(waveforms.read(clip), clip.stem, amounts),
+        lambda clip: audio.alterations(audio.read(clip), clip.stem, amounts),
     )
 
 
@@ -220,7 +220,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-@errors.told_in_a_line
+@errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     options = _parser().parse_args(arguments)

@@ -11,7 +11,7 @@ from mmer_jax.synthetic import RENDERERS, expression, ravdess
 from mmer_jax.synthetic.clip import Look
 
 
-@errors.told_in_a_line
+@errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(

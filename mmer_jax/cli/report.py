@@ -12,7 +12,7 @@ from mmer_jax import errors
 from mmer_jax.reports import comparison, report
 
 
-@errors.told_in_a_line
+@errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(

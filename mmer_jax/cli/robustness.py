@@ -42,7 +42,7 @@ def text(curves: Sequence[Curve], in_markdown: bool = False) -> str:
     return "\n\n".join([*parts, *(n if in_markdown else textwrap.fill(n, WIDTH) for n in notes)])
 
 
-@errors.told_in_a_line
+@errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     options = _parser().parse_args(arguments)

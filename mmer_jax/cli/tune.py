@@ -94,7 +94,7 @@ def load(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, dict[str,
     return holder.value, config_flags.get_override_values(values["config"])
 
 
-@errors.told_in_a_line
+@errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(

@@ -53,7 +53,7 @@ def measured_epochs(config: ml_collections.ConfigDict) -> tuple[int, ...]:
     The last alone where validation data choose the epoch or the learning rate: what is chosen is
     one network.
     """
-    if config.stopping.patience or config.optimizer.choices:
+    if config.early_stopping.patience or config.optimizer.learning_rate_search:
         return (config.epochs,)
     wanted = {int(e) for e in config.measure_epochs if 0 < e < config.epochs}
     return (*sorted(wanted), config.epochs)

@@ -31,7 +31,7 @@ def requested_rows(config: ml_collections.ConfigDict) -> tuple[str, ...]:
     for name in names:
         if name not in config.rows:
             raise errors.unknown("row", name, config.rows)
-        of = tuple(config.rows[name].get("fusion", {}).get("of", ())) or tuple(config.fusion.of)
+        of = tuple(config.rows[name].get("fusion", {}).get("rows", ())) or tuple(config.fusion.rows)
         for needed in of:
             if needed not in config.rows:
                 raise errors.unknown(f"row that {name} joins", needed, config.rows)

@@ -15,13 +15,13 @@ class Examples:
     """Labeled examples, as row numbers into a pack's arrays.
 
     Attributes:
-      rows: for each modality int32 [n], the row of its image.
+      indices: for each modality int32 [n], the row of its image.
       label: int32 [n], position in the config's emotions.
       clip: text [n].
       view: int32 [n].
     """
 
-    rows: Mapping[str, np.ndarray]
+    indices: Mapping[str, np.ndarray]
     label: np.ndarray
     clip: np.ndarray
     view: np.ndarray
@@ -102,7 +102,7 @@ def make_examples(
     rows = rows[first]
     order = {emotion: i for i, emotion in enumerate(emotions)}
     return Examples(
-        rows={name: r[first].astype(np.int32) for name, r in by_modality.items()},
+        indices={name: r[first].astype(np.int32) for name, r in by_modality.items()},
         label=np.array([order[e] for e in table["emotion"][rows].tolist()], np.int32),
         clip=table["clip"][rows],
         view=table["view"][rows].astype(np.int32),

@@ -279,7 +279,7 @@ def with_shuffled_labels(examples: selection.Examples, seed: int) -> selection.E
     clips, first, member = np.unique(examples.clip, return_index=True, return_inverse=True)
     order = np.random.default_rng((seed, len(clips))).permutation(len(clips))
     return selection.Examples(
-        examples.rows, examples.label[first][order][member], examples.clip, examples.view
+        examples.indices, examples.label[first][order][member], examples.clip, examples.view
     )
 
 

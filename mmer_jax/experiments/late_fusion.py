@@ -42,10 +42,10 @@ def check(row: str, rows: Mapping[str, ml_collections.ConfigDict]) -> None:
     """
     config = rows[row]
     decision_rules.check(config.fusion.method)
-    of = tuple(config.fusion.of)
+    of = tuple(config.fusion.rows)
     if len(set(of)) < 2:
         raise errors.UserError(
-            f"config.rows.{row}.fusion.of is {of}; a decision joins two rows or more"
+            f"config.rows.{row}.fusion.rows is {of}; a decision joins two rows or more"
         )
     before = list(rows)[: list(rows).index(row)]
     mine = identity.flatten(config.to_dict())
@@ -53,18 +53,18 @@ def check(row: str, rows: Mapping[str, ml_collections.ConfigDict]) -> None:
         if name not in before or rows[name].fusion.method:
             raise errors.UserError(
                 f"row {row!r} joins {name!r}, which is no network that runs before it; say what it "
-                f"joins with --config.rows.{row}.fusion.of={','.join(of)}"
+                f"joins with --config.rows.{row}.fusion.rows={','.join(of)}"
             )
         if config.fusion.method in decision_rules.FITTED and _chooses(rows[name]):
             raise errors.UserError(
                 f"row {row!r} is fitted on networks trained on parts of the training part, which "
                 f"have no validation part to choose by as {name!r} does: leave out "
-                "config.stopping.patience and config.optimizer.choices, or join by a fixed rule"
+                "config.early_stopping.patience and config.optimizer.learning_rate_search, or join by a fixed rule"
             )
         if _chooses(rows[name]) != _chooses(config):  # they would be measured at other epochs
             raise errors.UserError(
-                f"row {row!r} joins {name!r}: set config.stopping.patience and "
-                "config.optimizer.choices for both or for neither"
+                f"row {row!r} joins {name!r}: set config.early_stopping.patience and "
+                "config.optimizer.learning_rate_search for both or for neither"
             )
         theirs = identity.flatten(rows[name].to_dict())
         for field in mine:
@@ -77,7 +77,7 @@ def check(row: str, rows: Mapping[str, ml_collections.ConfigDict]) -> None:
 
 
 def _chooses(config) -> bool:
-    return bool(config.stopping.patience or config.optimizer.choices)
+    return bool(config.early_stopping.patience or config.optimizer.learning_rate_search)
 
 
 def run_cell(
@@ -99,7 +99,7 @@ def run_cell(
       training.Interrupted: as cells.run_cell.
     """
     config = rows[cell.row]
-    members = {row: Cell(row, cell.protocol, cell.fold, cell.seed) for row in config.fusion.of}
+    members = {row: Cell(row, cell.protocol, cell.fold, cell.seed) for row in config.fusion.rows}
     found = {row: _load(workdir, member.name) for row, member in members.items()}
     inner = {}
     if config.fusion.method in decision_rules.FITTED:

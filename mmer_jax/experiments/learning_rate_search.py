@@ -1,6 +1,6 @@
 """What a cell chooses by its validation part: when to stop (training/stopping.py), and its rate.
 
-To choose a learning rate a cell trains one network with each of `config.optimizer.choices` and
+To choose a learning rate a cell trains one network with each of `config.optimizer.learning_rate_search` and
 keeps the one that does best on the validation part. The test part is put away until that is
 settled: only the chosen network ever sees it.
 """
@@ -23,15 +23,15 @@ from mmer_jax.training import checkpoints, early_stopping, loop, normalization
 
 def check(config: ml_collections.ConfigDict) -> None:
     """Refuses choices that the config (of one row) has no validation data for; UserError."""
-    rates = config.optimizer.choices
+    rates = config.optimizer.learning_rate_search
     if len(rates) == 1 or len(set(rates)) < len(rates) or not all(map(_is_rate, rates)):
         raise errors.UserError(
-            f"config.optimizer.choices is {tuple(rates)}; it must be empty, or two or more "
-            "different rates above 0, as in --config.optimizer.choices=1e-4,3e-4,1e-3"
+            f"config.optimizer.learning_rate_search is {tuple(rates)}; it must be empty, or two or more "
+            "different rates above 0, as in --config.optimizer.learning_rate_search=1e-4,3e-4,1e-3"
         )
     asked = {
-        "config.stopping.patience": early_stopping.is_on(config),
-        "config.optimizer.choices": bool(rates),
+        "config.early_stopping.patience": early_stopping.is_on(config),
+        "config.optimizer.learning_rate_search": bool(rates),
     }
     for field in (field for field, is_asked in asked.items() if is_asked):
         if config.split.tested == "validation":
@@ -81,7 +81,7 @@ def run_cell(
     All that is kept meanwhile is in WORKDIR/checkpoints/<cell>/.
 
     Args:
-      cell, config, data, workdir: as cells.run_cell has them; `config.optimizer.choices` is set.
+      cell, config, data, workdir: as cells.run_cell has them; `config.optimizer.learning_rate_search` is set.
 
     Raises:
       TrainingDivergedError: every candidate diverged. Where only some do, they lose.
@@ -90,13 +90,13 @@ def run_cell(
     trained_on, parts = cells.examples(cell, config, data)
     validation = {"validation": parts["validation"]}
     candidates = {}
-    for rate in map(float, config.optimizer.choices):
+    for rate in map(float, config.optimizer.learning_rate_search):
         candidates[rate] = _candidate(cell, rate, config, data, trained_on, validation, workdir)
     told = {rate: {f: said[f] for f in _FIGURES} for rate, said in candidates.items()}
     rate = best(told)
     if rate is None:
         raise training.TrainingDivergedError(
-            f"{cell.name} diverged with every learning rate of config.optimizer.choices, "
+            f"{cell.name} diverged with every learning rate of config.optimizer.learning_rate_search, "
             f"{', '.join(f'{rate:g}' for rate in told)}. Try smaller ones in another --workdir."
         )
 

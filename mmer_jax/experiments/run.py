@@ -122,7 +122,11 @@ def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
 
 def _train(missing: list[Cell], config, rows, data, workdir: pathlib.Path) -> None:
     """Networks first, by all processes; then what one process does with networks on disk."""
-    alone = [c for c in missing if rows[c.row].fusion.method or rows[c.row].optimizer.choices]
+    alone = [
+        c
+        for c in missing
+        if rows[c.row].fusion.method or rows[c.row].optimizer.learning_rate_search
+    ]
     places, mine = distributed.share([c for c in missing if c not in alone])
     begun = itertools.count(1)
 

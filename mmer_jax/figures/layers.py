@@ -55,7 +55,7 @@ def _section(row: str, config: ml_collections.ConfigDict, in_markdown: bool) -> 
     inputs = ", ".join(config.modalities)
     title = f"{'## ' * in_markdown}{row}: {inputs} at {config.data.size} pixels"
     if config.fusion.method:
-        joined = ", ".join(config.fusion.of)
+        joined = ", ".join(config.fusion.rows)
         return f"{title}\n\nNo network of its own: it joins what those of {joined} say."
     found = layers.layer_table(config)
     lines = [["layer", "kind", "input", "output", "parameters"]]

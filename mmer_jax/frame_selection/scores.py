@@ -210,7 +210,7 @@ def _finished_cells(workdir: Path, row: str | None) -> tuple[list[Cell], dict]:
 
 def _network(cell: Cell, config, data: pack.Pack, workdir: Path) -> Network:
     examples = splits.split_examples(cell, config, data)["train"]
-    rows = next(iter(examples.rows.values()))
+    rows = next(iter(examples.indices.values()))
     return Network(
         cell.fold,
         checkpoints.load_params(workdirs.params_folder(workdir, cell)),

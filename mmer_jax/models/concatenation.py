@@ -22,7 +22,7 @@ class ConcatenationNetwork(nn.Module):
       hidden: widths of the dense layers before the output.
       dropout_features: rate on each tower's last feature map.
       dropout_output: rate before the output layer.
-      head: how a feature map becomes a vector, of tower.HEADS; the paper flattens it (NHWC order).
+      pooling: how a feature map becomes a vector, of tower.POOLINGS; the paper flattens it (NHWC order).
       normalization: of the towers' layers, of tower.NORMALISATIONS; the paper has none.
       patch: of the towers; 1 in the paper.
     """
@@ -33,7 +33,7 @@ class ConcatenationNetwork(nn.Module):
     hidden: Sequence[int]
     dropout_features: float
     dropout_output: float
-    head: str = "flatten"
+    pooling: str = "flatten"
     normalization: str = ""
     patch: int = 1
 
@@ -53,7 +53,7 @@ class ConcatenationNetwork(nn.Module):
             x = tower.to_unit_range(images[name])
             x = tower.Tower(self.filters, self.normalization, self.patch, name=name)(x)
             x = nn.Dropout(self.dropout_features, deterministic=not train)(x)
-            features.append(tower.HEADS[self.head](x))
+            features.append(tower.POOLINGS[self.pooling](x))
         x = jnp.concatenate(features, axis=-1)
         init = nn.initializers.glorot_uniform()
         for i, width in enumerate(self.hidden):

@@ -28,9 +28,9 @@ def _small(config: ml_collections.ConfigDict) -> dict:
 
 
 def _concatenation(config: ml_collections.ConfigDict) -> nn.Module:
-    head, normalization = config.model.head, config.model.normalization
-    if head not in tower.HEADS:
-        raise errors.unknown("head", head, tower.HEADS)
+    pooling, normalization = config.model.pooling, config.model.normalization
+    if pooling not in tower.POOLINGS:
+        raise errors.unknown("pooling", pooling, tower.POOLINGS)
     if normalization not in tower.NORMALISATIONS:
         known = [name for name in tower.NORMALISATIONS if name]
         raise errors.unknown("layer normalization", normalization, known)
@@ -41,7 +41,7 @@ def _concatenation(config: ml_collections.ConfigDict) -> nn.Module:
             "multiple of it"
         )
     return concatenation.ConcatenationNetwork(
-        **_small(config), head=head, normalization=normalization, patch=patch
+        **_small(config), pooling=pooling, normalization=normalization, patch=patch
     )
 
 
@@ -80,7 +80,7 @@ def build(config: ml_collections.ConfigDict) -> nn.Module:
     """
     if config.model.name not in MODELS:
         raise errors.unknown("model", config.model.name, MODELS)
-    paper = {"head": "flatten", "normalization": "", "patch": 1}
+    paper = {"pooling": "flatten", "normalization": "", "patch": 1}
     changed = [field for field, value in paper.items() if config.model[field] != value]
     if changed and config.model.name != "concatenation":
         raise errors.UserError(

@@ -66,7 +66,7 @@ NORMALISATIONS = {
 
 
 # A feature map, float [b, h, w, c] -> one vector an example, float [b, n].
-HEADS = {
+POOLINGS = {
     "flatten": lambda x: x.reshape(x.shape[0], -1),
     "average": lambda x: x.mean((1, 2)),
     "average_max": lambda x: jnp.concatenate([x.mean((1, 2)), x.max((1, 2))], axis=-1),

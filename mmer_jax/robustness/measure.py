@@ -18,7 +18,7 @@ from mmer_jax.inference import workdirs
 from mmer_jax.media import corruptions
 from mmer_jax.results import predictions, records
 from mmer_jax.results.predictions import Examples
-from mmer_jax.robustness import conditions, results, waveforms
+from mmer_jax.robustness import conditions, noisy_audio, results
 from mmer_jax.robustness.conditions import MISSING, UNTOUCHED, Condition
 from mmer_jax.training import checkpoints, normalization, sharding
 from mmer_jax.utils import provenance
@@ -128,7 +128,7 @@ def _test_row(
     noisy, problems = {}, []
     for corruption, levels in _of_audio(missing).items():
         try:
-            noisy[corruption] = waveforms.corrupted(
+            noisy[corruption] = noisy_audio.corrupted(
                 data,
                 record,
                 workdir,
@@ -184,7 +184,7 @@ def _of_audio(missing: Sequence[tuple[dict, list[Condition]]]) -> dict[str, list
 def _audio_rows(tests: Sequence[selection.Examples], names: Sequence[str]) -> np.ndarray:
     """Rows of the pack whose audio some test hears."""
     heard = [m.name for m in modalities.get(names) if m.stream == "audio"]
-    return np.unique(np.concatenate([test.rows[name] for test in tests for name in heard]))
+    return np.unique(np.concatenate([test.indices[name] for test in tests for name in heard]))
 
 
 def _inputs(
@@ -193,11 +193,11 @@ def _inputs(
     standard: Mapping[str, normalization.Standard],
     condition: Condition,
     altered: Sequence[str],
-    noisy: Mapping[str, waveforms.Noisy],
+    noisy: Mapping[str, noisy_audio.Noisy],
 ) -> tuple[dict, dict, dict]:
     """What a test sees under a condition: its images, the image of each example, standards."""
     images, member, of_images = {}, {}, {}
-    for name, rows in test.rows.items():
+    for name, rows in test.indices.items():
         used, member[name] = np.unique(rows, return_inverse=True)
         images[name] = np.asarray(data.arrays[name][used])
         if name in standard:  # measured on untouched images, as when the network was trained

@@ -51,7 +51,7 @@ def corrupted(
     try:
         from mmer_jax.datasets import packing, tfds_io
         from mmer_jax.media import augment
-        from mmer_jax.robustness import noisy
+        from mmer_jax.robustness import noisy_images
     except ModuleNotFoundError as e:
         raise errors.UserError(
             f"audio can be made noisy only with the package {e.name}, which is not installed here: "
@@ -77,14 +77,14 @@ def corrupted(
     named = [field.name for field in dataclasses.fields(augment.AudioAmounts)]
     amounts = {name: options[name] for name in named if name in options}
     work = functools.partial(
-        noisy.images,
+        noisy_images.images,
         amounts=augment.AudioAmounts(**amounts),
         corruption=corruption,
         levels=tuple(levels),
         names=tuple(names),
     )
     heard = (
-        noisy.Heard(e["clip"], e["samples"], int(e["sample_rate"]), tuple(wanted[e["clip"]]))
+        noisy_images.Heard(e["clip"], e["samples"], int(e["sample_rate"]), tuple(wanted[e["clip"]]))
         for e in tfds_io.read(built, ["clip", "samples", "sample_rate"])
         if e["clip"] in wanted
     )

@@ -22,18 +22,18 @@ MONITORS: dict[str, Callable[[Mapping[str, float]], float]] = {
 
 def check(config) -> None:
     """UserError for fields of `config.stopping` (of one row) that mean nothing."""
-    patience = config.stopping.patience
+    patience = config.early_stopping.patience
     if patience < 0:
         raise errors.UserError(
-            f"config.stopping.patience is {patience}; it is a number of epochs, or 0 for none"
+            f"config.early_stopping.patience is {patience}; it is a number of epochs, or 0 for none"
         )
-    if config.stopping.monitor not in MONITORS:
-        raise errors.unknown("figure to stop by", config.stopping.monitor, MONITORS)
+    if config.early_stopping.monitor not in MONITORS:
+        raise errors.unknown("figure to stop by", config.early_stopping.monitor, MONITORS)
 
 
 def is_on(config) -> bool:
     """Whether a config (of one row) asks for it."""
-    return config.stopping.patience > 0
+    return config.early_stopping.patience > 0
 
 
 def judge(label: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
@@ -54,13 +54,13 @@ def best_epoch(config, history: History) -> int:
       config: of one row, with early stopping on.
       history: one dict an epoch, with what `judge` says; one epoch or more.
     """
-    best = min(history, key=MONITORS[config.stopping.monitor])
+    best = min(history, key=MONITORS[config.early_stopping.monitor])
     return int(best["epoch"])
 
 
 def is_over(config, history: History) -> bool:
     """Whether so many epochs were no better than the best one that patience has run out."""
-    return len(history) - best_epoch(config, history) >= config.stopping.patience
+    return len(history) - best_epoch(config, history) >= config.early_stopping.patience
 
 
 def describe(config, history: History) -> dict[str, int]:

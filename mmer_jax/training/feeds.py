@@ -55,8 +55,8 @@ def make_feed(
       mesh: of the devices that train.
     """
     used = {
-        name: np.unique(np.concatenate([part.rows[name] for part in parts.values()]))
-        for name in next(iter(parts.values())).rows
+        name: np.unique(np.concatenate([part.indices[name] for part in parts.values()]))
+        for name in next(iter(parts.values())).indices
     }
     nbytes = sum(len(rows) * int(np.prod(arrays[name].shape[1:])) for name, rows in used.items())
     if is_streamed(config, nbytes, mesh):
@@ -111,7 +111,9 @@ class InMemory:
         }
         self._data = {}
         for name, part in parts.items():
-            rows = {m: np.searchsorted(used[m], r).astype(np.int32) for m, r in part.rows.items()}
+            rows = {
+                m: np.searchsorted(used[m], r).astype(np.int32) for m, r in part.indices.items()
+            }
             rows, label = jax.device_put((rows, part.label), whole)
             self._data[name] = step.DeviceData(images, rows, label, standard)
 

@@ -113,7 +113,7 @@ def train(
 
     Args:
       config: of one row (see configs/base.py); `batch_size`, `optimizer`, `augment`, `loss`,
-        `stopping` and `run` are read here. Where several processes train together all call this
+        `early_stopping` and `run` are read here. Where several processes train together all call this
         with the same arguments, and `on_measure` and `on_epoch` are called in the first alone.
       model: called as `model.apply({"params": p}, images, train=...)`.
       arrays: for each modality uint8 [m, s, s, c]; may be memory-mapped, or a pack's records.

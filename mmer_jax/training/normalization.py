@@ -128,7 +128,7 @@ def _global(config, data, trained_on, parts) -> dict[str, Standard]:
     del parts
     found = {}
     for m in modalities.get(config.modalities):
-        rows = trained_on.rows[m.name]
+        rows = trained_on.indices[m.name]
         mean, deviation = measure_standard(
             data.arrays[m.name], rows, np.zeros(len(rows), int), by_row=m.stream == "audio"
         )
@@ -140,7 +140,7 @@ def _global(config, data, trained_on, parts) -> dict[str, Standard]:
 def _per_speaker(config, data, trained_on, parts) -> dict[str, Standard]:
     found = {}
     for m in modalities.get(config.modalities):
-        used = np.unique(np.concatenate([p.rows[m.name] for p in (trained_on, *parts.values())]))
+        used = np.unique(np.concatenate([p.indices[m.name] for p in (trained_on, *parts.values())]))
         speakers, group = np.unique(data.table["subject"], return_inverse=True)
         rows = used
         if m.stream == "audio":

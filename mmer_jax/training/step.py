@@ -62,21 +62,23 @@ class DeviceData:
 
     Attributes:
       arrays: for each modality uint8 [m, s, s, c], the images that any example uses.
-      rows: for each modality int32 [n], the image of each example.
+      indices: for each modality int32 [n], the image of each example.
       label: int32 [n].
       standard: for each modality what its images are normalized by; empty: as they are.
     """
 
     arrays: Mapping[str, jax.Array]
-    rows: Mapping[str, jax.Array]
+    indices: Mapping[str, jax.Array]
     label: jax.Array
     standard: Mapping[str, normalization.Standard] = flax.struct.field(default_factory=dict)
 
     def take(self, index: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
         """Images and labels of the examples with the given numbers."""
-        images = {name: self.arrays[name][rows[index]] for name, rows in self.rows.items()}
+        images = {name: self.arrays[name][rows[index]] for name, rows in self.indices.items()}
         for name, standard in self.standard.items():
-            images[name] = normalization.normalize(images[name], standard, self.rows[name][index])
+            images[name] = normalization.normalize(
+                images[name], standard, self.indices[name][index]
+            )
         return images, self.label[index]
 
 
@@ -101,8 +103,8 @@ class Objective:
     @classmethod
     def of(cls, config) -> "Objective":
         """As a config (of one row) has it; UserError for values out of range."""
-        smoothing, average = config.loss.label_smoothing, config.optimizer.average
-        for field, value in (("loss.label_smoothing", smoothing), ("optimizer.average", average)):
+        smoothing, average = config.loss.label_smoothing, config.optimizer.ema_decay
+        for field, value in (("loss.label_smoothing", smoothing), ("optimizer.ema_decay", average)):
             if not 0 <= value < 1:
                 raise errors.UserError(
                     f"config.{field} is {value}; it must be at least 0 and below 1"

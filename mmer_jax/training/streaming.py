@@ -95,7 +95,7 @@ class Streamed:
 
     def _steps(self, part, index) -> int:
         """Batches of a window; the same in all processes."""
-        shapes = [self._arrays[name].shape[1:] for name in self._parts[part].rows]
+        shapes = [self._arrays[name].shape[1:] for name in self._parts[part].indices]
         a_step = sum(math.prod(shape) for shape in shapes) * index.shape[1] / self._mesh.size
         return min(max(1, int(WINDOW_BYTES / a_step)), len(index))
 
@@ -114,7 +114,7 @@ class Streamed:
             )
 
         arrays, standard = {}, {}
-        for name, rows in examples.rows.items():
+        for name, rows in examples.indices.items():
             array = self._arrays[name]
             arrays[name] = place(lambda e, a=array, r=rows: a[r[e]], array.shape[1:])
             if name in self._standard:

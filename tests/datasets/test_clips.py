@@ -61,10 +61,10 @@ def test_face_and_flow_belong_to_the_frame_that_is_named(triplets, clip):
 def test_a_red_patch_stays_red_and_up_stays_up(tmp_path, write_clip):
     """Through the video file, the crop and PNG: red on the left above, blue right below."""
     path = tmp_path / "01-01-05-01-01-01-01.mp4"
-    image = np.full((96, 96, 3), 128, np.uint8)
-    image[:40, :40] = (220, 20, 20)
-    image[56:, 56:] = (20, 20, 220)
-    write_clip(path, [image] * 6, rate=10)
+    drawn = np.full((96, 96, 3), 128, np.uint8)
+    drawn[:40, :40] = (220, 20, 20)
+    drawn[56:, 56:] = (20, 20, 220)
+    write_clip(path, [drawn] * 6, rate=10)
     options = dataclasses.replace(OPTIONS, detector="none")
     examples = clips.work(recording(path), "frames", options).examples
     face = image(examples[0]["face"]).astype(int)

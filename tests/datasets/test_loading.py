@@ -57,7 +57,7 @@ def test_one_set_is_trained_on_and_all_of_the_other_tested(crossed, tmp_path, di
     assert set(parts["test"].clip) <= set(second.table["clip"])
     # 24 clips of two emotions, three views; a test example has the unaltered audio.
     assert len(parts["train"]) == len(parts["test"]) == 72
-    rows = parts["test"].rows
+    rows = parts["test"].indices
     for example in (0, 40):
         clip, view = parts["test"].clip[example], parts["test"].view[example]
         at = np.flatnonzero((second.table["clip"] == clip) & (second.table["view"] == view))[0]
@@ -152,7 +152,7 @@ def test_one_spectrogram_for_every_frame(strong_config, small_pack):
 
     def variants(row):
         parts = splits.split_examples(cell, resolve.resolve_row(strong_config, row), held)
-        return set(held.table["audio_variant"][parts["train"].rows["mel"]])
+        return set(held.table["audio_variant"][parts["train"].indices["mel"]])
 
     assert variants("face_mel") == {"original", "noise", "pitch_shift"}
     assert variants("face_mel_one_spectrogram") == {"original"}

@@ -44,9 +44,9 @@ def test_a_test_example_pairs_each_frame_with_its_clips_original_audio():
     table = ravdess_like(actors=2)
     rows = np.arange(30, 90)
     examples = make(table, rows, ["face", "flow", "mel"], True)
-    np.testing.assert_array_equal(examples.rows["face"], rows)
-    np.testing.assert_array_equal(examples.rows["flow"], rows)
-    waveforms = examples.rows["mel"]
+    np.testing.assert_array_equal(examples.indices["face"], rows)
+    np.testing.assert_array_equal(examples.indices["flow"], rows)
+    waveforms = examples.indices["mel"]
     assert set(table["audio_variant"][waveforms]) == {"original"}
     np.testing.assert_array_equal(table["clip"][waveforms], table["clip"][rows])
     np.testing.assert_array_equal(np.array(EMOTIONS)[examples.label], table["emotion"][rows])
@@ -65,7 +65,7 @@ def test_training_examples_keep_their_own_audio():
     table = ravdess_like(actors=2)
     rows = np.arange(12)
     examples = make(table, rows, ["mel", "face"], False)
-    np.testing.assert_array_equal(examples.rows["mel"], rows)
+    np.testing.assert_array_equal(examples.indices["mel"], rows)
 
 
 def test_selection_by_emotion_and_intensity():

@@ -128,7 +128,7 @@ def test_triplets_are_matched_by_clip_and_view(small_pack, tmp_path):
     of = ("mel", "face", "flow")  # three, in any order
     config = fusion_config(small_pack, "mean", "triplet_random")
     config.epochs = 1
-    config.rows["mean"].fusion.of = of
+    config.rows["mean"].fusion.rows = of
     found = run_experiment(config, tmp_path)
     *parts, joined = (
         stored(tmp_path, r, "triplet_random").examples[1, "test"] for r in (*of, "mean")
@@ -215,9 +215,9 @@ def test_inner_networks_learn_the_shuffled_labels_of_their_cell(small_pack):
     ("row", "changes", "said"),
     [
         ("mean", {"rows.mean.fusion.method": "bayes"}, "unknown fusion method 'bayes'; known: m"),
-        ("mean", {"rows.mean.fusion.of": ("face", "voice")}, "row that mean joins 'voice'"),
-        ("mean", {"rows.mean.fusion.of": ("face", "product")}, "itself a decision"),
-        ("mean", {"rows.mean.fusion.of": ()}, "joins two rows or more"),
+        ("mean", {"rows.mean.fusion.rows": ("face", "voice")}, "row that mean joins 'voice'"),
+        ("mean", {"rows.mean.fusion.rows": ("face", "product")}, "itself a decision"),
+        ("mean", {"rows.mean.fusion.rows": ()}, "joins two rows or more"),
         ("mean", {"rows.mean.data": {"emotions": ("anger", "fear")}}, "config.data.emotions is"),
         ("mean", {"rows.mel.epochs": 2}, "config.epochs is 1 for the one and 2 for the other"),
         ("knn", {"fusion.inner_folds": 40}, "inner_folds is 40: .* as many units"),
@@ -234,5 +234,5 @@ def test_mistakes_are_explained(small_pack, tmp_path, row, changes, said):
 
 def test_rows_named_for_all_rows_alone_are_told_where_they_belong(small_pack, tmp_path):
     config = fusion_config(small_pack, "mean")
-    with pytest.raises(errors.UserError, match=r"--config\.rows\.mean\.fusion\.of=face,"):
-        run_experiment(config, tmp_path, {"fusion.of": ("face", "flow", "mel")})
+    with pytest.raises(errors.UserError, match=r"--config\.rows\.mean\.fusion\.rows=face,"):
+        run_experiment(config, tmp_path, {"fusion.rows": ("face", "flow", "mel")})

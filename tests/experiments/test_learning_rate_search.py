@@ -42,7 +42,7 @@ def stored(workdir):
 
 def test_a_cell_that_stops_early_says_when(config, tmp_path):
     config.epochs, config.measure_epochs = 40, (10, 20)
-    config.stopping.patience, config.optimizer.learning_rate = 1, 3e-2
+    config.early_stopping.patience, config.optimizer.learning_rate = 1, 3e-2
     (record,) = run_experiment(config, tmp_path)
     with open(tmp_path / "curves" / f"{CELL.name}.json") as file:
         curve = json.load(file)
@@ -58,7 +58,7 @@ def test_a_cell_that_stops_early_says_when(config, tmp_path):
 def test_a_fixed_budget_says_nothing_of_it(config, tmp_path):
     (record,) = run_experiment(config, tmp_path)
     assert not {"best_epoch", "stopped_epoch", "chosen_learning_rate", "rates"} & set(record)
-    assert (record["config"]["stopping"]["patience"], record["epochs"]) == (0, 4)
+    assert (record["config"]["early_stopping"]["patience"], record["epochs"]) == (0, 4)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def plain(config, tmp_path):
 def test_the_chosen_rates_network_is_the_one_that_it_alone_would_give(
     config, plain, small_pack, alter_pack, tmp_path, monkeypatch
 ):
-    config.optimizer.choices = RATES
+    config.optimizer.learning_rate_search = RATES
     predicted, train = [], training.train
     monkeypatch.setattr(
         training, "train", lambda *a, **k: predicted.append(set(a[4])) or train(*a, **k)
@@ -112,8 +112,8 @@ def test_the_chosen_rates_network_is_the_one_that_it_alone_would_give(
 def test_candidates_are_not_trained_again_and_one_that_diverges_loses(
     config, tmp_path, monkeypatch
 ):
-    config.optimizer.choices = (3e-2, 1e38, 1e-3)
-    config.stopping.patience = 3
+    config.optimizer.learning_rate_search = (3e-2, 1e38, 1e-3)
+    config.early_stopping.patience = 3
     trained, train_network = [], cells.train_network
 
     def until_the_third(name, *rest):
@@ -147,7 +147,7 @@ def test_candidates_are_not_trained_again_and_one_that_diverges_loses(
 
 
 def test_all_diverging_is_an_error(config, tmp_path):
-    config.optimizer.choices = (1e37, 1e38)
+    config.optimizer.learning_rate_search = (1e37, 1e38)
     with pytest.raises(training.TrainingDivergedError, match=r"every learning rate .*1e\+37, 1e"):
         run_experiment(config, tmp_path)
 
@@ -163,7 +163,9 @@ def test_equal_rates_are_told_apart_by_loss_and_then_by_size():
     assert learning_rate_search.best({0.2: told(None, None)}) is None
 
 
-@pytest.mark.parametrize("asked", [{"stopping.patience": 3}, {"optimizer.choices": RATES}])
+@pytest.mark.parametrize(
+    "asked", [{"early_stopping.patience": 3}, {"optimizer.learning_rate_search": RATES}]
+)
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -185,7 +187,7 @@ def test_without_validation_data_nothing_is_chosen(config, tmp_path, asked, fiel
 
 @pytest.mark.parametrize("rates", [(1e-3,), (1e-3, 1e-3), (0.0, 1e-3), ("a", "b")])
 def test_rates_are_two_or_more_different_numbers(config, tmp_path, rates):
-    config.optimizer.choices = rates
+    config.optimizer.learning_rate_search = rates
     with pytest.raises(errors.UserError, match="two or more different rates above 0"):
         run_experiment(config, tmp_path)
 
@@ -197,15 +199,15 @@ def test_decisions_of_networks_that_choose(strong_config, tmp_path):
             "row": "both",
             "protocols": ("clip_random",),
             "split.validation_fraction": 0.2,
-            "stopping.patience": 2,
+            "early_stopping.patience": 2,
         }
     )
-    fusion = {"method": "logistic", "of": ("face", "mel")}
+    fusion = {"method": "logistic", "rows": ("face", "mel")}
     strong_config.rows.both = {"modalities": ("face", "mel"), "fusion": fusion}
     with pytest.raises(errors.UserError, match=r"'both' is fitted on networks .* as 'face' does"):
         check_config(strong_config)
     strong_config.rows.both.fusion.method = "mean"
     assert list(check_config(strong_config)) == ["face", "mel", "both"]
-    strong_config.rows.mel.stopping = {"patience": 0}
+    strong_config.rows.mel.early_stopping = {"patience": 0}
     with pytest.raises(errors.UserError, match=r"'both' joins 'mel': .* for both or for neither"):
         check_config(strong_config)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmer_jax import errors
-from mmer_jax.figures import waveforms
+from mmer_jax.figures import audio
 from mmer_jax.media import augment
 
 TITLES = [
@@ -26,9 +26,9 @@ def ticks(axes) -> dict[str, float]:
 
 def brightest(axes) -> tuple[float, float, float]:
     """Where a panel's bright part lies on its own axes: from (s), to (s), and its height."""
-    (image,) = axes.get_images()
-    image = np.asarray(image.get_array(), float)
-    left, right, bottom, top = image.get_extent()
+    (drawn,) = axes.get_images()
+    image = np.asarray(drawn.get_array(), float)
+    left, right, bottom, top = drawn.get_extent()
     columns = np.flatnonzero(image.max(axis=0) > 200)
     height = bottom + (top - bottom) * (1 - (image.sum(axis=1).argmax() + 0.5) / len(image))
     width = (right - left) / image.shape[1]
@@ -36,7 +36,7 @@ def brightest(axes) -> tuple[float, float, float]:
 
 
 def test_six_images_in_the_papers_order(beep):
-    made = panels(waveforms.representations(beep, "a beep"))
+    made = panels(audio.representations(beep, "a beep"))
     assert [axes.get_title() for axes in made] == TITLES
     for axes in made:
         image = axes.get_images()[0]
@@ -47,7 +47,7 @@ def test_six_images_in_the_papers_order(beep):
 
 
 def test_time_and_height_of_what_is_heard(beep):
-    waveform, _, _, chromagram, spectrogram, mel = panels(waveforms.representations(beep, ""))
+    waveform, _, _, chromagram, spectrogram, mel = panels(audio.representations(beep, ""))
     for axes in (waveform, spectrogram, mel):
         assert brightest(axes)[:2] == pytest.approx((0.5, 0.8), abs=0.05)
     assert brightest(spectrogram)[2] == pytest.approx(1.0, abs=0.1)  # kHz
@@ -57,14 +57,14 @@ def test_time_and_height_of_what_is_heard(beep):
 
 
 def test_curves_stand_at_their_frequency(beep):
-    centroid = panels(waveforms.representations(beep, ""))[1]
+    centroid = panels(audio.representations(beep, ""))[1]
     (image,) = centroid.get_images()
     within = np.asarray(image.get_array(), float)[:, 66:80].mean() / 255  # 0.6 to 0.7 s
     assert within * image.get_extent()[3] == pytest.approx(1.0, abs=0.15)  # kHz
 
 
 def test_plots_as_the_papers_have_no_scale(beep):
-    made = panels(waveforms.representations(beep, "", plotted=True))
+    made = panels(audio.representations(beep, "", plotted=True))
     assert len(made) == 6
     assert all(len(axes.get_yticks()) == 0 for axes in made)
     assert np.shape(made[0].get_images()[0].get_array()) == (224, 224, 3)
@@ -74,7 +74,7 @@ def test_five_spectrograms_each_altered_as_it_says(beep):
     amounts = augment.AudioAmounts(
         pitch_semitones=12.0, shift_seconds=0.6, stretch_factor=0.5, noise_snr_db=10.0
     )
-    original, noise, pitch, shift, stretch = panels(waveforms.alterations(beep, "beep", amounts))
+    original, noise, pitch, shift, stretch = panels(audio.alterations(beep, "beep", amounts))
     assert [axes.get_title() for axes in (original, noise, pitch, shift, stretch)] == [
         "original",
         "noise, 10 dB below the audio",
@@ -94,14 +94,14 @@ def test_five_spectrograms_each_altered_as_it_says(beep):
 
 
 def test_the_colors_have_a_scale_in_decibels(beep):
-    bar = waveforms.alterations(beep, "beep", augment.AudioAmounts()).axes[-1]
+    bar = audio.alterations(beep, "beep", augment.AudioAmounts()).axes[-1]
     assert "dB" in bar.get_ylabel()
     assert [t.get_text() for t in bar.get_yticklabels()] == ["-80", "-60", "-40", "-20", "0"]
 
 
 def test_a_audio_that_cannot_be_drawn_is_named(tmp_path, write_audio, write_clip):
     with pytest.raises(errors.UserError, match=r"zeros.wav: silent audio"):
-        waveforms.read(write_audio(tmp_path / "zeros.wav", np.zeros(4000)))
+        audio.read(write_audio(tmp_path / "zeros.wav", np.zeros(4000)))
     frames = np.full((4, 32, 32, 3), 90, np.uint8)
     with pytest.raises(errors.UserError, match=r"mute.mp4: no audio"):
-        waveforms.read(write_clip(tmp_path / "mute.mp4", frames))
+        audio.read(write_clip(tmp_path / "mute.mp4", frames))

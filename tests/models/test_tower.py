@@ -31,9 +31,9 @@ def test_a_product_over_patches_is_a_convolution_with_that_stride(patch):
 
 def test_heads():
     x = jnp.asarray(RNG.normal(size=(2, 3, 4, 5)), jnp.float32)
-    assert tower.HEADS["flatten"](x).shape == (2, 60)
-    np.testing.assert_allclose(tower.HEADS["average"](x), np.mean(x, (1, 2)), atol=1e-6)
-    both = tower.HEADS["average_max"](x)
+    assert tower.POOLINGS["flatten"](x).shape == (2, 60)
+    np.testing.assert_allclose(tower.POOLINGS["average"](x), np.mean(x, (1, 2)), atol=1e-6)
+    both = tower.POOLINGS["average_max"](x)
     np.testing.assert_allclose(both[:, 5:], np.max(x, (1, 2)), atol=1e-6)
 
 
@@ -59,7 +59,7 @@ def test_normalizations_have_mean_zero_and_deviation_one(name, axes):
 
 
 def test_a_prediction_does_not_depend_on_its_batch(strong_config):
-    config = resolved(strong_config, model__normalization="group", model__head="average")
+    config = resolved(strong_config, model__normalization="group", model__pooling="average")
     model = models.build(config)
     batch = {
         name: RNG.integers(0, 256, x.shape).astype(np.uint8)
@@ -83,14 +83,14 @@ def test_pooling_frees_the_parameters_from_the_images_size(strong_config):
         )
         return models.count_parameters(shapes)
 
-    assert count(data__size=32, model__head="average") == count(model__head="average")
+    assert count(data__size=32, model__pooling="average") == count(model__pooling="average")
     assert count(data__size=32) - count() == 2 * (8 * 8 - 4 * 4) * 8 * 8
 
 
 @pytest.mark.parametrize(
     "fields, said",
     [
-        ({"model__head": "mean"}, "unknown head 'mean'; known: flatten, average"),
+        ({"model__pooling": "mean"}, "unknown head 'mean'; known: flatten, average"),
         ({"model__normalization": "batch"}, "unknown layer normalization 'batch'; known: group"),
         ({"model__patch": 3}, "must be a multiple of it"),
         ({"model__patch": 2, "model__name": "attention"}, "patch is for the model concatenation"),

@@ -296,7 +296,7 @@ def test_what_a_set_cannot_serve_is_said_with_what_it_can():
     one = where(table, table["statement"] == 2)
     text = said("statement_disjoint", one)
     assert "found 2. Can be served: triplet_random, clip_random, clip_random_alt" in text
-    assert "altered_audio, take_grouped, actor_kfold" in text
+    assert "altered_sound, take_grouped, actor_kfold" in text
     without = {name: column for name, column in table.items() if name != "statement"}
     text = said("take_grouped", without)
     assert "needs the column statement" in text and "served: triplet_random, actor_kfold" in text

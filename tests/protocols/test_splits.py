@@ -54,12 +54,16 @@ def test_training_parts_are_as_many_and_as_mixed_under_every_protocol(strong_con
             after = splits.split_examples(cell, equal, data)
             smallest.append(len(before["train"]))
             sizes.add(len(after["train"]))
-            assert set(after["train"].rows["mel"]) <= set(before["train"].rows["mel"])
-            np.testing.assert_array_equal(after["test"].rows["mel"], before["test"].rows["mel"])
+            assert set(after["train"].indices["mel"]) <= set(before["train"].indices["mel"])
+            np.testing.assert_array_equal(
+                after["test"].indices["mel"], before["test"].indices["mel"]
+            )
             shares = [np.bincount(p["train"].label) / len(p["train"]) for p in (before, after)]
             np.testing.assert_allclose(*shares, atol=1.5 / len(after["train"]))
             again = splits.split_examples(cell, equal, data)
-            np.testing.assert_array_equal(after["train"].rows["mel"], again["train"].rows["mel"])
+            np.testing.assert_array_equal(
+                after["train"].indices["mel"], again["train"].indices["mel"]
+            )
     assert sizes == {min(smallest)}
 
 
@@ -69,11 +73,11 @@ def test_one_rung_differs_from_clip_random_in_the_audio_that_is_tested(strong_co
         splits.split_examples(Cell("mel", name, 0, 3), config, data)
         for name in ("clip_random", "clip_random_altered_sound")
     )
-    np.testing.assert_array_equal(plain["train"].rows["mel"], altered["train"].rows["mel"])
+    np.testing.assert_array_equal(plain["train"].indices["mel"], altered["train"].indices["mel"])
     assert set(plain["test"].clip) == set(altered["test"].clip)
-    heard = data.table["audio_variant"][altered["test"].rows["mel"]]
+    heard = data.table["audio_variant"][altered["test"].indices["mel"]]
     assert set(heard) == {"original", "noise", "pitch_shift"}
-    assert set(data.table["audio_variant"][plain["test"].rows["mel"]]) == {"original"}
+    assert set(data.table["audio_variant"][plain["test"].indices["mel"]]) == {"original"}
 
 
 def test_validation_takes_the_test_parts_place_and_test_examples_are_in_no_part(
@@ -84,8 +88,8 @@ def test_validation_takes_the_test_parts_place_and_test_examples_are_in_no_part(
     usual = splits.split_examples(cell, resolved(strong_config, **fields), data)
     choosing = resolved(strong_config, **fields, split__tested="validation")
     found = splits.split_examples(cell, choosing, data)
-    np.testing.assert_array_equal(found["train"].rows["mel"], usual["train"].rows["mel"])
-    np.testing.assert_array_equal(found["test"].rows["mel"], usual["validation"].rows["mel"])
+    np.testing.assert_array_equal(found["train"].indices["mel"], usual["train"].indices["mel"])
+    np.testing.assert_array_equal(found["test"].indices["mel"], usual["validation"].indices["mel"])
     assert len(found["validation"]) == 0
     seen = np.concatenate([part.clip for part in found.values()])
     assert not set(seen) & set(usual["test"].clip)

@@ -107,9 +107,9 @@ def test_validation_figures_are_called_so(write_cell):
 
 
 def test_several_folders_are_compared(write_cell, tmp_path, capsys):
-    first = write_cell("actor_kfold", 20, config={"model": {"head": "average"}, "epochs": 3})
+    first = write_cell("actor_kfold", 20, config={"model": {"pooling": "average"}, "epochs": 3})
     second = write_cell(
-        "actor_kfold", 12, workdir="other", config={"model": {"head": "flatten"}, "epochs": 3}
+        "actor_kfold", 12, workdir="other", config={"model": {"pooling": "flatten"}, "epochs": 3}
     )
     page = tmp_path / "page.html"
     assert command.main([str(first), str(second), "--output", str(page)]) == 0
@@ -119,7 +119,7 @@ def test_several_folders_are_compared(write_cell, tmp_path, capsys):
     assert len({line[0] for line in lines}) == 2  # told apart by their folder
     assert len(values(text, "Pairs, actor_kfold")) == 1
     (differing,) = re.findall(r"<table class=.plain.>(.*?)</table>", text, re.S)
-    assert "model.head" in differing
+    assert "model.pooling" in differing
     assert "epochs" not in differing
     assert command.main([str(first)]) == 0
     assert capsys.readouterr().out.split()[-1].endswith("index.html")

@@ -109,12 +109,12 @@ def test_the_network_sees_what_the_condition_says(
     config, data = workdirs.config_of(record), pack.open_pack(small_pack)
     parts = splits.split_examples(cell, config, data)
     seen = {}
-    for name, rows in parts["test"].rows.items():
+    for name, rows in parts["test"].indices.items():
         images = np.asarray(data.arrays[name])
         x = change(images[rows]) if name == "face" else images[rows]
         x = x / np.float32(255)
         if row == "normalized":
-            trained_on = images[parts["train"].rows[name]] / np.float32(255)
+            trained_on = images[parts["train"].indices[name]] / np.float32(255)
             axes = (0, 1, 2) if name == "face" else (0, 2)  # frequencies by themselves
             x = (x - trained_on.mean(axes, keepdims=True)) / trained_on.std(axes, keepdims=True)
         seen[name] = np.zeros_like(x) if name == absent else x

@@ -13,7 +13,7 @@ from mmer_jax.datasets import pack
 from mmer_jax.experiments.run import run_experiment
 from mmer_jax.media import audio, spectrogram
 from mmer_jax.results import predictions
-from mmer_jax.robustness import conditions, results, waveforms
+from mmer_jax.robustness import conditions, noisy_audio, results
 
 SIZE = 32
 
@@ -59,7 +59,7 @@ def data(workdir):
 
 
 def corrupted(data, record, workdir, levels, rows, manual_dir=None):
-    return waveforms.corrupted(
+    return noisy_audio.corrupted(
         data, record, workdir, manual_dir,
         rows=rows, corruption="noise", levels=levels, names=["mel"],
     )  # fmt: skip

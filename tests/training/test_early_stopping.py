@@ -15,7 +15,7 @@ from mmer_jax.training import checkpoints, early_stopping
 @pytest.fixture
 def config(small_config):
     """Two epochs of patience, and a rate at which the validation part below is soon at its best."""
-    small_config.stopping.patience = 2
+    small_config.early_stopping.patience = 2
     small_config.optimizer.learning_rate = 3e-2
     small_config.run.chunk_seconds = 1e-6  # a chunk a step
     return small_config
@@ -70,9 +70,9 @@ def test_patience_counts_epochs_since_the_best(config):
     over = [early_stopping.is_over(config, history[:n]) for n in range(1, 6)]
     assert over == [False, False, False, True, False]
     assert early_stopping.describe(config, history[:4]) == {"best_epoch": 2, "stopped_epoch": 4}
-    config.stopping.monitor = "accuracy"
+    config.early_stopping.monitor = "accuracy"
     assert early_stopping.best_epoch(config, history) == 3
-    config.stopping.patience = 0
+    config.early_stopping.patience = 0
     assert early_stopping.describe(config, history) == {}
 
 
@@ -85,7 +85,7 @@ def test_the_best_epochs_network_is_what_a_run_of_so_many_epochs_gives(
     assert len(losses) == best + 2 < 30
     assert list(measured) == [30]  # one measurement, under the budget
 
-    config.stopping.patience = 0
+    config.early_stopping.patience = 0
     plain, at_best = run(config, task, validation, tmp_path / "plain", best)
     assert_equal(stopped.state.measured_params, plain.state.measured_params)
     assert_equal(measured[30].probabilities, at_best[best].probabilities)
@@ -100,7 +100,7 @@ def test_the_best_epochs_network_is_what_a_run_of_so_many_epochs_gives(
 
 
 def test_without_patience_spent_the_budget_ends_it(config, task, validation, tmp_path):
-    config.stopping.patience = 30
+    config.early_stopping.patience = 30
     outcome, measured = run(config, task, validation, tmp_path, 12)
     assert len(outcome.history) == 12 and list(measured) == [12]
     assert early_stopping.best_epoch(config, outcome.history) < 12
@@ -133,10 +133,10 @@ def test_a_run_stopped_twice_goes_on_to_the_same_end(
 
 
 def test_the_running_average_is_what_is_judged_and_kept(config, task, validation, tmp_path):
-    config.optimizer.average = 0.5
+    config.optimizer.ema_decay = 0.5
     outcome, measured = run(config, task, validation, tmp_path / "a", 30)
     best = early_stopping.best_epoch(config, outcome.history)
-    config.stopping.patience = 0
+    config.early_stopping.patience = 0
     plain, at_best = run(config, task, validation, tmp_path / "b", best)
     assert_equal(outcome.state.measured_params, plain.state.average)
     assert_equal(measured[30].probabilities, at_best[best].probabilities)
@@ -150,6 +150,6 @@ def test_the_running_average_is_what_is_judged_and_kept(config, task, validation
     ],
 )
 def test_what_means_nothing_is_refused(config, field, value, said):
-    config.stopping[field] = value
+    config.early_stopping[field] = value
     with pytest.raises(errors.UserError, match=said):
         training.check(config)

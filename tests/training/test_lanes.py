@@ -157,7 +157,7 @@ def test_one_that_fails_has_the_others_saved_and_is_the_one_told_of():
         all_four.wait(30)
         if cell.seed == 1:
             raise loop.TrainingDivergedError("of seed 1")
-        with training.signals.noted() as asked:
+        with preemption.noted() as asked:
             while not asked.received:
                 time.sleep(0.001)
             ended.append(cell.seed)
@@ -172,7 +172,7 @@ def test_a_signal_reaches_all():
     begun, both = [], threading.Barrier(2)
 
     def work(cell, place, on_steps):
-        with training.signals.noted() as asked:
+        with preemption.noted() as asked:
             begun.append(cell.seed)
             if both.wait(30) == 0:
                 os.kill(os.getpid(), signal.SIGTERM)

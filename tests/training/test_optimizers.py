@@ -53,7 +53,7 @@ def test_cosine_rises_in_a_line_and_falls_as_a_cosine(small_config):
 
 def test_the_average_is_the_closed_form(small_config):
     """d p(t): the weight of each step's parameters is a product of decays."""
-    small_config.optimizer.average = 0.9
+    small_config.optimizer.ema_decay = 0.9
     model = models.build(small_config)
     optimizer = optimizers.make_optimizer(small_config, 1)
     batch = registry.batch_shapes(small_config, 4)

@@ -34,7 +34,7 @@ def setting(small_config, task):
     optimizer = optimizers.make_optimizer(small_config, 1)
     state = step.init_state(model, optimizer, registry.batch_shapes(small_config), 0)
     data = step.DeviceData(
-        {k: jnp.asarray(v) for k, v in arrays.items()}, dict(examples.rows), examples.label
+        {k: jnp.asarray(v) for k, v in arrays.items()}, dict(examples.indices), examples.label
     )
     return model, optimizer, state, data
 

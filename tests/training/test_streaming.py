@@ -44,7 +44,7 @@ def config(small_config):
     """Dropout is on already; here also random changes, and an average of the parameters."""
     small_config.augment.time_masks = 1
     small_config.augment.mixup = 0.4
-    small_config.optimizer.average = 0.9
+    small_config.optimizer.ema_decay = 0.9
     small_config.run.predict_batch = 32  # does not divide 75
     return small_config
 
@@ -53,10 +53,10 @@ def config(small_config):
 def whole(task):
     """(arrays, examples, parts, standard): two people's images, audio that examples share."""
     arrays, examples = task
-    mel = examples.rows["mel"] - examples.rows["mel"] % 2
-    examples = Examples({**examples.rows, "mel": mel}, examples.label, examples.clip, examples.view)
+    mel = examples.indices["mel"] - examples.indices["mel"] % 2
+    examples = Examples({**examples.indices, "mel": mel}, examples.label, examples.clip, examples.view)
     few = Examples(
-        {name: rows[3:20] for name, rows in examples.rows.items()},
+        {name: rows[3:20] for name, rows in examples.indices.items()},
         *(field[3:20] for field in (examples.label, examples.clip, examples.view)),
     )
     standard = {}
@@ -138,7 +138,7 @@ def test_stopped_in_mid_epoch_and_continued_under_either_is_the_same(
 
 def test_four_devices_each_with_its_own_rows(config, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(streaming, "WINDOW_BYTES", 2 * STEP // 4 + 500)
-    config.optimizer.average = 0.0  # a smaller program, which takes less time to compile
+    config.optimizer.ema_decay = 0.0  # a smaller program, which takes less time to compile
     memory, of_memory = run(config, whole, tmp_path / "a", (2,), False)
     on_device = functools.partial(step.make_chunk, loop_on_device=True)  # as on accelerators
     monkeypatch.setattr(step, "make_chunk", on_device)

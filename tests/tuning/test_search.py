@@ -187,7 +187,7 @@ def test_the_order_of_trials():
         (["--config.split.validation_fraction=0"], "the tuner needs a validation part"),
         (["--config.protocols=actor_kfold,clip_random"], "takes one protocol, not actor_kfold, "),
         (["--config=configs/ravdess_strong.py"], "takes one row that is one network, not face, "),
-        (["--config.stopping.patience=3"], "chosen by the examples that it is measured on"),
+        (["--config.early_stopping.patience=3"], "chosen by the examples that it is measured on"),
         (["--config.epcohs=3"], "no field 'epcohs'; did you mean 'epochs'?"),
         (["--config.epochs=two"], "epochs"),
         (["--config=configs/nothing.py"], "configs/nothing.py"),

@@ -1,0 +1,77 @@
+"""Files that are written whole or not at all, locks between processes, digests."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import filelock
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
+    """Opens a temporary file that replaces `path` when the block ends without an error.
+
+    A reader, or a process killed at any moment, finds the old file or the new one, never a part.
+    The content and the folder's entry are synced to the disk. Text is UTF-8.
+
+    Args:
+      path: the file; its folder is made if it does not exist.
+      mode: "w" for text or "wb" for bytes.
+
+    Yields:
+      The open temporary file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def write_json(path: str | os.PathLike, value: Any, indent: int | None = None) -> None:
+    """Writes a JSON file with `atomic_write`."""
+    with atomic_write(path) as file:
+        json.dump(value, file, indent=indent, sort_keys=indent is not None)
+        file.write("\n")
+
+
+def sync_folder(folder: str | os.PathLike) -> None:
+    """Makes the entry of a new or renamed file survive a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def lock(path: str | os.PathLike, timeout: float = -1) -> filelock.BaseFileLock:
+    """Returns a lock between processes, to be used in a `with` statement.
+
+    The operating system releases it when its process ends in any way. Threads of one process
+    exclude each other too.
+
+    Args:
+      path: the lock file; its folder must exist.
+      timeout: seconds to wait; 0 to fail at once, -1 to wait without a limit.
+
+    Raises:
+      filelock.Timeout: on entering, when another holds the lock.
+    """
+    return filelock.FileLock(path, timeout=timeout, thread_local=False)
+
+
+def digest(path: str | os.PathLike) -> str:
+    """Returns the SHA-256 of a file's content in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
