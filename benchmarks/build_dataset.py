@@ -113,7 +113,7 @@ def _measure(place: Path, clips: int, way: str, workers: int) -> Measured:
 def decode(manual: Path, data_dir: Path, workers: int, run: "Run") -> None:
     """Decodes every frame of every clip and does nothing with it."""
     paths = [r.path for r in recordings.select(manual, CHANNELS).recordings]
-    work = partial(video.read_frames, wanted=())
+    work = partial(video.read_frames, indices=())
     for _ in run.count(parallel.ordered_map(work, paths, workers)):
         pass
 

@@ -82,7 +82,7 @@ def of_clips(config, answer, folder: Path) -> None:
     stages = {name: [] for name in ("decoding alone", "images", "network", "file to answer")}
     for number, recording in enumerate([chosen[0], *chosen]):  # the first loads and compiles
         times = [time.perf_counter()]
-        video.read_frames(recording.source(), wanted=())
+        video.read_frames(recording.source(), indices=())
         times.append(time.perf_counter())
         examples = clips.triplets(recording, clips.Options())
         times.append(time.perf_counter())

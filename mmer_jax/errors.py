@@ -1,34 +1,35 @@
-"""Errors that are written for the person at the keyboard."""
+"""Errors that users see and can act on."""
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-# Why one recording cannot be used. The build ends with these words and the names they hit.
+# Why one recording cannot be used. A build reports, for each of these, the names of the recordings
+# that it skipped, and stores them in the metadata of the built set.
 CLIP_PROBLEMS = (
-    "bad name",  # the file name does not parse
-    "no label",  # the data set's list of labels does not have the clip
+    "bad name",  # the file name cannot be parsed
+    "no label",  # the dataset's list of labels does not have the clip
     "empty file",
-    "not a video",  # not a media file at all, or one that cannot be opened
-    "no image",  # a media file without a video stream
+    "not a video",  # not a media file, or one that cannot be opened
+    "no video stream",  # a media file without one
     "truncated",
-    "too short",  # fewer than two frames: no flow can be computed
-    "no audio",
-    "silent audio",  # a track of zeros where audio is needed
-    "no scores",  # frames shall be chosen by scores, and the list of scores lacks the clip
+    "too short",  # fewer than two frames: no optical flow can be computed
+    "no audio",  # no audio track, or one without samples
+    "silent audio",  # a track of zeros where audio is required
+    "no scores",  # frames are selected by score, and the list of scores does not have the clip
 )
 
 
 class UserError(Exception):
-    """A mistake that a user can mend. run.py prints the message alone, without a traceback."""
+    """An error that the user can fix. Commands print its message without a traceback."""
 
 
 class ClipError(UserError):
-    """One recording cannot be used.
+    """The error for one recording that cannot be used.
 
     Args:
-      kind: one of CLIP_PROBLEMS.
-      detail: what was found, in words.
+      kind: One of CLIP_PROBLEMS.
+      detail: What was found, in words.
     """
 
     def __init__(self, kind: str, detail: str):
@@ -42,20 +43,29 @@ class ClipError(UserError):
         return f"{self.kind}: {self.detail}"
 
 
-def unknown(what: str, name: object, known) -> UserError:
-    """The error for a name that a registry does not hold: it lists those it does."""
+def unknown(what: str, name: object, known: Iterable) -> UserError:
+    """Returns the error for a name that is not registered; its message lists the known names.
+
+    Args:
+      what: Kind of thing that was looked up, such as "modality".
+      name: The name that was not found.
+      known: The registered names.
+    """
     return UserError(f"unknown {what} {name!r}; known: {', '.join(map(str, known))}")
 
 
 def handle_user_errors(main: Callable[..., int]) -> Callable[..., int]:
-    """Makes the main of a command tell a UserError in one line, and end with status 2."""
+    """Decorates the main function of a command so that a UserError ends it with status 2.
+
+    The message is printed to stderr, in one line, without a traceback.
+    """
 
     @functools.wraps(main)
-    def told(*arguments, **options) -> int:
+    def wrapper(*args, **kwargs) -> int:
         try:
-            return main(*arguments, **options)
+            return main(*args, **kwargs)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
 
-    return told
+    return wrapper

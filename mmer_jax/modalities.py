@@ -1,6 +1,7 @@
-"""The modalities, as data. Everything else iterates over them; nothing branches on a name."""
+"""The modalities, as data: other code iterates over them and never branches on a name."""
 
 import dataclasses
+from collections.abc import Iterable
 
 from mmer_jax import errors
 
@@ -10,14 +11,16 @@ class Modality:
     """One input of a network.
 
     Attributes:
-      name: the name of its TFDS feature, its file in a pack and its tower.
-      channels: 3 for RGB, 1 for gray.
-      stream: the part of a recording that it comes from, "image" or "audio". Modalities of the
-        audio are the ones that an audio variant alters.
-      title: how tables and figures call it.
-      reading: how its images are to be read, for the report.
-      shows_direction: its colors are directions; the report sets a wheel of colors beside it.
-      is_photograph: it shows what a camera saw, so that it can be blurred, darkened or covered.
+      name: Name of its TFDS feature, of its file in a pack and of its tower.
+      channels: Number of channels: 3 for RGB, 1 for grayscale.
+      stream: Stream of the recording that it is computed from, "video" or "audio". Modalities of
+        the audio stream change with the audio variant.
+      title: Name in tables and figures.
+      reading: How to read its images, for the report.
+      shows_direction: Whether its colors encode directions. The report then shows a color wheel
+        next to its images.
+      is_photograph: Whether its images are camera images, which can be blurred, darkened or
+        occluded.
     """
 
     name: str
@@ -29,15 +32,15 @@ class Modality:
     is_photograph: bool = False
 
 
-# The order is the one in which towers are joined (figure 8: face, flow, mel).
+# In the order in which intermediate fusion concatenates the towers (figure 8: face, flow, mel).
 MODALITIES = {
     m.name: m
     for m in (
-        Modality("face", 3, "image", "face frames", "the crop around the face", is_photograph=True),
+        Modality("face", 3, "video", "face frames", "the crop around the face", is_photograph=True),
         Modality(
             "flow",
             3,
-            "image",
+            "video",
             "optical flow",
             "color is the direction of motion, brightness its speed",
             shows_direction=True,
@@ -54,16 +57,18 @@ MODALITIES = {
             1,
             "audio",
             "mel spectrogram with level",
-            "as the mel spectrogram, but all audio on one scale of loudness and of time",
+            "like the mel spectrogram, but with one loudness scale and one time scale for all "
+            "recordings",
         ),
-        # Section 7.2's other images of a waveform, and all six as the paper plotted them.
+        # The other representations of a waveform in section 7.2, and all six as the paper
+        # plotted them.
         *(
             Modality(name, 1, "audio", title, f"time runs to the right; {reading}")
             for name, title, reading in (
                 ("waveform", "waveform", "white from the lowest to the highest sample"),
                 ("spectral_centroid", "spectral centroid", "white up to the centroid in Hz"),
                 ("spectral_bandwidth", "spectral bandwidth", "white up to the bandwidth in Hz"),
-                ("chromagram", "chromagram", "one row a pitch class, C at the bottom"),
+                ("chromagram", "chromagram", "one band per pitch class, C at the bottom"),
                 ("spectrogram", "spectrogram", "linear frequency, low at the bottom, in dB"),
             )
         ),
@@ -82,11 +87,14 @@ MODALITIES = {
 }
 
 
-def get(names) -> tuple[Modality, ...]:
-    """The named modalities in joining order.
+def get(names: Iterable[str]) -> tuple[Modality, ...]:
+    """Returns the named modalities in the order in which their towers are concatenated.
+
+    Args:
+      names: Distinct keys of MODALITIES, in any order.
 
     Raises:
-      UserError: for an unknown name, a repeated one, or no name at all.
+      UserError: If a name is unknown or repeated, or if there is none.
     """
     names = list(names)
     for name in names:

@@ -62,7 +62,7 @@ def bad_clips(tmp_path_factory, clip, write_clip, sine) -> Path:
 BAD_CLIPS = {
     "bad name": ["holiday"],
     "empty file": ["01-01-03-01-01-02-01"],
-    "no image": ["01-01-04-01-01-02-01"],
+    "no video stream": ["01-01-04-01-01-02-01"],
     "no audio": ["01-01-03-01-02-02-01"],
     "not a video": ["01-01-03-01-02-01-01"],
     "silent audio": ["01-01-04-01-01-01-01"],

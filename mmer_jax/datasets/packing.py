@@ -64,7 +64,7 @@ def make_pack(
         if not wanted:
             return path
     table, rows = _table(built)
-    masked = [m.name for m in modalities.get(wanted) if mask_background and m.stream == "image"]
+    masked = [m.name for m in modalities.get(wanted) if mask_background and m.stream == "video"]
     title = f"packing {' '.join(wanted)} at {size} px"
     info = _info(built, amounts, mask_background)
     with (

@@ -1,1 +1,1 @@
-"""Raw recordings to numpy arrays. Knows no data set, no TensorFlow, no JAX."""
+"""Decodes recordings to NumPy arrays. Imports no dataset code, no TensorFlow and no JAX."""

@@ -1,4 +1,4 @@
-"""Audio of a recording as one channel of float32 samples."""
+"""Reads the audio track of a recording as mono float32 samples."""
 
 import av
 import numpy as np
@@ -8,7 +8,7 @@ from mmer_jax import errors
 from mmer_jax.media import container as containers
 from mmer_jax.media.container import Source
 
-# Below one step of 16-bit audio nothing was recorded: lossy codecs leave such traces of pure zeros.
+# One quantization step of 16-bit audio. Lossy codecs turn digital silence into samples below it.
 SILENCE = 1 / 32768
 
 
@@ -16,17 +16,18 @@ def read_audio(source: Source, rate: int | None) -> tuple[np.ndarray, int]:
     """Reads the first audio track of a video or audio file.
 
     Args:
-      source: a path, or a file's content (.mp4 with AAC, .wav, .flac and others that FFmpeg reads).
-      rate: samples a second wanted; None keeps the recording's own.
+      source: A path, or a file's content (.mp4 with AAC, .wav, .flac and others that FFmpeg reads).
+      rate: Sampling rate in Hz to resample to; None keeps the recording's own.
 
     Returns:
-      samples: float32 [n] in -1..1, the mean of the channels.
-      rate: samples a second.
+      A pair of
+        samples: float32 [n] in -1..1, the mean of the channels.
+        rate: Sampling rate in Hz.
 
     Raises:
-      ClipError: "empty file", "not a video", "truncated", or "no audio" where there is no audio
-        track or no sample in it. A track of zeros is audio here: see is_silent.
-      UserError: there is no such file.
+      ClipError: "empty file", "not a video", "truncated", or "no audio" if there is no audio track
+        or if it holds no samples. A track of zeros is no error here: see `is_silent`.
+      UserError: If the file does not exist or cannot be read.
     """
     with containers.open_media(source) as container:
         if not container.streams.audio:
@@ -35,18 +36,19 @@ def read_audio(source: Source, rate: int | None) -> tuple[np.ndarray, int]:
         stream.codec_context.thread_count = 1
         native = stream.rate
         to_float = av.AudioResampler(format="fltp")
-        parts = []
+        blocks = []
         for frame in container.decode(stream):
-            parts += [_mono(part) for part in to_float.resample(frame)]
-        parts += [_mono(part) for part in to_float.resample(None)]
-        stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
-    samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+            blocks += [_to_mono(block) for block in to_float.resample(frame)]
+        blocks += [_to_mono(block) for block in to_float.resample(None)]
+        declared = float(stream.duration * stream.time_base) if stream.duration else 0.0
+    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     if not len(samples):
         raise errors.ClipError("no audio", "the audio track holds no samples")
-    if len(samples) / native < stated - 0.1:
+    if len(samples) / native < declared - 0.1:
         raise errors.ClipError(
             "truncated",
-            f"{stated:.2f} s of audio are declared, {len(samples) / native:.2f} s are there",
+            f"the file declares {declared:.2f} s of audio, only {len(samples) / native:.2f} s"
+            " decode",
         )
     if rate is not None and rate != native:
         samples = soxr.resample(samples, native, rate, quality="HQ")
@@ -55,9 +57,9 @@ def read_audio(source: Source, rate: int | None) -> tuple[np.ndarray, int]:
 
 
 def is_silent(samples: np.ndarray) -> bool:
-    """Whether nothing was recorded: every sample (float, [n]) is below one step of 16-bit audio."""
+    """Returns whether every sample (float [n]) is below one quantization step of 16-bit audio."""
     return not np.any(np.abs(samples) >= SILENCE)
 
 
-def _mono(frame: av.AudioFrame) -> np.ndarray:
+def _to_mono(frame: av.AudioFrame) -> np.ndarray:
     return frame.to_ndarray().mean(axis=0, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Altered versions of a waveform: noise, pitch, time shift, time stretch (the paper's section 7.2)."""
+"""Audio augmentation: noise, pitch shift, time shift and time stretch (the paper's section 7.2)."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,22 +8,22 @@ import numpy as np
 
 from mmer_jax import errors
 
-# librosa's window: there is neither pitch nor tempo in less.
+# librosa's STFT window. Shorter waveforms are padded to it before pitch or tempo is changed.
 _WINDOW = 2048
 
 
 @dataclasses.dataclass(frozen=True)
 class AudioAmounts:
-    """How strongly each alteration works. The paper gives no amounts.
+    """Strengths of the augmentations. The paper gives none; the defaults are ours.
 
     Attributes:
-      noise_snr_db: mean power of the audio over that of the noise, in dB.
-      pitch_semitones: positive is higher.
-      shift_seconds: positive is later.
-      stretch_factor: tempo; above 1 is faster and shorter.
+      noise_snr_db: Signal-to-noise ratio in dB: mean power of the audio over that of the noise.
+      pitch_semitones: Pitch shift in semitones; positive is higher.
+      shift_seconds: Time shift in seconds; positive is later.
+      stretch_factor: Tempo factor; above 1 is faster and shorter.
 
     Raises:
-      UserError: a tempo that is not above 0.
+      UserError: If `stretch_factor` is not above 0.
     """
 
     noise_snr_db: float = 15.0
@@ -41,11 +41,11 @@ def add_noise(samples: np.ndarray, snr_db: float, rng: np.random.Generator) -> n
 
     Args:
       samples: float [n].
-      snr_db: signal-to-noise ratio in dB.
-      rng: where the noise comes from.
+      snr_db: Signal-to-noise ratio in dB.
+      rng: Generator that the noise is drawn from.
 
     Returns:
-      float32 [n]; peaks may leave -1..1. Silence stays silent.
+      float32 [n]; peaks may exceed -1..1. Silence stays silent.
     """
     samples = np.asarray(samples, np.float32)
     power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
@@ -54,30 +54,30 @@ def add_noise(samples: np.ndarray, snr_db: float, rng: np.random.Generator) -> n
 
 
 def shift_pitch(samples: np.ndarray, rate: int, semitones: float) -> np.ndarray:
-    """Changes the pitch, not the length: librosa.effects.pitch_shift.
+    """Changes the pitch and keeps the duration, with librosa.effects.pitch_shift.
 
     Args:
       samples: float [n].
-      rate: samples a second.
-      semitones: positive is higher.
+      rate: Sampling rate in Hz.
+      semitones: Shift in semitones; positive is higher.
 
     Returns:
       float32 [n].
     """
-    padded = _at_least_a_window(samples)
+    padded = _pad_to_window(samples)
     return librosa.effects.pitch_shift(padded, sr=rate, n_steps=semitones)[: len(samples)]
 
 
 def shift_time(samples: np.ndarray, rate: int, seconds: float) -> np.ndarray:
-    """Moves the audio later (or earlier, where negative).
+    """Shifts the audio in time, circularly.
 
-    What leaves at one end comes in at the other: no word is lost, and a recording of one sentence
-    begins and ends with silence.
+    Samples that leave at one end enter at the other. No speech is lost, and a recording of one
+    sentence begins and ends with silence anyway.
 
     Args:
       samples: float [n].
-      rate: samples a second.
-      seconds: positive is later.
+      rate: Sampling rate in Hz.
+      seconds: Shift in seconds; positive is later.
 
     Returns:
       float32 [n].
@@ -86,20 +86,20 @@ def shift_time(samples: np.ndarray, rate: int, seconds: float) -> np.ndarray:
 
 
 def stretch_time(samples: np.ndarray, factor: float) -> np.ndarray:
-    """Changes the tempo, not the pitch: librosa.effects.time_stretch.
+    """Changes the tempo and keeps the pitch, with librosa.effects.time_stretch.
 
     Args:
       samples: float [n].
-      factor: tempo; above 1 is faster and shorter.
+      factor: Tempo factor; above 1 is faster and shorter.
 
     Returns:
       float32 [round(n / factor)].
     """
-    stretched = librosa.effects.time_stretch(_at_least_a_window(samples), rate=factor)
+    stretched = librosa.effects.time_stretch(_pad_to_window(samples), rate=factor)
     return stretched[: round(len(samples) / factor)]
 
 
-def _at_least_a_window(samples: np.ndarray) -> np.ndarray:
+def _pad_to_window(samples: np.ndarray) -> np.ndarray:
     samples = np.asarray(samples, np.float32)
     return np.pad(samples, (0, max(0, _WINDOW - len(samples))))
 
@@ -107,27 +107,27 @@ def _at_least_a_window(samples: np.ndarray) -> np.ndarray:
 def vary(
     samples: np.ndarray, rate: int, variant: str, amounts: AudioAmounts, rng: np.random.Generator
 ) -> np.ndarray:
-    """The named version of a waveform.
+    """Returns the named audio variant of a waveform.
 
     Args:
       samples: float [n].
-      rate: samples a second.
-      variant: one of AUDIO_VARIANTS.
-      amounts: how strongly.
-      rng: where noise comes from; the other versions do not touch it.
+      rate: Sampling rate in Hz.
+      variant: Key of AUDIO_VARIANTS.
+      amounts: Strengths of the augmentations.
+      rng: Generator that noise is drawn from; other variants do not use it.
 
     Returns:
-      float32 [m]; m is n but for time_stretch.
+      float32 [m], where m = n except for time_stretch.
 
     Raises:
-      UserError: an unknown version.
+      UserError: If the variant is unknown.
     """
     if variant not in AUDIO_VARIANTS:
         raise errors.unknown("audio variant", variant, AUDIO_VARIANTS)
     return AUDIO_VARIANTS[variant](samples, rate, amounts, rng)
 
 
-# In the order of the class label `audio_variant`; the first three go with views 0, 1, 2.
+# In the order of the class label `audio_variant`; views 0, 1, 2 use the first three.
 AUDIO_VARIANTS: dict[str, Callable[..., np.ndarray]] = {
     "original": lambda samples, rate, amounts, rng: np.asarray(samples, np.float32),
     "noise": lambda samples, rate, amounts, rng: add_noise(samples, amounts.noise_snr_db, rng),

@@ -1,6 +1,5 @@
-"""librosa's compiled functions, compiled by one process at a time."""
+"""Compilation of librosa's Numba functions, one process at a time."""
 
-import fcntl
 import functools
 import os
 import tempfile
@@ -9,18 +8,20 @@ from pathlib import Path
 import librosa
 import numpy as np
 
+from mmer_jax.utils import files
+
 
 @functools.cache
 def compile_librosa() -> None:
-    """Has librosa compile what the images of a waveform use, or load it from Numba's cache.
+    """Compiles the librosa functions that spectrograms need, or loads them from Numba's cache.
 
-    Numba keeps what it compiles beside librosa. Processes that write that cache at the same time,
-    as workers in a fresh environment do, can crash each other: a segmentation fault in one of nine
-    packings that ran three at a time with two workers each, none of six with the lock.
+    Numba caches compiled functions in librosa's folder. Processes that write this cache at the same
+    time, as workers in a fresh environment do, can crash each other: of packing jobs run three at a
+    time with two workers each, one of nine ended in a segmentation fault without the lock, none of
+    six with it.
     """
-    place = Path(tempfile.gettempdir()) / f"mmer_jax_compiling_{os.getuid()}.lock"
-    with open(place, "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    path = Path(tempfile.gettempdir()) / f"mmer_jax_compiling_{os.getuid()}.lock"
+    with files.lock(path):
         noise = np.random.default_rng(0).standard_normal(8192).astype(np.float32)
         librosa.feature.chroma_stft(y=noise, sr=22050)
         librosa.feature.spectral_bandwidth(y=noise, sr=22050)

@@ -1,8 +1,8 @@
-"""What can be wrong with a recording that a network is tested on: with its faces, its audio.
+"""Corruptions of face images and audio, for testing robustness.
 
-Each corruption has levels, on a scale of its own. Blur and low resolution are linear in rows and in
-columns: one matrix, applied from both sides. So this module needs numpy alone, and a machine
-without OpenCV can test on corrupted images.
+Each corruption has levels on a scale of its own. Blur and low resolution are separable linear maps:
+one matrix, applied from both sides. This module therefore needs NumPy alone, and a machine without
+OpenCV can test on corrupted images.
 """
 
 import dataclasses
@@ -15,72 +15,87 @@ from mmer_jax import errors
 
 @dataclasses.dataclass(frozen=True)
 class Corruption:
-    """One of them.
+    """A corruption with its levels.
 
     Attributes:
-      name: for commands and records.
-      title: for headings.
-      stream: what it is done to: "image" (photographs of the face) or "audio" (the samples,
-        before images are made of them).
-      how: what is done, and what a level is, in a sentence.
-      unit: of a level, as it is written behind the number.
-      levels: that are tested if nothing else is said, from mild to severe.
-      limits: the least and the largest level.
-      apply: (image uint8 [s, s, c], level, rng) -> uint8 [s, s, c]; of audio
+      name: Name in commands and records.
+      title: Name in headings.
+      stream: Stream that it corrupts: "video" (photographs of the face) or "audio" (the samples,
+        from which audio images are computed afterwards).
+      description: A sentence on what it does and what a level means.
+      unit: Unit of a level, as written after the number.
+      levels: Default levels, from mild to severe.
+      limits: Smallest and largest valid level.
+      apply: For video, (image uint8 [s, s, c], level, rng) -> uint8 [s, s, c]; for audio,
         (samples float [n], level, rng) -> float32 [n].
-      place: where a level stands on a chart's axis, which begins at zero.
-      axis: what that axis shows.
-      untouched: where untouched inputs stand on it; None: at the side of the images.
+      axis_position: Maps a level to its position on the axis of a chart, which starts at zero.
+      axis_label: Label of that axis.
+      clean_position: Position of clean inputs on that axis; None for the images' side in pixels.
     """
 
     name: str
     title: str
     stream: str
-    how: str
+    description: str
     unit: str
     levels: tuple[float, ...]
     limits: tuple[float, float]
     apply: Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
-    place: Callable[[float], float]
-    axis: str
-    untouched: float | None = 0.0
+    axis_position: Callable[[float], float]
+    axis_label: str
+    clean_position: float | None = 0.0
 
     def check(self, level: float) -> None:
-        """Raises a UserError for a level outside of the limits."""
+        """Checks a level.
+
+        Raises:
+          UserError: If the level is outside the limits.
+        """
         low, high = self.limits
         if not low <= level <= high:
             raise errors.UserError(
-                f"a level of {self.name} is {low:g} to {high:g}{self.unit}, found {level:g}"
+                f"a level of {self.name} must be from {low:g} to {high:g}{self.unit}, "
+                f"found {level:g}"
             )
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur, mirrored at the edges (the edge's pixel twice), cut off at 4 sigma.
+    """Applies a Gaussian blur, truncated at 4 sigma.
+
+    Edges are mirrored and the edge pixel is repeated, as in scipy.ndimage's mode "reflect".
 
     Args:
       image: uint8 [s, s, c].
-      sigma: standard deviation as a part of the side; 0 leaves the image as it is.
+      sigma: Standard deviation as a fraction of the side; 0 returns the image unchanged.
 
     Returns:
       uint8 [s, s, c].
     """
     size = len(image)
-    return _both_ways(_blurring(size, sigma * size), image)
+    return _apply_separable(_blur_matrix(size, sigma * size), image)
 
 
-def darken(image: np.ndarray, kept: float) -> np.ndarray:
-    """Every value times `kept`, in 0..1, rounded; uint8 [s, s, c]."""
-    return _rounded(image * np.float32(kept))
-
-
-def occlude(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """A black square somewhere within the image.
+def darken(image: np.ndarray, factor: float) -> np.ndarray:
+    """Multiplies all values by a factor and rounds.
 
     Args:
       image: uint8 [s, s, c].
-      share: of the image's area, in 0..1; the square's side is rounded to whole pixels.
-      rng: where the place comes from. One rng gives squares of all shares the same place, as far as
-        they fit into the image.
+      factor: Remaining brightness, in 0..1.
+
+    Returns:
+      uint8 [s, s, c].
+    """
+    return _to_uint8(image * np.float32(factor))
+
+
+def occlude(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Covers a random square of the image with black.
+
+    Args:
+      image: uint8 [s, s, c].
+      share: Covered share of the area, in 0..1; the square's side is rounded to whole pixels.
+      rng: Generator that the position is drawn from. Generators in the same state give squares of
+        any share the same relative position.
 
     Returns:
       uint8 [s, s, c].
@@ -94,12 +109,12 @@ def occlude(image: np.ndarray, share: float, rng: np.random.Generator) -> np.nda
 
 
 def reduce(image: np.ndarray, pixels: int) -> np.ndarray:
-    """An image as a camera of few pixels gives it, enlarged to its old size.
+    """Reduces the resolution by area averaging, then enlarges by linear interpolation.
 
     Args:
       image: uint8 [s, s, c].
-      pixels: the side in between, each pixel the mean of the area that it covers; enlarged by
-        linear interpolation. An image that is not larger stays as it is.
+      pixels: Side of the reduced image in pixels. An image that is not larger is returned
+        unchanged.
 
     Returns:
       uint8 [s, s, c].
@@ -107,11 +122,12 @@ def reduce(image: np.ndarray, pixels: int) -> np.ndarray:
     size = len(image)
     if pixels >= size:
         return image
-    return _both_ways(_enlarging(pixels, size) @ _averaging(size, pixels), image)
+    matrix = _interpolation_matrix(pixels, size) @ _averaging_matrix(size, pixels)
+    return _apply_separable(matrix, image)
 
 
 def _add_noise(samples: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    from mmer_jax.media import augment  # here, because it needs librosa
+    from mmer_jax.media import augment  # not at the top: it needs librosa
 
     return augment.add_noise(samples, level, rng)
 
@@ -122,8 +138,8 @@ CORRUPTIONS = {
         Corruption(
             "blur",
             "blurred faces",
-            "image",
-            "A Gaussian blur; the level is its standard deviation in % of the image's side.",
+            "video",
+            "Gaussian blur. The level is its standard deviation in % of the image's side.",
             " %",
             (1, 2, 4, 8),
             (0, 50),
@@ -134,92 +150,95 @@ CORRUPTIONS = {
         Corruption(
             "darken",
             "darkened faces",
-            "image",
-            "All values made smaller by one factor; the level is the light that is taken, in %.",
+            "video",
+            "All values multiplied by one factor. The level is the light removed, in %.",
             " %",
             (50, 75, 90),
             (0, 100),
             lambda image, level, rng: darken(image, 1 - level / 100),
             lambda level: level,
-            "light taken away, %",
+            "light removed, %",
         ),
         Corruption(
             "occlude",
             "occluded faces",
-            "image",
-            "A black square, for all frames of a clip at one place that follows from the clip's "
-            "name; the level is the share of the area that it covers, in %.",
+            "video",
+            "A black square, at the same place in all frames of a clip, drawn with the clip's "
+            "name as the seed. The level is the covered share of the area, in %.",
             " %",
             (10, 25, 50),
             (0, 100),
             lambda image, level, rng: occlude(image, level / 100, rng),
             lambda level: level,
-            "share of the area that is covered, %",
+            "covered share of the area, %",
         ),
         Corruption(
             "low_resolution",
-            "faces of low resolution",
-            "image",
-            "Averaged down to few pixels and enlarged again by linear interpolation; the level is "
-            "the side in between, in pixels.",
+            "low-resolution faces",
+            "video",
+            "Downsampled by area averaging and enlarged again by linear interpolation. The level "
+            "is the side of the downsampled image, in pixels.",
             " px",
             (32, 16, 8, 4),
             (1, 4096),
             lambda image, level, rng: reduce(image, int(level)),
             lambda level: level,
             "side, pixels",
-            untouched=None,
+            clean_position=None,
         ),
         Corruption(
             "noise",
             "noisy audio",
             "audio",
-            "White Gaussian noise added to the audio; the level is the ratio of the audio's mean "
-            "power to the noise's, in dB.",
+            "White Gaussian noise added to the audio. The level is the signal-to-noise ratio "
+            "(the ratio of mean powers), in dB.",
             " dB",
             (20, 10, 0),
             (-60, 120),
             _add_noise,
             lambda level: 100 * 10 ** (-level / 20),
-            "amplitude of the noise, % of the audio's (20 dB is 10 %, 0 dB is 100 %)",
+            "noise amplitude, % of the audio's (20 dB is 10 %, 0 dB is 100 %)",
         ),
     )
 }
 
 
-def _both_ways(matrix: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """The matrix applied to the columns and to the rows of each channel; uint8 [s, s, c]."""
+def _apply_separable(matrix: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Applies a matrix to both spatial axes of each channel; uint8 [s, s, c]."""
     channels = np.moveaxis(image.astype(np.float32), -1, 0)
-    return _rounded(np.moveaxis(matrix @ channels @ matrix.T, 0, -1))
+    return _to_uint8(np.moveaxis(matrix @ channels @ matrix.T, 0, -1))
 
 
-def _rounded(values: np.ndarray) -> np.ndarray:
+def _to_uint8(values: np.ndarray) -> np.ndarray:
     return np.rint(values).clip(0, 255).astype(np.uint8)
 
 
-def _blurring(size: int, sigma: float) -> np.ndarray:
-    """float32 [size, size]; sigma in pixels."""
-    reach = int(4 * sigma + 0.5)
-    offset = np.arange(-reach, reach + 1)
-    weight = np.exp(-0.5 * (offset / max(sigma, 1e-9)) ** 2)
-    to = np.arange(size)[:, None]
-    mirrored = (to + offset) % (2 * size)
-    mirrored = np.minimum(mirrored, 2 * size - 1 - mirrored)
+def _blur_matrix(size: int, sigma: float) -> np.ndarray:
+    """Returns the matrix of a Gaussian blur, float32 [size, size]; sigma is in pixels."""
+    radius = int(4 * sigma + 0.5)
+    offsets = np.arange(-radius, radius + 1)
+    kernel = np.exp(-0.5 * (offsets / max(sigma, 1e-9)) ** 2)
+    outputs = np.arange(size)[:, None]
+    inputs = (outputs + offsets) % (2 * size)
+    inputs = np.minimum(inputs, 2 * size - 1 - inputs)  # mirrored at the edges
     matrix = np.zeros((size, size))
-    np.add.at(matrix, (to, mirrored), weight / weight.sum())
+    np.add.at(matrix, (outputs, inputs), kernel / kernel.sum())
     return matrix.astype(np.float32)
 
 
-def _averaging(size: int, pixels: int) -> np.ndarray:
-    """float32 [pixels, size]: each new pixel is the mean over what it covers of the old ones."""
-    edges, old = np.arange(pixels + 1) * (size / pixels), np.arange(size)
-    ends = np.minimum(edges[1:, None], old + 1)
-    covered = np.maximum(0, ends - np.maximum(edges[:-1, None], old))
-    return (covered * (pixels / size)).astype(np.float32)
+def _averaging_matrix(size: int, pixels: int) -> np.ndarray:
+    """Returns the matrix that averages over the area of each new pixel, float32 [pixels, size]."""
+    edges, inputs = np.arange(pixels + 1) * (size / pixels), np.arange(size)
+    ends = np.minimum(edges[1:, None], inputs + 1)
+    overlap = np.maximum(0, ends - np.maximum(edges[:-1, None], inputs))
+    return (overlap * (pixels / size)).astype(np.float32)
 
 
-def _enlarging(pixels: int, size: int) -> np.ndarray:
-    """float32 [size, pixels]: linear between the middles of the pixels, flat beyond the last."""
-    place = ((np.arange(size) + 0.5) * (pixels / size) - 0.5).clip(0, pixels - 1)
-    distance = np.abs(place[:, None] - np.arange(pixels))
-    return np.maximum(0, 1 - distance).astype(np.float32)
+def _interpolation_matrix(pixels: int, size: int) -> np.ndarray:
+    """Returns the matrix of linear interpolation, float32 [size, pixels].
+
+    Values are interpolated between pixel centers, and constant beyond the outermost centers.
+    """
+    positions = ((np.arange(size) + 0.5) * (pixels / size) - 0.5).clip(0, pixels - 1)
+    distances = np.abs(positions[:, None] - np.arange(pixels))
+    return np.maximum(0, 1 - distances).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Faces: where they are in an image, and one square crop for a whole clip.
+"""Face detection, and one square crop for all frames of a clip.
 
-The box is the same for all frames of a clip, so that the crop does not jitter and optical flow
-shows the motion of the face, not the noise of the detector.
+The box is the same for all frames, so that the crop does not jitter and optical flow shows the
+motion of the face, not the noise of the detector.
 """
 
 import dataclasses
@@ -16,25 +16,25 @@ from mmer_jax import errors
 # uint8 [h, w, 3] RGB -> float [n, 4]: left, top, width, height in pixels of that image.
 Detector = Callable[[np.ndarray], np.ndarray]
 
-# Added on each side of the face as a part of its width. The cascade's box ends above the eyebrows
-# and below the lips; with this the forehead, a little hair, the chin and the ears are inside.
+# Added on each side of the face, as a fraction of its width. The cascade's box ends above the
+# eyebrows and below the lips; the margin adds the forehead, a little hair, the chin and the ears.
 MARGIN = 0.15
-# Width and height of a face in its crop: detectors find squares from brows to chin.
+# Width and height of a face as fractions of its crop: detectors return squares from brows to chin.
 OVAL = (0.75, 0.95)
 
-# Detection works on a small copy: (longest side in pixels, step between face sizes). The first pass
-# finds a face that fills a quarter of the height, which nearly all recordings of a speaker show;
-# the second, four times as slow, is for smaller ones and for what the first has missed.
+# Detection runs on a downscaled image: (longest side in pixels, scale factor between face sizes).
+# The first pass finds faces of at least a quarter of the height, as in nearly all recordings of a
+# speaker. The second, four times as slow, is for smaller faces and those that the first missed.
 _PASSES = ((160, 1.15), (320, 1.1))
 
 
 @dataclasses.dataclass(frozen=True)
 class FaceBox:
-    """The square to crop.
+    """A square crop around a face.
 
     Attributes:
-      box: left, top, right, bottom in source pixels, inside the image.
-      found: whether a detector found a face; if not, the box is the largest centered square.
+      box: Left, top, right, bottom in source pixels, inside the image.
+      found: Whether the detector found a face. If not, the box is the largest centered square.
     """
 
     box: tuple[float, float, float, float]
@@ -42,14 +42,20 @@ class FaceBox:
 
 
 def make_detector(name: str, model_path: str | None = None) -> Detector:
-    """A face detector by name: see DETECTORS. It cannot be pickled: make it in the worker.
+    """Creates a face detector by name.
+
+    A detector cannot be pickled: create it in the worker process.
 
     Args:
-      name: "haar", "yunet" or "none".
-      model_path: the .onnx file of YuNet; the others take none.
+      name: Key of DETECTORS: "haar", "yunet" or "none".
+      model_path: The .onnx file of YuNet. The other detectors take none.
+
+    Returns:
+      A function from an image, uint8 [h, w, 3] RGB, to boxes, float64 [n, 4].
 
     Raises:
-      UserError: an unknown name; a model file that is needed and absent, or given and not needed.
+      UserError: If the name is unknown, the model file is missing or cannot be loaded, or a model
+        file is given to a detector that takes none.
     """
     if name not in DETECTORS:
         raise errors.unknown("face detector", name, DETECTORS)
@@ -59,16 +65,16 @@ def make_detector(name: str, model_path: str | None = None) -> Detector:
 def face_square(
     images: Sequence[np.ndarray], detector: Detector, margin: float = MARGIN
 ) -> FaceBox:
-    """One square around the face from several frames of a clip.
+    """Computes one square around the face from several frames of a clip.
 
     Args:
-      images: uint8 [h, w, 3] RGB, all of one size, at least one.
-      detector: from make_detector.
-      margin: how much is added on each side, as a part of the face's width.
+      images: uint8 [h, w, 3] RGB, one or more, all of the same size.
+      detector: A detector from `make_detector`.
+      margin: Margin on each side, as a fraction of the face's width.
 
     Returns:
-      The median over frames of the largest face's center and width, widened by the margin, shifted
-      to lie inside the image and shrunk where it is larger than that.
+      The box with the median center and width of the largest face in each frame, widened by the
+      margin, shifted into the image, and shrunk if it is larger than the image.
     """
     height, width = images[0].shape[:2]
     faces = []
@@ -89,12 +95,13 @@ def face_square(
 
 
 def crop(image: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
-    """Cuts a square out of an image and resizes it.
+    """Crops a square from an image and resizes it.
 
     Args:
       image: uint8 [h, w, 3].
-      box: left, top, right, bottom in pixels, rounded to whole ones the same way for every image.
-      size: side of the result.
+      box: Left, top, right, bottom in pixels. They are rounded to whole pixels in the same way for
+        every image.
+      size: Side of the result in pixels.
 
     Returns:
       uint8 [size, size, 3].
@@ -103,57 +110,58 @@ def crop(image: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
     side = max(1, min(round(box[2] - box[0]), width, height))
     left = min(max(round(box[0]), 0), width - side)
     top = min(max(round(box[1]), 0), height - side)
-    part = image[top : top + side, left : left + side]
-    how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
-    return cv2.resize(part, (size, size), interpolation=how)
+    square = image[top : top + side, left : left + side]
+    interpolation = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    return cv2.resize(square, (size, size), interpolation=interpolation)
 
 
 def mask_background(image: np.ndarray) -> np.ndarray:
-    """Blackens what is outside of an upright oval in the middle of a crop, where the face is.
+    """Sets everything outside a centered upright ellipse, where the face is, to black.
 
     Args:
-      image: uint8 [s, s, c], a crop by `face_square`'s box.
+      image: uint8 [s, s, c], a crop with the box of `face_square`.
 
     Returns:
-      uint8 [s, s, c]; the oval is OVAL of the side wide and high.
+      uint8 [s, s, c]. The width and height of the ellipse are OVAL, as fractions of the side.
     """
     side = image.shape[0]
-    place = (np.arange(side) + 0.5) / side * 2 - 1
+    position = (np.arange(side) + 0.5) / side * 2 - 1
     width, height = OVAL
-    inside = (place / width) ** 2 + (place[:, None] / height) ** 2 <= 1
+    inside = (position / width) ** 2 + (position[:, None] / height) ** 2 <= 1
     return image * inside[..., None].astype(np.uint8)
 
 
-def _haar(model_path: str | None) -> Detector:
-    _takes_no_model("haar", model_path)
+def _make_haar(model_path: str | None) -> Detector:
+    _refuse_model("haar", model_path)
     name = "haarcascade_frontalface_alt2.xml"
     cascade = cv2.CascadeClassifier(os.path.join(cv2.data.haarcascades, name))
 
     def detect(image: np.ndarray) -> np.ndarray:
         for side, step in _PASSES:
-            small, scale = _shrunk(image, side)
-            # The cascade compares gray levels of neighboring areas, and on dark skin before a
-            # bright wall they differ by a few of 255: of real faces made that flat it finds none
-            # without equalizing, all with it. Equalising the whole image did better than CLAHE,
-            # which brings out texture: of faces that fill a small image, 99% against 77%.
+            small, scale = _downscale(image, side)
+            # The cascade compares gray levels of neighboring areas. On dark skin in front of a
+            # bright wall these differ by a few of 255 levels: of real faces with contrast reduced
+            # in this way the cascade finds none without histogram equalization and all with it.
+            # Equalizing the whole image works better than CLAHE, which amplifies texture: 99%
+            # against 77% of the faces that fill a small image are found.
             gray = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
             smallest = min(gray.shape) // 8
-            found = cascade.detectMultiScale(
+            boxes = cascade.detectMultiScale(
                 gray, scaleFactor=step, minNeighbors=4, minSize=(smallest, smallest)
             )
-            if len(found):
-                return np.asarray(found, np.float64) / scale
+            if len(boxes):
+                return np.asarray(boxes, np.float64) / scale
         return np.zeros((0, 4))
 
     return detect
 
 
-def _yunet(model_path: str | None) -> Detector:
-    known = ", ".join(DETECTORS)
+def _make_yunet(model_path: str | None) -> Detector:
     if not model_path or not os.path.isfile(model_path):
         raise errors.UserError(
             "the face detector 'yunet' needs its model file (.onnx, from OpenCV's model zoo), found"
-            f" {model_path!r}: give the file's path, or another detector (known: {known})"
+            f" {model_path!r}: give the path of the file, or choose another detector (known:"
+            f" {', '.join(DETECTORS)})"
         )
     try:
         network = cv2.FaceDetectorYN.create(os.fspath(model_path), "", (320, 320), 0.7)
@@ -164,39 +172,41 @@ def _yunet(model_path: str | None) -> Detector:
         ) from None
 
     def detect(image: np.ndarray) -> np.ndarray:
-        small, scale = _shrunk(image, 320)
+        small, scale = _downscale(image, 320)
         network.setInputSize(small.shape[1::-1])
-        found = network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
-        if found is None:
+        # [n, 15]: box, five landmarks, score.
+        detections = network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
+        if detections is None:
             return np.zeros((0, 4))
-        return found[:, :4].astype(np.float64) / scale
+        return detections[:, :4].astype(np.float64) / scale
 
     return detect
 
 
-def _none(model_path: str | None) -> Detector:
-    _takes_no_model("none", model_path)
+def _make_none(model_path: str | None) -> Detector:
+    _refuse_model("none", model_path)
     return lambda image: np.zeros((0, 4))
 
 
-def _takes_no_model(name: str, model_path: str | None) -> None:
+def _refuse_model(name: str, model_path: str | None) -> None:
     if model_path:
         raise errors.UserError(
-            f"the face detector {name!r} takes no model file, found {model_path!r}: leave it out,"
+            f"the face detector {name!r} takes no model file, found {model_path!r}: remove it,"
             " or choose 'yunet'"
         )
 
 
-def _shrunk(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
+def _downscale(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
+    """Returns the image with at most `side` pixels on its longest side, and the scale."""
     scale = min(1.0, side / max(image.shape[:2]))
     if scale == 1:
         return image, scale
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), scale
 
 
-# How detectors are called in configs.
+# Detectors by their name in configs.
 DETECTORS: dict[str, Callable[[str | None], Detector]] = {
-    "haar": _haar,
-    "yunet": _yunet,
-    "none": _none,
+    "haar": _make_haar,
+    "yunet": _make_yunet,
+    "none": _make_none,
 }

@@ -1,4 +1,4 @@
-"""Which frames of a clip become examples."""
+"""Frame selection: which frames of a clip become examples."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,39 +6,44 @@ import numpy as np
 
 from mmer_jax import errors
 
-STRIDE = 10  # of every_tenth
+STRIDE = 10  # frames per block of "every_tenth"
 
 
 def choose_frames(
     count: int,
     n: int,
-    how: str,
+    method: str,
     rng: np.random.Generator,
     scores: Mapping[int, float] | None = None,
 ) -> list[int]:
-    """Chooses `n` frames of a clip of `count`; never frame 0, since no flow leads into it.
+    """Selects frames of a clip.
+
+    Frame 0 is never selected, since it has no previous frame to compute optical flow from.
 
     Args:
-      count: number of frames in the clip.
-      n: how many are wanted.
-      how: one of CHOICES.
-      rng: where random choices come from.
-      scores: frame number -> score; for `scored`, which takes the largest. A frame without one is
-        not chosen.
+      count: Number of frames in the clip.
+      n: Number of frames to select.
+      method: Key of CHOICES.
+      rng: Generator for random selection.
+      scores: Frame index -> score, for the method "scored", which selects the highest scores.
+        Frames without a score are not selected.
 
     Returns:
-      n frame numbers in 1..count-1, ascending and distinct; a clip with fewer repeats some.
+      n frame indices in 1..count-1, ascending and distinct. In a clip with fewer frames, indices
+      are repeated.
 
     Raises:
-      ClipError: "too short", a clip of fewer than two frames; "no scores" of a frame that there is.
-      UserError: an unknown way of choosing.
+      ClipError: "too short" if the clip has fewer than two frames; "no scores" if "scored" finds no
+        frame of the clip with a score.
+      UserError: If the method is unknown.
     """
-    if how not in CHOICES:
-        raise errors.unknown("choice of frames", how, CHOICES)
+    if method not in CHOICES:
+        raise errors.unknown("choice of frames", method, CHOICES)
     if count < 2:
         raise errors.ClipError("too short", f"flow needs two frames, the clip has {count}")
-    known = np.array([(scores or {}).get(i, np.nan) for i in range(1, count)])
-    return sorted(int(i) + 1 for i in CHOICES[how](count - 1, n, rng, known))
+    # NaN for frames without a score.
+    frame_scores = np.array([(scores or {}).get(i, np.nan) for i in range(1, count)])
+    return sorted(int(i) + 1 for i in CHOICES[method](count - 1, n, rng, frame_scores))
 
 
 def _random(available: int, n: int, rng: np.random.Generator, scores: np.ndarray) -> np.ndarray:
@@ -48,35 +53,39 @@ def _random(available: int, n: int, rng: np.random.Generator, scores: np.ndarray
 
 
 def _uniform(available: int, n: int, rng: np.random.Generator, scores: np.ndarray) -> np.ndarray:
-    """The middle of each of n equal parts of the clip."""
+    """Selects the middle of each of n equal sections of the clip."""
     return (np.arange(n) * 2 + 1) * available // (2 * n)
 
 
 def _every_tenth(
     available: int, n: int, rng: np.random.Generator, scores: np.ndarray
 ) -> np.ndarray:
-    """Section 7.3's "random extraction of a frame every ten ones".
+    """Implements section 7.3's "random extraction of a frame every ten ones".
 
-    Each ten consecutive frames give one at random, the rest at the end too; n of these are drawn. A
-    clip with too few tens gets what is wanting from its other frames.
+    One frame is drawn at random from each block of ten consecutive frames, the shorter last block
+    included, and n of these frames are drawn. In a clip with fewer than n blocks, the remaining
+    frames are drawn from those not selected yet.
     """
     starts = range(0, available, STRIDE)
-    one_of_each = [rng.integers(start, min(start + STRIDE, available)) for start in starts]
-    drawn = rng.permutation(one_of_each)[:n]
+    candidates = [rng.integers(start, min(start + STRIDE, available)) for start in starts]
+    drawn = rng.permutation(candidates)[:n]
     others = rng.permutation(np.setdiff1d(np.arange(available), drawn))[: n - len(drawn)]
     repeated = rng.integers(available, size=n - len(drawn) - len(others))
     return np.concatenate([drawn, others, repeated])
 
 
 def _scored(available: int, n: int, rng: np.random.Generator, scores: np.ndarray) -> np.ndarray:
-    """The n largest scores; of equal ones the earlier frame's. Too few are repeated, best first."""
-    best = np.argsort(-scores, kind="stable")[: np.isfinite(scores).sum()]  # nan comes last
+    """Selects the n highest scores; ties go to the earlier frame.
+
+    If fewer frames have a score, they are repeated, highest score first.
+    """
+    best = np.argsort(-scores, kind="stable")[: np.isfinite(scores).sum()]  # NaN is sorted last
     if not len(best):
-        raise errors.ClipError("no scores", "not one of its frames has a score")
+        raise errors.ClipError("no scores", "no frame of the clip has a score")
     return np.resize(best[:n], n)
 
 
-# (available, n, rng, scores: float [available], nan where there is none) -> n numbers in
+# Selection methods: (available, n, rng, scores float [available], NaN for none) -> n indices in
 # 0..available-1.
 CHOICES: dict[str, Callable[[int, int, np.random.Generator, np.ndarray], np.ndarray]] = {
     "random": _random,

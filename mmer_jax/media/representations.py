@@ -1,8 +1,9 @@
-"""The six ways of section 7.2 (figure 9) to see a waveform as an image, and their plots.
+"""The six image representations of audio in section 7.2 (figure 9), and their plots.
 
-An image's height is a scale that all audio share, but for the waveform, which is drawn to its own
-peak. Its width is the whole duration. A plot is what the paper fed its networks, as far as its
-figures tell: matplotlib's drawing without axes, in colors, each curve scaled to its own range.
+The vertical scale of an image is the same for all recordings, except that the waveform is scaled to
+its own peak. The horizontal axis is the whole duration. A plot is what the paper's networks got, as
+far as its figures show: a matplotlib drawing without axes, in color, each curve scaled to its own
+range.
 """
 
 import dataclasses
@@ -18,13 +19,13 @@ from mmer_jax.media import spectrogram
 
 @dataclasses.dataclass(frozen=True)
 class Representation:
-    """One of them.
+    """An image representation of audio.
 
     Attributes:
-      name: of the modality.
-      title: for tables and figures.
-      image: (samples float [n] in -1..1, rate, size) -> uint8 [size, size, 1].
-      draw: (axes of matplotlib, samples, rate) -> None.
+      name: Name of its modality.
+      title: Name in tables and figures.
+      image: Computes the image: (samples float [n] in -1..1, rate, size) -> uint8 [size, size, 1].
+      draw: Draws the plot: (matplotlib axes, samples, rate) -> None.
     """
 
     name: str
@@ -34,7 +35,18 @@ class Representation:
 
 
 def waveform_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarray:
-    """White between the lowest and the highest sample of each column, the peak at the edge."""
+    """Renders a waveform, white from the lowest to the highest sample in each column.
+
+    The vertical scale is the waveform's own peak.
+
+    Args:
+      samples: float [n] in -1..1.
+      rate: Not used.
+      size: Side of the image in pixels.
+
+    Returns:
+      uint8 [size, size, 1].
+    """
     del rate
     samples = np.asarray(samples, np.float32)
     peak = np.abs(samples).max(initial=0.0)
@@ -43,45 +55,84 @@ def waveform_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarra
     starts = np.arange(size) * len(samples) // size
     low, high = (f.reduceat(samples, starts) for f in (np.minimum, np.maximum))
     scale = 2 * peak if peak > 0 else 1.0
-    return _filled(low / scale + 0.5, high / scale + 0.5, size)
+    return _fill_between(low / scale + 0.5, high / scale + 0.5, size)
 
 
 def centroid_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarray:
-    """White from 0 Hz (bottom) up to librosa's spectral centroid; the top is half the rate."""
-    return _curve(librosa.feature.spectral_centroid(y=_enough(samples), sr=rate)[0], rate, size)
+    """Renders librosa's spectral centroid, white from 0 Hz (bottom) up to the centroid.
+
+    Args:
+      samples: float [n] in -1..1.
+      rate: Sampling rate in Hz; the top of the image is half of it.
+      size: Side of the image in pixels.
+
+    Returns:
+      uint8 [size, size, 1].
+    """
+    centroid = librosa.feature.spectral_centroid(y=_pad_to_window(samples), sr=rate)[0]
+    return _curve_image(centroid, rate, size)
 
 
 def bandwidth_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarray:
-    """White from 0 Hz (bottom) up to librosa's spectral bandwidth; the top is half the rate."""
-    return _curve(librosa.feature.spectral_bandwidth(y=_enough(samples), sr=rate)[0], rate, size)
+    """Renders librosa's spectral bandwidth, white from 0 Hz (bottom) up to the bandwidth.
+
+    Args:
+      samples: float [n] in -1..1.
+      rate: Sampling rate in Hz; the top of the image is half of it.
+      size: Side of the image in pixels.
+
+    Returns:
+      uint8 [size, size, 1].
+    """
+    bandwidth = librosa.feature.spectral_bandwidth(y=_pad_to_window(samples), sr=rate)[0]
+    return _curve_image(bandwidth, rate, size)
 
 
 def chromagram_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarray:
-    """librosa's chroma_stft, 0..1 as black to white, C in the bottom row."""
-    return _grey(librosa.feature.chroma_stft(y=_enough(samples), sr=rate)[::-1], size)
+    """Renders librosa's chroma_stft, 0..1 as black to white, pitch class C at the bottom.
+
+    Args:
+      samples: float [n] in -1..1.
+      rate: Sampling rate in Hz.
+      size: Side of the image in pixels.
+
+    Returns:
+      uint8 [size, size, 1].
+    """
+    chroma = librosa.feature.chroma_stft(y=_pad_to_window(samples), sr=rate)
+    return _gray_image(chroma[::-1], size)
 
 
 def spectrogram_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarray:
-    """The power spectrogram over linear frequency, -80..0 dB below its loudest point."""
+    """Renders the power spectrogram with linear frequency, -80..0 dB relative to its maximum.
+
+    Args:
+      samples: float [n] in -1..1.
+      rate: Not used.
+      size: Side of the image in pixels.
+
+    Returns:
+      uint8 [size, size, 1], low frequencies at the bottom.
+    """
     del rate
-    decibels = _decibels(samples)
-    return _grey(decibels[::-1] / spectrogram.RANGE_DB + 1, size)
+    decibels = _power_spectrogram_db(samples)
+    return _gray_image(decibels[::-1] / spectrogram.RANGE_DB + 1, size)
 
 
 def plot_image(name: str, samples: np.ndarray, rate: int, size: int = 224) -> np.ndarray:
-    """A representation as matplotlib draws it, without axes and margins.
+    """Plots a representation with matplotlib, without axes and margins.
 
     Args:
-      name: one of REPRESENTATIONS.
+      name: Key of REPRESENTATIONS.
       samples: float [n] in -1..1.
-      rate: samples a second.
-      size: side of the image.
+      rate: Sampling rate in Hz.
+      size: Side of the image in pixels.
 
     Returns:
       uint8 [size, size, 3], RGB.
 
     Raises:
-      UserError: an unknown name, or matplotlib is not installed.
+      UserError: If the name is unknown or matplotlib is not installed.
     """
     if name not in REPRESENTATIONS:
         raise errors.unknown("audio representation", name, REPRESENTATIONS)
@@ -105,11 +156,13 @@ def _draw_waveform(axes, samples, rate):
 
 
 def _draw_centroid(axes, samples, rate):
-    axes.plot(librosa.feature.spectral_centroid(y=_enough(samples), sr=rate)[0], linewidth=0.6)
+    centroid = librosa.feature.spectral_centroid(y=_pad_to_window(samples), sr=rate)[0]
+    axes.plot(centroid, linewidth=0.6)
 
 
 def _draw_bandwidth(axes, samples, rate):
-    axes.plot(librosa.feature.spectral_bandwidth(y=_enough(samples), sr=rate)[0], linewidth=0.6)
+    bandwidth = librosa.feature.spectral_bandwidth(y=_pad_to_window(samples), sr=rate)[0]
+    axes.plot(bandwidth, linewidth=0.6)
 
 
 def _draw_map(axes, values):
@@ -117,12 +170,12 @@ def _draw_map(axes, values):
 
 
 def _draw_chromagram(axes, samples, rate):
-    _draw_map(axes, librosa.feature.chroma_stft(y=_enough(samples), sr=rate))
+    _draw_map(axes, librosa.feature.chroma_stft(y=_pad_to_window(samples), sr=rate))
 
 
 def _draw_spectrogram(axes, samples, rate):
     del rate
-    _draw_map(axes, _decibels(samples))
+    _draw_map(axes, _power_spectrogram_db(samples))
 
 
 def _draw_mel(axes, samples, rate):
@@ -144,39 +197,49 @@ REPRESENTATIONS = {
     )
 }
 
-# Modality -> its image of a waveform: (float samples, rate, size) -> uint8 [size, size, channels].
+# Modality -> the function that computes its image from a waveform:
+# (samples float [n], rate, size) -> uint8 [size, size, channels].
 IMAGES = {r.name: r.image for r in REPRESENTATIONS.values()} | {
     f"{name}_plot": functools.partial(plot_image, name) for name in REPRESENTATIONS
 }
-IMAGES["mel_level"] = spectrogram.mel_level_image  # not the paper's
+IMAGES["mel_level"] = spectrogram.mel_level_image  # not from the paper
 
 
-def _enough(samples: np.ndarray) -> np.ndarray:
-    """At least a window: librosa warns of less."""
+def _pad_to_window(samples: np.ndarray) -> np.ndarray:
+    """Pads to one STFT window at least, since librosa warns about less."""
     samples = np.asarray(samples, np.float32)
     return np.pad(samples, (0, max(0, spectrogram.WINDOW - len(samples))))
 
 
-def _decibels(samples: np.ndarray) -> np.ndarray:
-    power = np.abs(librosa.stft(_enough(samples), n_fft=spectrogram.WINDOW)) ** 2
-    return spectrogram.below_peak(power)
+def _power_spectrogram_db(samples: np.ndarray) -> np.ndarray:
+    power = np.abs(librosa.stft(_pad_to_window(samples), n_fft=spectrogram.WINDOW)) ** 2
+    return spectrogram.power_to_relative_db(power)
 
 
-def _curve(hertz: np.ndarray, rate: int, size: int) -> np.ndarray:
-    height = spectrogram.resized(hertz[None].astype(np.float32), size, height=1)[0] / (rate / 2)
-    return _filled(np.zeros_like(height), height, size)
+def _curve_image(hertz: np.ndarray, rate: int, size: int) -> np.ndarray:
+    height = spectrogram.resize(hertz[None].astype(np.float32), size, height=1)[0] / (rate / 2)
+    return _fill_between(np.zeros_like(height), height, size)
 
 
-def _filled(low: np.ndarray, high: np.ndarray, size: int) -> np.ndarray:
-    """White between two curves of heights 0 (bottom) to 1 (top); edges are antialiased."""
+def _fill_between(low: np.ndarray, high: np.ndarray, size: int) -> np.ndarray:
+    """Fills the area between two curves with white.
+
+    Args:
+      low: float [size], lower curve, from 0 (bottom) to 1 (top).
+      high: float [size], upper curve.
+      size: Side of the image in pixels.
+
+    Returns:
+      uint8 [size, size, 1] with antialiased edges.
+    """
     bottom = np.arange(size)[::-1, None]
-    covered = (np.clip(curve * size - bottom, 0, 1) for curve in (high, low))
-    return _to_bytes(np.subtract(*covered))
+    coverage = (np.clip(curve * size - bottom, 0, 1) for curve in (high, low))
+    return _to_uint8(np.subtract(*coverage))
 
 
-def _grey(values: np.ndarray, size: int) -> np.ndarray:
-    return _to_bytes(spectrogram.resized(values.astype(np.float32), size))
+def _gray_image(values: np.ndarray, size: int) -> np.ndarray:
+    return _to_uint8(spectrogram.resize(values.astype(np.float32), size))
 
 
-def _to_bytes(values: np.ndarray) -> np.ndarray:
+def _to_uint8(values: np.ndarray) -> np.ndarray:
     return np.round(values * 255).clip(0, 255).astype(np.uint8)[..., None]

@@ -96,7 +96,7 @@ def how(corruption: str) -> list[str]:
             "Faces are altered at the size at which networks see them. Optical flow was computed "
             "from faces as they were, and stays."
         )
-    return [known.how, more]
+    return [known.description, more]
 
 
 def reading(curves: Sequence[Curve]) -> list[str]:
@@ -117,8 +117,8 @@ def _section(
     text, drawings = how(corruption), ()
     if corruption != MISSING:
         text.append(
-            f"Across: {corruptions.CORRUPTIONS[corruption].axis}. Up: accuracy per clip with its "
-            "95% interval. Dashed: always naming the commonest emotion."
+            f"Across: {corruptions.CORRUPTIONS[corruption].axis_label}. Up: accuracy per clip with "
+            "its 95% interval. Dashed: always naming the commonest emotion."
         )
         drawings = (_chart(protocol, corruption, curves, kinds), _key(curves, kinds))
     return Section(
@@ -136,7 +136,7 @@ def _chart(
     for curve in curves:
         kind = kinds[curve.row]
         points = [(_origin(corruption, curve), curve.of(NONE)[0])]
-        place = corruptions.CORRUPTIONS[corruption].place
+        place = corruptions.CORRUPTIONS[corruption].axis_position
         points += [(place(p.condition.level), p) for p in _by_severity(curve, corruption)]
         drawn.append(plots.Line([(x, p.accuracy.mean) for x, p in points], kind))
         marks += [
@@ -173,9 +173,9 @@ def _key(curves: Sequence[Curve], kinds: Mapping[str, str]) -> markupsafe.Markup
 def _origin(corruption: str, curve: Curve) -> float:
     """Where untouched inputs stand across."""
     known = corruptions.CORRUPTIONS[corruption]
-    if known.untouched is not None:
-        return known.untouched
-    return known.place(curve.lines[0]["dataset"]["size"])
+    if known.clean_position is not None:
+        return known.clean_position
+    return known.axis_position(curve.lines[0]["dataset"]["size"])
 
 
 def _by_severity(curve: Curve, corruption: str) -> list[Point]:
@@ -184,8 +184,8 @@ def _by_severity(curve: Curve, corruption: str) -> list[Point]:
         names = list(modalities.MODALITIES)
         return sorted(curve.of(corruption), key=lambda p: names.index(p.condition.level))
     known = corruptions.CORRUPTIONS[corruption]
-    sign = -1 if known.untouched is None else 1  # fewer pixels are worse, more noise is
-    return sorted(curve.of(corruption), key=lambda p: sign * known.place(p.condition.level))
+    sign = -1 if known.clean_position is None else 1  # fewer pixels are worse, more noise is
+    return sorted(curve.of(corruption), key=lambda p: sign * known.axis_position(p.condition.level))
 
 
 def _figure(interval: intervals.Interval) -> str:

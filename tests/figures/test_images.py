@@ -75,7 +75,7 @@ def test_a_clip_that_cannot_be_drawn_is_named(draw, tmp_path, write_clip, write_
     still = write_clip(tmp_path / "still.mp4", np.full((1, 32, 32, 3), 90, np.uint8))
     with pytest.raises(errors.UserError, match=r"still.mp4: too short: flow needs two frames"):
         draw(still, 3, WHOLE)
-    with pytest.raises(errors.UserError, match=r"tone.wav: no image"):
+    with pytest.raises(errors.UserError, match=r"tone.wav: no video stream"):
         draw(write_audio(tmp_path / "tone.wav", sine(440, 0.5)), 3, WHOLE)
     with pytest.raises(errors.UserError, match=r"absent.mp4"):
         draw(tmp_path / "absent.mp4", 3, WHOLE)

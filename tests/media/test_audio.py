@@ -1,4 +1,4 @@
-"""Audio as one channel of float samples."""
+"""Tests of reading audio tracks as mono float samples."""
 
 import wave
 
@@ -9,12 +9,13 @@ from mmer_jax import errors
 from mmer_jax.media import audio
 
 
-def loudest_hertz(samples, rate) -> float:
+def peak_frequency(samples, rate) -> float:
+    """Returns the frequency in Hz with the largest magnitude."""
     return float(np.argmax(np.abs(np.fft.rfft(samples))) * rate / len(samples))
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])
-def test_lossless_audio_comes_back_as_it_was(tmp_path, write_audio, sine, suffix):
+def test_lossless_audio_round_trips(tmp_path, write_audio, sine, suffix):
     tone = sine(440, 0.5, 16000)
     samples, rate = audio.read_audio(write_audio(tmp_path / f"a{suffix}", tone, 16000), None)
     assert rate == 16000
@@ -36,14 +37,14 @@ def test_opposite_channels_cancel(tmp_path, write_audio, sine):
     assert audio.is_silent(audio.read_audio(path, None)[0])
 
 
-def test_the_audio_of_a_video_is_resampled(tmp_path, write_clip, sine):
+def test_audio_track_of_a_video_is_resampled(tmp_path, write_clip, sine):
     images = np.zeros((10, 32, 32, 3), np.uint8)
     path = write_clip(tmp_path / "a.mp4", images, waveform=sine(440, 2, 48000))
     samples, rate = audio.read_audio(path.read_bytes(), 22050)
     assert rate == 22050
     assert len(samples) == pytest.approx(2 * 22050, abs=1024)  # AAC fills its last block
-    assert loudest_hertz(samples, rate) == pytest.approx(440, abs=1)
-    # The median peak: FFmpeg's AAC encoder puts a click into a pure tone now and then.
+    assert peak_frequency(samples, rate) == pytest.approx(440, abs=1)
+    # The median of the peaks, because FFmpeg's AAC encoder sometimes adds a click to a pure tone.
     peaks = np.abs(samples[: len(samples) // 500 * 500]).reshape(-1, 500).max(axis=1)
     assert np.median(peaks) == pytest.approx(0.5, abs=0.03)
 
@@ -54,7 +55,7 @@ def test_full_scale_stays_within_one(tmp_path, write_audio):
     assert np.abs(samples).max() <= 1
 
 
-def test_silence_is_read_and_told(tmp_path, write_clip, write_audio, sine):
+def test_silence_is_read_and_detected(tmp_path, write_clip, write_audio, sine):
     images = np.zeros((10, 32, 32, 3), np.uint8)
     silent = write_clip(tmp_path / "silent.mp4", images, waveform=np.zeros(24000))
     samples, _ = audio.read_audio(silent, 22050)
@@ -65,7 +66,7 @@ def test_silence_is_read_and_told(tmp_path, write_clip, write_audio, sine):
     assert audio.is_silent(np.zeros(0, np.float32))
 
 
-def test_a_track_without_samples_is_no_audio(tmp_path):
+def test_track_without_samples_counts_as_no_audio(tmp_path):
     path = tmp_path / "nothing.wav"
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 48000, 0, "NONE", ""))
@@ -74,21 +75,21 @@ def test_a_track_without_samples_is_no_audio(tmp_path):
     assert caught.value.kind == "no audio"
 
 
-def test_video_only_originals_hold_zeros_and_the_others_speech(original_clips):
+def test_only_video_only_originals_are_silent(original_clips):
     for path in original_clips:
         samples, rate = audio.read_audio(path, None)
         assert rate == 48000
         assert audio.is_silent(samples) == path.name.startswith("02-")
 
 
-def test_an_originals_audio_is_the_speech_file_of_the_same_take(original_clips, real_data):
-    """Recorded once, distributed twice: as AAC in the clip, 1600 samples later than alone."""
+def test_audio_of_an_original_matches_the_speech_file_of_the_same_take(original_clips, real_data):
+    """The AAC track of the clip is the separate audio file, delayed by 1600 samples."""
     clip = next(path for path in original_clips if path.name.startswith("01-"))
     take = real_data / "ravdess_speech_flac" / clip.parent.name / f"03{clip.stem[2:]}.flac"
     if not take.is_file():
         pytest.skip(f"{take.name} is not in MMER_REAL_DATA")
-    inside, rate = audio.read_audio(clip, None)
-    alone, same_rate = audio.read_audio(take, None)
-    assert rate == same_rate
-    n = min(len(inside) - 1600, len(alone))
-    assert np.corrcoef(inside[1600 : 1600 + n], alone[:n])[0, 1] > 0.98
+    track, track_rate = audio.read_audio(clip, None)
+    speech, speech_rate = audio.read_audio(take, None)
+    assert track_rate == speech_rate
+    n = min(len(track) - 1600, len(speech))
+    assert np.corrcoef(track[1600 : 1600 + n], speech[:n])[0, 1] > 0.98

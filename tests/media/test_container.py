@@ -1,4 +1,4 @@
-"""Files that cannot be used are named as what they are, and never quietly read in part."""
+"""Tests that unusable files raise the right ClipError and are never silently read in part."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, images, write_clip, write_audio, sine):
-    """One whole file of each kind, with image and audio where the kind has them."""
+    """A folder with one complete file per container format, with video and audio where possible."""
     folder = tmp_path_factory.mktemp("media")
     voice = sine(200, 2, 48000)
     fragments = {"movflags": "frag_keyframe+empty_moov"}
@@ -42,6 +42,7 @@ AUDIOS = [*VIDEOS, "plain.wav", "plain.flac"]
 
 
 def problem(function, *args) -> errors.ClipError:
+    """Returns the ClipError that a call raises."""
     with pytest.raises(errors.ClipError) as caught:
         function(*args)
     assert len(caught.value.detail) > 10
@@ -57,13 +58,13 @@ def samples(source):
 
 
 @pytest.mark.parametrize("name", VIDEOS)
-def test_whole_files_are_read_from_a_path_and_from_bytes(folder, name):
+def test_complete_files_are_read_from_a_path_and_from_bytes(folder, name):
     path = folder / name
     assert frames(path).count == frames(str(path)).count == frames(path.read_bytes()).count == 50
     assert abs(len(samples(path)[0]) / 48000 - 2) < 0.06
 
 
-# Kinds of file times places to cut them: whatever is left, nothing of it comes out.
+# Where to cut a file: each maps its size to the number of bytes that remain.
 CUTS = {
     "100 bytes": lambda n: 100,
     "10%": lambda n: n // 10,
@@ -76,22 +77,20 @@ CUTS = {
 
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("name", VIDEOS)
-def test_a_cut_video_is_truncated(folder, name, cut):
+def test_cut_video_is_truncated(folder, name, cut):
     content = (folder / name).read_bytes()
-    part = content[: CUTS[cut](len(content))]
-    assert problem(frames, part).kind == "truncated"
+    assert problem(frames, content[: CUTS[cut](len(content))]).kind == "truncated"
 
 
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("name", AUDIOS)
-def test_a_cut_audio_is_truncated(folder, name, cut):
+def test_cut_audio_is_truncated(folder, name, cut):
     content = (folder / name).read_bytes()
-    part = content[: CUTS[cut](len(content))]
-    assert problem(samples, part).kind == "truncated"
+    assert problem(samples, content[: CUTS[cut](len(content))]).kind == "truncated"
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_a_cut_original_is_truncated(original_clips, tmp_path, cut):
+def test_cut_original_is_truncated(original_clips, tmp_path, cut):
     content = original_clips[0].read_bytes()
     path = tmp_path / "cut.mp4"
     path.write_bytes(content[: CUTS[cut](len(content))])
@@ -100,19 +99,19 @@ def test_a_cut_original_is_truncated(original_clips, tmp_path, cut):
 
 
 @pytest.mark.parametrize("name", ["plain.mp4", "faststart.mp4", "plain.avi", "plain.mkv"])
-def test_a_hole_in_the_middle_is_truncated(folder, name):
+def test_file_with_zeros_in_the_middle_is_truncated(folder, name):
     content = bytearray((folder / name).read_bytes())
     start, length = len(content) // 3, len(content) // 3
     content[start : start + length] = bytes(length)
     assert problem(frames, bytes(content)).kind == "truncated"
 
 
-def test_data_left_out_behind_a_whole_index_is_truncated(folder):
-    """The boxes' sizes are right, but the index speaks of packets that are not there."""
+def test_missing_data_after_a_complete_index_is_truncated(folder):
+    """The box sizes are consistent, but the index refers to packets beyond the end of the file."""
     content = (folder / "faststart.mp4").read_bytes()
     at = content.index(b"mdat") - 4
-    part = content[:at] + (1000).to_bytes(4, "big") + content[at + 4 : at + 1000]
-    assert "the last packet should reach" in problem(frames, part).detail
+    shortened = content[:at] + (1000).to_bytes(4, "big") + content[at + 4 : at + 1000]
+    assert "the last packet should end" in problem(frames, shortened).detail
 
 
 def test_empty_file(tmp_path):
@@ -161,15 +160,15 @@ def test_random_bytes_are_not_a_video(seed):
     assert problem(frames, noise).kind == problem(samples, noise).kind == "not a video"
 
 
-def test_files_without_the_track_that_is_asked_for(folder, tmp_path, images, write_clip):
-    assert problem(frames, folder / "audio_only.mp4").kind == "no image"
-    assert problem(frames, folder / "plain.wav").kind == "no image"
-    silent = write_clip(tmp_path / "silent.mp4", images)
-    assert frames(silent).count == 50
-    assert problem(samples, silent).kind == "no audio"
+def test_files_without_the_requested_stream(folder, tmp_path, images, write_clip):
+    assert problem(frames, folder / "audio_only.mp4").kind == "no video stream"
+    assert problem(frames, folder / "plain.wav").kind == "no video stream"
+    video_only = write_clip(tmp_path / "video_only.mp4", images)
+    assert frames(video_only).count == 50
+    assert problem(samples, video_only).kind == "no audio"
 
 
-def test_a_path_that_leads_nowhere_is_the_users_error(tmp_path):
+def test_unreadable_path_is_a_user_error(tmp_path):
     for path in (tmp_path / "absent.mp4", tmp_path):
         with pytest.raises(errors.UserError, match="cannot read") as caught:
             frames(path)
@@ -177,14 +176,14 @@ def test_a_path_that_leads_nowhere_is_the_users_error(tmp_path):
         assert str(path) in str(caught.value)
 
 
-def test_a_name_with_a_colon_is_a_name(folder, tmp_path):
+def test_file_name_with_a_colon_is_not_a_url(folder, tmp_path):
     path = tmp_path / "http:clip 50%.mp4"
     path.write_bytes((folder / "plain.mp4").read_bytes())
     assert frames(path).count == 50
 
 
-def test_ffmpeg_stays_silent(folder, tmp_path):
-    """Its log goes to the process's stderr, past Python: seen from outside only."""
+def test_ffmpeg_prints_nothing(folder, tmp_path):
+    """FFmpeg logs to the stderr of the process, bypassing Python, so a subprocess is needed."""
     content = bytearray((folder / "plain.mp4").read_bytes())
     content[len(content) // 3 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 3)
     (tmp_path / "hole.mp4").write_bytes(content)
@@ -201,7 +200,7 @@ def test_ffmpeg_stays_silent(folder, tmp_path):
 
 
 def test_no_file_stays_open(folder, tmp_path):
-    """A build meets thousands: a handle left behind by each would end it."""
+    """A build opens thousands of files and would run out of leaked handles."""
     content = bytearray((folder / "plain.mp4").read_bytes())
     content[20000:30000] = bytes(10000)
     damaged = tmp_path / "damaged.mp4"

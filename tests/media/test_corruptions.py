@@ -1,4 +1,4 @@
-"""Corruptions against scipy, OpenCV and counting."""
+"""Tests of corruptions against SciPy, OpenCV and pixel counts."""
 
 import cv2
 import numpy as np
@@ -11,12 +11,12 @@ from mmer_jax.media import corruptions
 
 @pytest.fixture
 def face():
-    """uint8 [48, 48, 3]: never black, so that what is black was made so."""
+    """An image, uint8 [48, 48, 3], without black pixels, so that black ones were occluded."""
     return np.random.default_rng(0).integers(20, 256, (48, 48, 3), np.uint8)
 
 
 @pytest.mark.parametrize("sigma", [0.01, 0.04, 0.3])
-def test_blur_is_scipys_gaussian(face, sigma):
+def test_blur_matches_scipy(face, sigma):
     blurred = corruptions.blur(face, sigma)
     pixels = sigma * 48
     expected = ndimage.gaussian_filter(face.astype(np.float64), (pixels, pixels, 0), mode="reflect")
@@ -44,10 +44,10 @@ def test_occlusion_covers_its_share_with_one_square(face, share, side):
         assert len(rows) == len(columns) == side == np.ptp(rows) + 1 == np.ptp(columns) + 1
         assert np.array_equal(covered[~black], face[~black])
     assert side**2 / 48**2 == pytest.approx(share, abs=0.02)
-    assert face.all()  # a copy was covered
+    assert face.all()  # the input is unchanged
 
 
-def test_occlusion_is_at_one_place_for_one_clip_and_anywhere_for_many(face):
+def test_occlusion_position_depends_on_the_generator_and_covers_the_image(face):
     def corner(seed, share=0.1):
         covered = corruptions.occlude(face, share, np.random.default_rng(seed))
         return tuple(np.argwhere(covered[..., 0] == 0)[0])
@@ -59,7 +59,7 @@ def test_occlusion_is_at_one_place_for_one_clip_and_anywhere_for_many(face):
 
 
 @pytest.mark.parametrize("pixels", [24, 16, 7, 1])
-def test_low_resolution_is_averaging_and_interpolating(face, pixels):
+def test_low_resolution_averages_and_interpolates(face, pixels):
     low = corruptions.reduce(face, pixels)
     small = cv2.resize(face.astype(np.float32), (pixels, pixels), interpolation=cv2.INTER_AREA)
     expected = cv2.resize(small, (48, 48), interpolation=cv2.INTER_LINEAR)
@@ -70,28 +70,28 @@ def test_low_resolution_is_averaging_and_interpolating(face, pixels):
 
 
 @pytest.mark.parametrize("name", [c.name for c in corruptions.CORRUPTIONS.values()])
-def test_levels_are_within_their_limits_and_severity_rises(name, face, sine):
+def test_levels_are_within_their_limits_and_severity_increases(name, face, sine):
     corruption = corruptions.CORRUPTIONS[name]
-    whole = face if corruption.stream == "image" else sine(300, 0.2)
-    strays = []
+    clean = face if corruption.stream == "video" else sine(300, 0.2)
+    differences = []
     for level in corruption.levels:
         corruption.check(level)
-        changed = corruption.apply(whole, level, np.random.default_rng(0))
-        assert (changed.shape, changed.dtype) == (whole.shape, whole.dtype)
-        strays.append(np.abs(changed.astype(float) - whole).mean())
-    assert strays == sorted(strays) and strays[0] > 0
-    assert all(corruption.place(level) >= 0 for level in corruption.levels)
-    with pytest.raises(errors.UserError, match=f"a level of {name} is .*, found 5000"):
+        corrupted = corruption.apply(clean, level, np.random.default_rng(0))
+        assert (corrupted.shape, corrupted.dtype) == (clean.shape, clean.dtype)
+        differences.append(np.abs(corrupted.astype(float) - clean).mean())
+    assert differences == sorted(differences) and differences[0] > 0
+    assert all(corruption.axis_position(level) >= 0 for level in corruption.levels)
+    with pytest.raises(errors.UserError, match=f"a level of {name} must be .*, found 5000"):
         corruption.check(5000)
 
 
-def test_no_corruption_at_all(face):
+def test_the_mildest_level_changes_nothing(face):
     rng = np.random.default_rng(0)
     for name, level in {"blur": 0, "darken": 0, "occlude": 0, "low_resolution": 48}.items():
         assert np.array_equal(corruptions.CORRUPTIONS[name].apply(face, level, rng), face), name
 
 
-def test_noise_has_the_named_ratio(sine):
+def test_noise_has_the_requested_signal_to_noise_ratio(sine):
     tone = sine(300, 2)
     for level in corruptions.CORRUPTIONS["noise"].levels:
         noisy = corruptions.CORRUPTIONS["noise"].apply(tone, level, np.random.default_rng(0))

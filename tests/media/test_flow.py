@@ -1,4 +1,4 @@
-"""Flow: its direction, its speed, and the colors of both."""
+"""Tests of optical flow: direction, speed and the colors of both."""
 
 import cv2
 import numpy as np
@@ -10,17 +10,17 @@ SIZE = 128
 
 
 def pattern():
-    """A smooth random texture, larger than the image on every side."""
+    """Returns a smooth random texture, larger than an image on every side."""
     noise = np.random.default_rng(0).uniform(0, 255, (SIZE + 64, SIZE + 64, 3))
     return np.clip(cv2.GaussianBlur(noise, (0, 0), 3) * 4 - 380, 0, 255).astype(np.uint8)
 
 
 def panned(right, down):
-    """Two images; what is seen in the first is that much further right and down in the second."""
-    whole = pattern()
-    before = whole[32 : 32 + SIZE, 32 : 32 + SIZE]
-    after = whole[32 - down : 32 - down + SIZE, 32 - right : 32 - right + SIZE]
-    return before, after
+    """Returns two images; the texture moves right and down by the given pixels between them."""
+    texture = pattern()
+    previous = texture[32 : 32 + SIZE, 32 : 32 + SIZE]
+    current = texture[32 - down : 32 - down + SIZE, 32 - right : 32 - right + SIZE]
+    return previous, current
 
 
 def hue_and_value(image):
@@ -34,24 +34,24 @@ DIRECTIONS = {(4, 0): 0, (0, 4): 90, (-4, 0): 180, (0, -4): 270, (3, 3): 45, (-3
 
 @pytest.mark.parametrize("move", DIRECTIONS)
 def test_flow_is_the_motion(move):
-    found = flow.dense_flow(*panned(*move))
-    assert found.shape == (SIZE, SIZE, 2)
-    assert found.dtype == np.float32
-    inside = found[16:-16, 16:-16]
+    motion = flow.dense_flow(*panned(*move))
+    assert motion.shape == (SIZE, SIZE, 2)
+    assert motion.dtype == np.float32
+    inside = motion[16:-16, 16:-16]
     assert np.abs(inside - move).mean() < 0.2
 
 
 @pytest.mark.parametrize("scale", [None, 8.0])
 @pytest.mark.parametrize("move", DIRECTIONS)
-def test_a_panned_pattern_has_the_hue_of_its_direction_everywhere(move, scale):
+def test_panned_texture_has_the_hue_of_its_direction_everywhere(move, scale):
     image = flow.flow_image(flow.dense_flow(*panned(*move)), scale)
     assert image.shape == (SIZE, SIZE, 3)
     assert image.dtype == np.uint8
     hue, value = hue_and_value(image)
-    seen = value > 20  # the hue of black says nothing
-    assert seen.mean() > 0.95
-    off = np.abs((hue - DIRECTIONS[move] + 180) % 360 - 180)
-    assert np.percentile(off[seen], 98) < 15
+    visible = value > 20  # the hue of black is meaningless
+    assert visible.mean() > 0.95
+    error = np.abs((hue - DIRECTIONS[move] + 180) % 360 - 180)
+    assert np.percentile(error[visible], 98) < 15
 
 
 def test_motion_to_the_right_is_red():
@@ -59,14 +59,14 @@ def test_motion_to_the_right_is_red():
     assert (image == (255, 0, 0)).all()
 
 
-def test_per_frame_values_reach_from_black_to_full():
+def test_per_frame_scaling_uses_the_whole_range():
     speeds = np.zeros((1, 4, 2), np.float32)
     speeds[0, :, 0] = (1, 2, 3, 5)
     value = flow.flow_image(speeds, None)[0, :, 0]
     assert value.tolist() == [0, 64, 128, 255]
 
 
-def test_a_fixed_scale_compares_frames():
+def test_fixed_scale_makes_frames_comparable():
     speeds = np.zeros((1, 4, 2), np.float32)
     speeds[0, :, 1] = (0, 2, 4, 9)
     value = flow.flow_image(speeds, 4.0).max(axis=-1)[0]
@@ -79,8 +79,8 @@ def test_a_fixed_scale_compares_frames():
 def test_no_motion_is_black(scale):
     still = pattern()[:SIZE, :SIZE]
     assert not flow.flow_image(np.zeros((8, 8, 2), np.float32), scale).any()
-    found = flow.dense_flow(still, still)
-    assert np.isfinite(found).all()
-    assert not flow.flow_image(found, scale).any()
+    motion = flow.dense_flow(still, still)
+    assert np.isfinite(motion).all()
+    assert not flow.flow_image(motion, scale).any()
     blank = np.full_like(still, 255)
     assert not flow.flow_image(flow.dense_flow(blank, blank), scale).any()

@@ -1,4 +1,4 @@
-"""What media/ must not bring with it."""
+"""Tests that mmer_jax.media imports no heavy packages."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ print(len(names), light, sorted(heavy & set(sys.modules)))
 """
 
 
-def test_media_imports_no_framework_and_the_package_alone_nothing():
+def test_modules_import_no_framework_and_the_package_itself_no_media_library():
     run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     assert run.stderr == ""
     count, rest = run.stdout.split(" ", 1)

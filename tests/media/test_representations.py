@@ -1,4 +1,4 @@
-"""The six images of a waveform, against signals whose answer is known and against librosa."""
+"""Tests of the image representations of audio against signals with known results and librosa."""
 
 import librosa
 import numpy as np
@@ -15,19 +15,19 @@ def tone(hertz, seconds=1.0):
     return np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE).astype(np.float32)
 
 
-def image(name, samples, size=64):
-    made = IMAGES[name](samples, RATE, size)
-    assert made.dtype == np.uint8
-    assert made.shape == (size, size, modalities.MODALITIES[name].channels)
-    return made
+def compute_image(name, samples, size=64):
+    image = IMAGES[name](samples, RATE, size)
+    assert image.dtype == np.uint8
+    assert image.shape == (size, size, modalities.MODALITIES[name].channels)
+    return image
 
 
-def height(made):
-    """White share of each column of a filled image, 0 to 1."""
-    return made[..., 0].mean(axis=0) / 255
+def filled_share(image):
+    """Returns the white share of each column of a filled image, 0 to 1."""
+    return image[..., 0].mean(axis=0) / 255
 
 
-def test_all_are_modalities_of_audio():
+def test_representations_are_modalities_of_the_audio_stream():
     assert tuple(REPRESENTATIONS) == (
         "waveform",
         "spectral_centroid",
@@ -39,70 +39,74 @@ def test_all_are_modalities_of_audio():
     assert all(modalities.MODALITIES[name].stream == "audio" for name in IMAGES)
 
 
-def test_a_waveform_fills_what_lies_between_its_extremes():
+def test_waveform_is_filled_between_its_extremes():
     loud_then_soft = tone(440) * np.repeat([1.0, 0.25], RATE // 2)
-    share = height(image("waveform", loud_then_soft))
+    share = filled_share(compute_image("waveform", loud_then_soft))
     np.testing.assert_allclose(share[:31], 1, atol=0.02)
     np.testing.assert_allclose(share[33:], 0.25, atol=0.02)
-    ramp = image("waveform", np.linspace(0, 1, RATE, dtype=np.float32))[..., 0]
+    ramp = compute_image("waveform", np.linspace(0, 1, RATE, dtype=np.float32))[..., 0]
     assert ramp[:32].any() and not ramp[33:].any()  # positive samples: the upper half alone
 
 
 @pytest.mark.parametrize("name", ["spectral_centroid", "spectral_bandwidth"])
-def test_curves_are_librosas_over_half_the_rate(name):
+def test_curves_match_librosa_on_a_scale_up_to_half_the_rate(name):
     noise = np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
     curve = getattr(librosa.feature, name)(y=noise, sr=RATE)[0]
-    assert height(image(name, noise)).mean() == pytest.approx(curve.mean() / (RATE / 2), abs=0.01)
-    # A pure tone's centroid is its frequency, and it is narrow.
+    share = filled_share(compute_image(name, noise))
+    assert share.mean() == pytest.approx(curve.mean() / (RATE / 2), abs=0.01)
+    # The centroid of a pure tone is its frequency, and its bandwidth is close to zero.
     expected = 4000 / (RATE / 2) if name == "spectral_centroid" else 0
-    assert height(image(name, tone(4000)))[5:-5].mean() == pytest.approx(expected, abs=0.05)
+    share = filled_share(compute_image(name, tone(4000)))
+    assert share[5:-5].mean() == pytest.approx(expected, abs=0.05)
 
 
-def test_a_chromagram_is_brightest_at_its_pitch_class():
-    for pitch_class, note in enumerate(["C5", "E5", "A5"]):
-        made = image("chromagram", tone(librosa.note_to_hz(note)), size=120)[..., 0]
-        row = made.mean(axis=1).argmax()
-        assert (119 - row) // 10 == [0, 4, 9][pitch_class]
+def test_chromagram_is_brightest_at_the_pitch_class():
+    for i, note in enumerate(["C5", "E5", "A5"]):
+        image = compute_image("chromagram", tone(librosa.note_to_hz(note)), size=120)[..., 0]
+        y = image.mean(axis=1).argmax()
+        assert (119 - y) // 10 == [0, 4, 9][i]
 
 
-def test_a_spectrogram_is_linear_in_frequency():
+def test_spectrogram_is_linear_in_frequency():
     for hertz in (2000, 5000, 9000):
-        made = image("spectrogram", tone(hertz), size=110)[..., 0]
-        row = made.mean(axis=1).argmax()
-        assert (109.5 - row) / 110 == pytest.approx(hertz / (RATE / 2), abs=0.01)
-    assert (np.diff(made.mean(axis=1))[: row - 2] > -2).all()  # rises towards the tone
+        image = compute_image("spectrogram", tone(hertz), size=110)[..., 0]
+        y = image.mean(axis=1).argmax()
+        assert (109.5 - y) / 110 == pytest.approx(hertz / (RATE / 2), abs=0.01)
+    assert (np.diff(image.mean(axis=1))[: y - 2] > -2).all()  # rises towards the tone
 
 
 @pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("length", [0, 100, 3000])
-def test_silence_and_scraps_have_images(name, length):
-    image(name, np.zeros(length, np.float32))
+def test_silent_and_short_audio_has_images(name, length):
+    compute_image(name, np.zeros(length, np.float32))
 
 
 @pytest.mark.parametrize("name", REPRESENTATIONS)
 def test_plots_fill_the_image_without_axes(name):
     samples = tone(440) * np.linspace(0, 1, RATE, dtype=np.float32)
-    made = image(f"{name}_plot", samples, 96)
-    assert len(np.unique(made.reshape(-1, 3), axis=0)) > 10
+    image = compute_image(f"{name}_plot", samples, 96)
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 10
     if name in ("waveform", "spectral_centroid", "spectral_bandwidth"):
-        assert (made[:, 0] == 255).all(-1).mean() > 0.5  # white paper, no frame
+        assert (image[:, 0] == 255).all(-1).mean() > 0.5  # white background, no frame
     else:
-        assert (made == 255).all(-1).mean() < 0.2  # colors to the very edge
+        assert (image == 255).all(-1).mean() < 0.2  # colors up to the edges
 
 
-def test_an_unknown_plot_names_the_known():
+def test_unknown_plot_lists_the_known_ones():
     with pytest.raises(errors.UserError, match="unknown audio representation 'mfcc'; known: wave"):
         representations.plot_image("mfcc", tone(440), RATE)
 
 
-def test_mel_level_keeps_loudness_and_seconds():
-    """Ten times the amplitude is 20 of 100 dB brighter; a tone of a second is 1 / 2.5 wide."""
-    quiet, loud = (image("mel_level", gain * tone(1000), 250)[..., 0] for gain in (0.02, 0.2))
-    row = loud.sum(axis=1).argmax()
-    difference = loud[row, 110:140].astype(float) - quiet[row, 110:140]
+def test_mel_level_preserves_loudness_and_duration():
+    """Ten times the amplitude is 20 of 100 dB brighter; a 1 s tone takes 1 / 2.5 of the width."""
+    quiet, loud = (
+        compute_image("mel_level", gain * tone(1000), 250)[..., 0] for gain in (0.02, 0.2)
+    )
+    y = loud.sum(axis=1).argmax()
+    difference = loud[y, 110:140].astype(float) - quiet[y, 110:140]
     np.testing.assert_allclose(difference, 0.2 * 255, atol=1.5)
-    heard = np.flatnonzero(loud[row] > loud[row].max() - 0.1 * 255)
-    assert len(heard) / 250 == pytest.approx(1 / 2.5, abs=0.03)
-    # Wherever it stands in the recording, it is in the middle of the image.
+    bright_columns = np.flatnonzero(loud[y] > loud[y].max() - 0.1 * 255)
+    assert len(bright_columns) / 250 == pytest.approx(1 / 2.5, abs=0.03)
+    # The tone is centered in the image wherever it is in the recording.
     later = np.concatenate([np.zeros(3 * RATE, np.float32), 0.2 * tone(1000)])
-    np.testing.assert_allclose(image("mel_level", later, 250)[row, :, 0], loud[row], atol=12)
+    np.testing.assert_allclose(compute_image("mel_level", later, 250)[y, :, 0], loud[y], atol=12)

@@ -1,4 +1,4 @@
-"""The mel image: against librosa, and a tone in the row of its frequency."""
+"""Tests of the mel spectrogram and its image, against librosa and with pure tones."""
 
 import warnings
 
@@ -18,32 +18,32 @@ def no_warnings():
 
 @pytest.mark.parametrize("length", [2048, 3000, 22050, 70001])
 @pytest.mark.parametrize("rate", [22050, 16000])
-def test_log_mel_equals_librosas(length, rate):
+def test_log_mel_matches_librosa(length, rate):
     rng = np.random.default_rng(length)
     samples = rng.standard_normal(length).astype(np.float32) * np.linspace(0, 0.3, length)
     samples[: length // 4] = 0
-    ours = spectrogram.log_mel(samples, rate)
+    result = spectrogram.log_mel(samples, rate)
     power = librosa.feature.melspectrogram(y=samples.astype(np.float32), sr=rate)
-    theirs = librosa.power_to_db(power, ref=np.max)
-    assert ours.shape == theirs.shape
-    assert ours.dtype == np.float32
-    assert np.abs(ours - theirs).max() < 1e-2
+    expected = librosa.power_to_db(power, ref=np.max)
+    assert result.shape == expected.shape
+    assert result.dtype == np.float32
+    assert np.abs(result - expected).max() < 1e-2
 
 
-def test_log_mel_equals_librosas_on_real_speech(real_data):
+def test_log_mel_matches_librosa_on_real_speech(real_data):
     path = real_data / "ravdess_speech_flac" / "Actor_02" / "03-01-05-02-01-01-02.flac"
     samples, rate = audio.read_audio(path, 22050)
-    theirs = librosa.power_to_db(librosa.feature.melspectrogram(y=samples, sr=rate), ref=np.max)
-    assert np.abs(spectrogram.log_mel(samples) - theirs).max() < 1e-2
+    expected = librosa.power_to_db(librosa.feature.melspectrogram(y=samples, sr=rate), ref=np.max)
+    assert np.abs(spectrogram.log_mel(samples) - expected).max() < 1e-2
 
 
 @pytest.mark.parametrize("hertz", [200, 1000, 5000])
 @pytest.mark.parametrize("seconds", [0.3, 3, 20])
-def test_a_tone_lights_the_row_of_its_frequency(sine, hertz, seconds):
+def test_tone_is_brightest_at_the_height_of_its_frequency(sine, hertz, seconds):
     image = spectrogram.mel_image(sine(hertz, seconds), 22050)
     assert image.shape == (224, 224, 1)
     assert image.dtype == np.uint8
-    # 128 bands in 224 rows, the lowest at the bottom: a band is 1.75 rows high.
+    # 128 bands in 224 pixels, the lowest at the bottom: a band is 1.75 pixels high.
     centers = librosa.mel_frequencies(128 + 2, fmin=0, fmax=22050 / 2)[1:-1]
     band = np.argmin(np.abs(centers - hertz))
     expected = 224 - (band + 0.5) * 224 / 128
@@ -59,8 +59,8 @@ def test_low_frequencies_are_at_the_bottom_and_time_runs_right(sine):
     assert right < 32
 
 
-def test_decibels_map_to_grey(sine):
-    """Loudest is 255, 80 dB below it 0, and 40 dB are half of the way."""
+def test_decibels_map_to_gray_levels(sine):
+    """The maximum maps to 255, 80 dB below it to 0, and 40 dB below it to the middle."""
     tone = np.concatenate([sine(1000, 1), sine(1000, 1) / 100, np.zeros(22050, np.float32)])
     columns = spectrogram.mel_image(tone, 22050)[..., 0].max(axis=0).astype(int)
     assert columns[37] >= 250

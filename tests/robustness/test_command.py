@@ -156,7 +156,7 @@ def test_what_is_there_is_not_measured_again(workdir, capsys):
         (["--rows", "flow"], "unknown row 'flow'; known: face, face_mel, normalized"),
         (["--protocol", "actor"], "unknown protocol 'actor'; known: clip_random"),
         (["--corruptions", "rain"], "unknown corruption 'rain'; known: blur, darken"),
-        (["--occlude", "120"], "a level of occlude is 0 to 100 %, found 120"),
+        (["--occlude", "120"], "a level of occlude must be from 0 to 100 %, found 120"),
         (["--pack", "nowhere"], "nowhere is not a pack: it does not exist"),
     ],
 )

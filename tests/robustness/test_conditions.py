@@ -25,7 +25,7 @@ def test_what_is_altered(condition, expected):
 
 
 def test_photographs_are_images_and_every_audio_can_be_noisy():
-    assert all(m.stream == "image" for m in modalities.MODALITIES.values() if m.is_photograph)
+    assert all(m.stream == "video" for m in modalities.MODALITIES.values() if m.is_photograph)
     waveforms = [m.name for m in modalities.MODALITIES.values() if m.stream == "audio"]
     assert conditions.altered(Condition("noise", 0.0), modalities.MODALITIES) == waveforms
 

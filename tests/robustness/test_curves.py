@@ -103,7 +103,7 @@ def test_sections_have_the_curves_and_their_numbers(write):
             workdir = write(condition, right(0.4 + 0.3 * i, 2), row=row)
     write(Condition("missing", "mel"), right(0.5, 3), row="face_mel", modalities=["face", "mel"])
     low, missing = robustness.sections(workdir)
-    assert low.title == "Robustness under clip_random: faces of low resolution"
+    assert low.title == "Robustness under clip_random: low-resolution faces"
     assert [line[:2] for line in low.table] == [
         ("row", "level"),
         *[("face", level) for level in ("untouched", "32 px", "8 px")],
