@@ -1,1 +1,1 @@
-"""What RAVDESS and BAUM-1 are: file names, labels, layout on disk, download, emotions."""
+"""The datasets RAVDESS and BAUM-1: file names, labels, layout on disk, download and emotions."""

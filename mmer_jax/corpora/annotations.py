@@ -1,8 +1,8 @@
 """BAUM-1's lists of labels, Annotations_BAUM1a and Annotations_BAUM1s, as .xlsx or .csv.
 
-A row is a clip. Its code decides, not its word, whose spelling varies; and its name is made of
-subject and number, since the name that the list gives is off by one for some clips. Wherever a list
-does not agree with itself, that is noted by kind and clip.
+Each row of the sheet describes a clip. The emotion is taken from the code, since the spelling of
+the word varies. The clip's name is built from subject and number, since the name in the list is off
+by one for some clips. Inconsistencies within a list are recorded by kind and clip.
 """
 
 import csv
@@ -23,17 +23,17 @@ from openpyxl.utils.exceptions import InvalidFileException
 from mmer_jax import errors
 from mmer_jax.corpora import baum1
 
-# The columns that are read; "Number" is not. Beside them the sheet has a table of code counts, with
-# headings of its own: of two columns with one heading the left one is meant.
+# The columns that are read ("Number" is not). To their right the sheet has a table of code counts
+# with headings of its own: of two columns with the same heading, the left one is read.
 COLUMNS = ("Subject Label", "Clip", "Clip Name", "Emotion", "Emotion Code", "Gender")
 ENDINGS = (".xlsx", ".csv", ".xls")
 
-MISSPELT = "word misspelt"
+MISSPELLED = "word misspelt"
 OTHER_WORD = "word differs from code"
 OTHER_NAME = "clip name differs"
 REPEATED = "label repeated"
 
-# What reading a file raises that is no workbook, or a damaged one.
+# Exceptions raised for a file that is not a workbook, or a damaged one.
 _UNREADABLE = (
     *(InvalidFileException, zipfile.BadZipFile, csv.Error),
     *(KeyError, ValueError, OSError, SyntaxError),
@@ -45,13 +45,13 @@ _GENDERS = {"m": "male", "male": "male", "f": "female", "female": "female"}
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """What the list says of a clip.
+    """The label of a clip.
 
     Attributes:
-      clip: e.g. "S001_001", from the columns Subject Label and Clip.
-      emotion: canonical name, from the code.
+      clip: Name such as "S001_001", from the columns Subject Label and Clip.
+      emotion: Canonical name, from the code.
       gender: "male" or "female".
-      row: in the sheet, as a spreadsheet numbers it.
+      row: Row number in the sheet, from 1.
     """
 
     clip: str
@@ -65,9 +65,9 @@ class Annotations:
     """A list of labels.
 
     Attributes:
-      path: the file.
-      labels: clip -> label.
-      mismatches: kind (MISSPELT, OTHER_WORD, OTHER_NAME, REPEATED) -> clip -> detail.
+      path: Path of the file.
+      labels: Clip name -> label.
+      mismatches: Kind (MISSPELLED, OTHER_WORD, OTHER_NAME, REPEATED) -> clip name -> detail.
     """
 
     path: Path
@@ -76,61 +76,72 @@ class Annotations:
 
 
 def find(folder: str | os.PathLike, subset: baum1.Subset) -> Path:
-    """The set's list of labels in a folder, at any depth, or else right above the folder.
+    """Finds the list of labels of a set.
 
-    A file is taken for one if its name has "annotation" in it.
+    The list is a file with "annotation" in its name, in the folder at any depth, or else in the
+    parent folder.
+
+    Args:
+      folder: Folder with the recordings.
+      subset: The set of BAUM-1.
 
     Raises:
-      UserError: none, several, or only the other set's.
+      UserError: If there is no list, more than one, or only a list of the other set.
     """
     folder = Path(folder).expanduser().resolve()
     walk = os.walk(folder, followlinks=True)
-    below = [Path(parent) / name for parent, _, names in walk for name in names]
-    found = [path for path in below if _is_list(path)]
-    found = found or [path for path in folder.parent.iterdir() if _is_list(path)]
-    # Its name tells whose it is, or else the folders that it lies in.
-    named = {path: baum1.subset_of(path.relative_to(folder.parent)) for path in found}
-    own = [path for path, name in named.items() if name == subset.name]
-    own = own or [path for path, name in named.items() if name is None]
-    if len(own) > 1:
+    files = [Path(parent) / name for parent, _, names in walk for name in names]
+    lists = [path for path in files if _is_list(path)]
+    lists = lists or [path for path in folder.parent.iterdir() if _is_list(path)]
+    # The set is taken from the name of the file, or else from the folders that contain it.
+    subsets = {path: baum1.subset_from_path(path.relative_to(folder.parent)) for path in lists}
+    candidates = [path for path, name in subsets.items() if name == subset.name]
+    candidates = candidates or [path for path, name in subsets.items() if name is None]
+    if len(candidates) > 1:
+        paths = " and ".join(sorted(map(str, candidates)))
         raise errors.UserError(
-            f"found {len(own)} lists of labels, {' and '.join(sorted(map(str, own)))}: leave one"
+            f"found {len(candidates)} lists of labels, {paths}: keep one and remove the others"
         )
-    if own:
-        return own[0]
-    if found:
+    if candidates:
+        return candidates[0]
+    if lists:
         raise errors.UserError(
-            f"{found[0]} is by its name the list of labels of the {named[found[0]]} set, and there "
-            f"is none of the {subset.name} one, Annotations_{subset.short}.xlsx or .csv, in "
-            f"{folder} or right above it"
+            f"{lists[0]} is, by its name, the list of labels of the {subsets[lists[0]]} set. Found "
+            f"no list of the {subset.name} set, Annotations_{subset.short}.xlsx or .csv, in "
+            f"{folder} or its parent folder"
         )
     raise errors.UserError(
         f"looked for the list of labels Annotations_{subset.short}.xlsx or .csv in {folder} and "
-        f"right above it, and found none. {subset.how_to_get}"
+        f"its parent folder, and found none. {subset.how_to_get}"
     )
 
 
 def read(path: str | os.PathLike, subset: baum1.Subset) -> Annotations:
     """Reads a list of labels.
 
+    Args:
+      path: Path of the .xlsx or .csv file.
+      subset: The set of BAUM-1 that it must belong to.
+
     Raises:
-      UserError: the file cannot be read, is empty, lacks a column, is the other set's, has two
-        labels for one clip, or a cell that says nothing; the message names file, row and column.
+      UserError: If the file cannot be read, is empty, lacks a column, belongs to the other set, has
+        two different labels for one clip, or has an invalid cell. The message names the file, row
+        and column.
     """
     path = Path(path)
     rows = list(_rows(path))
     if not rows:
         raise errors.UserError(f"{path} is empty")
-    head, columns = _find_head(path, rows)
+    header_row, columns = _find_header(path, rows)
     entries = [
-        _Entry(path, number, {name: _cell(cells, at) for name, at in columns.items()})
+        _Entry(path, number, {name: _cell(cells, i) for name, i in columns.items()})
         for number, cells in rows
-        if number > head
+        if number > header_row
     ]
-    # Rows below the table, such as sums, name no clip.
+    # Rows without a clip, such as totals, are not part of the list.
     entries = [e for e in entries if e.text("Subject Label") or e.text("Clip")]
     if not entries:
-        raise errors.UserError(f"{path} has no row below its headings in row {head}")
+        raise errors.UserError(f"{path} has no row below its headings in row {header_row}")
     _check_subset(path, entries, subset)
     labels: dict[str, Label] = {}
     mismatches: dict[str, dict[str, str]] = defaultdict(dict)
@@ -140,91 +151,104 @@ def read(path: str | os.PathLike, subset: baum1.Subset) -> Annotations:
         if first.emotion != label.emotion:
             raise errors.UserError(
                 f"{path}: {label.clip} is {first.emotion} in row {first.row} and {label.emotion} "
-                f"in row {label.row}: strike out one of them"
+                f"in row {label.row}: delete one of them"
             )
         if first is not label:
-            mismatches[REPEATED][label.clip] = f"in the rows {first.row} and {label.row}"
-        for kind, detail in entry.disagreements(label):
+            mismatches[REPEATED][label.clip] = f"in rows {first.row} and {label.row}"
+        for kind, detail in entry.find_mismatches(label):
             mismatches[kind].setdefault(label.clip, detail)
     return Annotations(path, labels, dict(mismatches))
 
 
 def _is_list(path: Path) -> bool:
-    hidden = path.name.startswith((".", "~$"))  # of macOS, and of a workbook that is open
+    # macOS metadata files, and lock files of open workbooks.
+    hidden = path.name.startswith((".", "~$"))
     return not hidden and "annotation" in path.name.lower() and path.suffix.lower() in ENDINGS
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Sequence]]:
-    """Yields (row number, cells) of the rows that are not empty."""
+    """Yields the row number and the cells of each row that is not empty."""
     try:
-        sheets = [_csv(path)] if path.suffix.lower() == ".csv" else _workbook(path)
+        sheets = [_read_csv(path)] if path.suffix.lower() == ".csv" else _read_workbook(path)
     except _UNREADABLE as e:
         raise errors.UserError(
             f"{path} cannot be read as a list of labels ({e}): save it as .xlsx or .csv"
         ) from e
-    # A workbook may have further sheets: the one with the headings counts.
-    best = max(sheets, key=lambda rows: max((len(_heads(r)) for r in rows), default=0), default=[])
-    for number, cells in enumerate(best, 1):
+    # A workbook may have other sheets: the one with the most headings is read.
+    sheet = max(
+        sheets, key=lambda rows: max((len(_headings(r)) for r in rows), default=0), default=[]
+    )
+    for number, cells in enumerate(sheet, 1):
         if any(_text(cell) for cell in cells):
             yield number, cells
 
 
-def _workbook(path: Path) -> list[list[Sequence]]:
+def _read_workbook(path: Path) -> list[list[Sequence]]:
     workbook = openpyxl.load_workbook(path, data_only=True)
     return [list(sheet.iter_rows(values_only=True)) for sheet in workbook.worksheets]
 
 
-def _csv(path: Path) -> list[Sequence]:
+def _read_csv(path: Path) -> list[Sequence]:
     content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = content.decode("cp1254")  # what a Turkish spreadsheet program writes
+        text = content.decode("cp1254")  # the encoding of spreadsheet programs in Turkish
     separator = max(",;\t", key=text[:2000].count)
     return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
 
 
-def _heads(cells: Sequence) -> dict[str, int]:
-    """Column of COLUMNS -> its place in a row of headings."""
-    folded = [_fold(cell) for cell in cells]
-    return {name: folded.index(_fold(name)) for name in COLUMNS if _fold(name) in folded}
+def _headings(cells: Sequence) -> dict[str, int]:
+    """Maps the names in COLUMNS that occur in a row of headings to their column indices."""
+    normalized = [_normalize(cell) for cell in cells]
+    return {
+        name: normalized.index(_normalize(name))
+        for name in COLUMNS
+        if _normalize(name) in normalized
+    }
 
 
-def _find_head(path: Path, rows: list[tuple[int, Sequence]]) -> tuple[int, dict[str, int]]:
-    number, cells = max(rows, key=lambda row: len(_heads(row[1])))  # of equals the first
-    heads = _heads(cells)
-    if missing := [name for name in COLUMNS if name not in heads]:
+def _find_header(path: Path, rows: list[tuple[int, Sequence]]) -> tuple[int, dict[str, int]]:
+    """Returns the number of the row of headings, and its names -> column indices."""
+    number, cells = max(rows, key=lambda row: len(_headings(row[1])))  # the first of equals
+    headings = _headings(cells)
+    if missing := [name for name in COLUMNS if name not in headings]:
         found = ", ".join(_text(cell) for cell in cells if _text(cell))
         raise errors.UserError(
             f"{path} has no column {', '.join(missing)}: its row {number} has {found}; expected "
             f"{', '.join(COLUMNS)}"
         )
-    return number, heads
+    return number, headings
 
 
 def _check_subset(path: Path, entries: Sequence["_Entry"], subset: baum1.Subset) -> None:
-    """Refuses the other set's list: more of its words are what that set's codes mean."""
-    agree: Counter[str] = Counter()
-    example: dict[str, str] = {}
+    """Checks that no more words agree with the codes of the other set than with those of `subset`.
+
+    Raises:
+      UserError: If the list belongs to the other set.
+    """
+    matches: Counter[str] = Counter()
+    examples: dict[str, str] = {}
     for entry in entries:
-        code, emotion = entry.whole("Emotion Code"), entry.emotion_of_word()
+        code, emotion = entry.integer("Emotion Code"), entry.emotion_from_word()
         for other in baum1.SUBSETS.values():
             if emotion and other.codes.get(code) == emotion:
-                agree[other.name] += 1
+                matches[other.name] += 1
                 if subset.codes.get(code) != emotion:
-                    example.setdefault(other.name, f"row {entry.row}, {entry.said()}")
-    for name, count in agree.items():
-        if count > agree[subset.name]:
+                    examples.setdefault(other.name, f"row {entry.row}, {entry.word_and_code()}")
+    for name, count in matches.items():
+        if count > matches[subset.name]:
             raise errors.UserError(
                 f"{path} is the list of labels of the {name} set, not of the {subset.name} one: "
-                f"{count} of {len(entries)} words are what their codes mean there, "
-                f"{agree[subset.name]} here; the first that differs: {example[name]}"
+                f"{count} of {len(entries)} words agree with the codes of the {name} set, "
+                f"{matches[subset.name]} with those of the {subset.name} set; the first difference "
+                f"is in {examples[name]}"
             )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """A row: where it is, and its cells by the names of COLUMNS."""
+    """A row of the sheet: its number, and its cells by the names in COLUMNS."""
 
     path: Path
     row: int
@@ -233,8 +257,8 @@ class _Entry:
     def text(self, column: str) -> str:
         return _text(self.cells[column])
 
-    def whole(self, column: str) -> int | None:
-        """A cell's number, which may be typed as text or as 3.0; None if it is not a whole one."""
+    def integer(self, column: str) -> int | None:
+        """Returns the integer in a cell, which may be typed as text or as 3.0, or None."""
         number = re.fullmatch(r"(\d{1,9})(?:[.,]0*)?", self.text(column))
         return int(number[1]) if number else None
 
@@ -244,52 +268,52 @@ class _Entry:
             f"{self.path}, row {self.row}, column {column}: found {found}, expected {expected}"
         )
 
-    def said(self) -> str:
+    def word_and_code(self) -> str:
         return f"{self.text('Emotion')} with code {self.text('Emotion Code')}"
 
     def label(self, subset: baum1.Subset) -> Label:
         subject = re.fullmatch(r"[sS]?(\d{1,3})(?:[.,]0*)?", self.text("Subject Label"))
         if not subject or int(subject[1]) not in baum1.SUBJECTS:
             raise self.error("Subject Label", "a subject of BAUM-1, S001 to S031 without S005")
-        if self.whole("Clip") is None:
+        if self.integer("Clip") is None:
             raise self.error("Clip", "the number of a clip")
-        code = self.whole("Emotion Code")
+        code = self.integer("Emotion Code")
         if code not in subset.codes:
             codes = ", ".join(f"{code} {emotion}" for code, emotion in subset.codes.items())
             raise self.error("Emotion Code", f"a code of the {subset.name} set: {codes}")
         gender = _GENDERS.get(self.text("Gender").lower())
         if gender is None:
             raise self.error("Gender", "male or female")
-        clip = baum1.clip_name(int(subject[1]), self.whole("Clip"))
+        clip = baum1.clip_name(int(subject[1]), self.integer("Clip"))
         return Label(clip, subset.codes[code], gender, self.row)
 
-    def emotion_of_word(self) -> str | None:
-        return _closest(_fold(self.cells["Emotion"]))
+    def emotion_from_word(self) -> str | None:
+        return _closest_emotion(_normalize(self.cells["Emotion"]))
 
-    def disagreements(self, label: Label) -> Iterator[tuple[str, str]]:
-        """Yields (kind of mismatch, detail)."""
-        if _fold(self.cells["Emotion"]) != label.emotion:
-            kind = MISSPELT if self.emotion_of_word() == label.emotion else OTHER_WORD
-            yield kind, f"row {self.row} has {self.said()}, {label.emotion}"
+    def find_mismatches(self, label: Label) -> Iterator[tuple[str, str]]:
+        """Yields the kind and the detail of each inconsistency in the row."""
+        if _normalize(self.cells["Emotion"]) != label.emotion:
+            kind = MISSPELLED if self.emotion_from_word() == label.emotion else OTHER_WORD
+            yield kind, f"row {self.row} has {self.word_and_code()}, which means {label.emotion}"
         name = self.text("Clip Name")
         if name.lower().removesuffix(".mp4").strip() != label.clip.lower():
-            yield OTHER_NAME, f"row {self.row} calls it {name or 'nothing'}"
+            yield OTHER_NAME, f"row {self.row} has the name {name or '(empty)'}"
 
 
 @functools.cache
-def _closest(word: str) -> str | None:
-    close = difflib.get_close_matches(word, _WORDS, 1, cutoff=0.5)
-    return close[0] if close else None
+def _closest_emotion(word: str) -> str | None:
+    matches = difflib.get_close_matches(word, _WORDS, 1, cutoff=0.5)
+    return matches[0] if matches else None
 
 
-def _cell(cells: Sequence, at: int) -> object:
-    return cells[at] if at < len(cells) else None
+def _cell(cells: Sequence, index: int) -> object:
+    return cells[index] if index < len(cells) else None
 
 
 def _text(cell: object) -> str:
     return "" if cell is None else str(cell).strip()
 
 
-def _fold(cell: object) -> str:
-    """Without case, spaces and signs: "Emotion Code" and "emotion_code " are the same heading."""
+def _normalize(cell: object) -> str:
+    """Removes case, spaces and punctuation, so that "emotion_code " equals "Emotion Code"."""
     return "".join(c for c in _text(cell).lower() if c.isalnum())

@@ -1,8 +1,8 @@
-"""What BAUM-1's names and codes say.
+"""BAUM-1 clip names and emotion codes.
 
-BAUM-1 (Zhalehpour et al., 2017, doi:10.1109/TAFFC.2016.2553038) is two sets of clips, acted (1a)
-and spontaneous (1s), of the same people. A clip is called `S001_001`: subject and number. What it
-shows is not in its name but in the set's list of labels (annotations.py).
+BAUM-1 (Zhalehpour et al., 2017, doi:10.1109/TAFFC.2016.2553038) consists of two sets of clips,
+acted (1a) and spontaneous (1s), of the same people. A clip has a name like `S001_001`: subject and
+clip number. Its emotion is not in the name but in the set's list of labels (annotations.py).
 """
 
 import dataclasses
@@ -16,13 +16,13 @@ SUBJECTS = tuple(number for number in range(1, 32) if number != 5)
 
 @dataclasses.dataclass(frozen=True)
 class Subset:
-    """One of the two sets.
+    """One of the two sets of BAUM-1.
 
     Attributes:
       name: "acted" or "spontaneous".
-      short: as files and folders are called, "BAUM1a" or "BAUM1s".
-      codes: code of an emotion -> canonical name (mmer_jax.corpora.emotions). They differ between
-        the sets.
+      short: Prefix in the names of files and folders, "BAUM1a" or "BAUM1s".
+      codes: Emotion code -> canonical name (mmer_jax.corpora.emotions). The codes differ between
+        the two sets.
     """
 
     name: str
@@ -31,13 +31,13 @@ class Subset:
 
     @property
     def how_to_get(self) -> str:
-        """Where the recordings come from, and how they are to lie; the beginning of a sentence."""
+        """The beginning of a sentence that says how to obtain and where to put the recordings."""
         return (
-            "BAUM-1 may be neither downloaded nor passed on: ask the authors of "
-            "doi:10.1109/TAFFC.2016.2553038 for it, signing the end user license. Put the folder "
-            f"{self.short}_MP4_all (or {self.short}_MP4 - All), which holds s001/S001_001.mp4 and "
-            f"so on, and beside it the list of labels, Annotations_{self.short}.xlsx or .csv, into "
-            "one folder"
+            "BAUM-1 may not be downloaded or redistributed: ask the authors of "
+            "doi:10.1109/TAFFC.2016.2553038 for it and sign the end user license. Put the folder "
+            f"{self.short}_MP4_all (or {self.short}_MP4 - All), which contains s001/S001_001.mp4 "
+            f"and so on, and the list of labels, Annotations_{self.short}.xlsx or .csv, into one "
+            "folder"
         )
 
 
@@ -82,46 +82,56 @@ SUBSETS = {
 }
 
 _NAME = re.compile(r"s(\d{1,3})_(\d{1,3})", re.IGNORECASE)
-_MARK = re.compile(r"baum[ _-]?1([as])(?![a-z])", re.IGNORECASE)
+_SET_NAME = re.compile(r"baum[ _-]?1([as])(?![a-z])", re.IGNORECASE)
 
 
 def clip_name(subject: int, number: int) -> str:
-    """The name of a subject's clip, e.g. "S001_001"."""
+    """Returns the name of a clip, e.g. "S001_001"."""
     return f"{subject_name(subject)}_{number:03d}"
 
 
 def subject_name(subject: int) -> str:
-    """E.g. "S001"."""
+    """Returns the name of a subject, e.g. "S001"."""
     return f"S{subject:03d}"
 
 
 def parse_name(name: str) -> tuple[int, int]:
-    """Reads a file name without its ending, in any case: (subject, number of the clip).
+    """Parses a file name without its extension, in upper or lower case.
+
+    Returns:
+      The subject and the number of the clip.
 
     Raises:
-      ClipError: "bad name", if it is not such a name, or BAUM-1 has no such subject.
+      ClipError: "bad name", if the name has another form or BAUM-1 has no such subject.
     """
-    parts = _NAME.fullmatch(name.strip())
-    if not parts:
+    match = _NAME.fullmatch(name.strip())
+    if not match:
         raise errors.ClipError(
             "bad name", f"{name!r} is not a subject and a number, as in S001_001"
         )
-    subject, number = map(int, parts.groups())
+    subject, number = map(int, match.groups())
     if subject not in SUBJECTS:
         raise errors.ClipError("bad name", f"{name!r}: BAUM-1 has no subject {subject}")
     return subject, number
 
 
-def subset_of(path: PurePath) -> str | None:
-    """The set that a path names, "acted" or "spontaneous": its last part that names one decides."""
-    for part in reversed(path.parts):
-        if mark := _MARK.search(part):
-            return {"a": "acted", "s": "spontaneous"}[mark[1].lower()]
+def subset_from_path(path: PurePath) -> str | None:
+    """Returns the set that a path names, "acted" or "spontaneous", or None.
+
+    If several components of the path name a set, the last one counts.
+    """
+    for component in reversed(path.parts):
+        if match := _SET_NAME.search(component):
+            return {"a": "acted", "s": "spontaneous"}[match[1].lower()]
     return None
 
 
 def get(name: str) -> Subset:
-    """The set of that name; an unknown one is a UserError that lists the known ones."""
+    """Returns the set with the given name, "acted" or "spontaneous".
+
+    Raises:
+      UserError: If the name is unknown; the message lists the known names.
+    """
     if name not in SUBSETS:
         raise errors.unknown("set of BAUM-1", name, SUBSETS)
     return SUBSETS[name]

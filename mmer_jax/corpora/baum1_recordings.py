@@ -1,4 +1,4 @@
-"""Finds the clips of one of BAUM-1's two sets in a folder, and the label of each."""
+"""Search for the clips of one of BAUM-1's two sets in a folder, with their labels."""
 
 import dataclasses
 import functools
@@ -19,103 +19,114 @@ TWICE = "clip found twice"
 
 
 def select(
-    folder: str | os.PathLike, choices: Sequence[Sequence[str]] = (), *, subset: str
+    folder: str | os.PathLike, alternatives: Sequence[Sequence[str]] = (), *, subset: str
 ) -> Selection:
-    """The clips of a set below a folder, each once, with their labels.
+    """Finds the clips of a set in a folder, each once, with their labels.
 
-    Folders may be nested and spelt in any way. A clip belongs to the set that the nearest folder
-    with such a name says (BAUM1a..., BAUM1s...), and to the one asked for if none does. A clip
-    without a label is among the recordings: the build names it.
+    Folders may be nested and spelled in any way. A clip belongs to the set named by the closest
+    enclosing folder (BAUM1a..., BAUM1s...), and to the requested set if no folder names one. Clips
+    without a label are included; the build reports and skips them.
 
     Args:
-      folder: see recordings.scan; the list of labels is in it too, or right above it.
-      choices: of channels. BAUM-1 has but one: audio and image.
+      folder: Folder with the recordings (see recordings.scan). The list of labels is in this folder
+        or in its parent folder.
+      alternatives: Sets of channels, not used: all clips of BAUM-1 have audio and video.
       subset: "acted" or "spontaneous".
 
     Raises:
-      UserError: as recordings.scan, annotations.find and annotations.read; or no clip of the set is
-        there.
+      UserError: If the folder has no clip of the set, or for the reasons given in recordings.scan,
+        annotations.find and annotations.read.
     """
-    del choices
-    wanted = baum1.get(subset)
+    del alternatives
+    requested = baum1.get(subset)
     folder = Path(folder).expanduser()
     clips: dict[str, Recording] = {}
-    strangers: dict[str, Recording] = {}
+    unparsed: dict[str, Recording] = {}
     left_out: Counter[str] = Counter()
     mismatches: dict[str, dict[str, str]] = defaultdict(dict)
-    for recording in recordings.scan(folder, f"BAUM-1's {subset} clips", wanted.how_to_get):
+    for recording in recordings.scan(folder, f"BAUM-1's {subset} clips", requested.how_to_get):
         if recording.ending not in recordings.VIDEO_ENDINGS:
             continue
-        other = _subset_of(recording, folder)
-        if other not in (subset, None):
-            left_out[f"{other} clips"] += 1
+        own_subset = _recording_subset(recording, folder)
+        if own_subset not in (subset, None):
+            left_out[f"{own_subset} clips"] += 1
             continue
         try:
             name = baum1.clip_name(*baum1.parse_name(recording.name))
         except errors.ClipError:
-            strangers.setdefault(recording.name, recording)
+            unparsed.setdefault(recording.name, recording)
             continue
         if name in clips:
-            mismatches[TWICE][name] = f"{_place(clips[name])} is read, {_place(recording)} is not"
+            mismatches[TWICE][name] = (
+                f"{_location(clips[name])} is read, {_location(recording)} is not"
+            )
         clips.setdefault(name, dataclasses.replace(recording, name=name))
     if not clips:
-        held = [f"{count} {what}" for what, count in left_out.items()]
-        held += [f"{len(strangers)} under other names"] if strangers else []
+        found = [f"{count} {what}" for what, count in left_out.items()]
+        found += [f"{len(unparsed)} under other names"] if unparsed else []
         raise errors.UserError(
-            f"looked for BAUM-1's {subset} clips, such as s001/S001_001.mp4, in {folder}, also "
-            f"inside .zip archives, and found {', '.join(held) or 'none'}. {wanted.how_to_get}"
+            f"looked for BAUM-1's {subset} clips, such as s001/S001_001.mp4, in {folder} and its "
+            f".zip archives, and found {', '.join(found) or 'none'}. {requested.how_to_get}"
         )
-    listed = annotations.read(annotations.find(folder, wanted), wanted)
-    mismatches |= listed.mismatches
-    for name in sorted(set(clips) - set(listed.labels)):
-        mismatches[NO_LABEL][name] = f"{listed.path.name} has no row for it"
-    for name in sorted(set(listed.labels) - set(clips)):
-        mismatches[NO_CLIP][name] = f"row {listed.labels[name].row} of {listed.path.name}"
-    facts = functools.partial(facts_of, subset=subset)
-    found = [
+    annotated = annotations.read(annotations.find(folder, requested), requested)
+    mismatches |= annotated.mismatches
+    for name in sorted(set(clips) - set(annotated.labels)):
+        mismatches[NO_LABEL][name] = f"{annotated.path.name} has no row for it"
+    for name in sorted(set(annotated.labels) - set(clips)):
+        mismatches[NO_CLIP][name] = f"row {annotated.labels[name].row} of {annotated.path.name}"
+    facts = functools.partial(clip_facts, subset=subset)
+    labeled = [
         dataclasses.replace(
-            recording, facts_of=functools.partial(facts, label=listed.labels.get(name))
+            recording, read_facts=functools.partial(facts, label=annotated.labels.get(name))
         )
-        for name, recording in (strangers | clips).items()
+        for name, recording in (unparsed | clips).items()
     ]
     return Selection(
-        recordings=tuple(sorted(found, key=lambda r: r.name)),
+        recordings=tuple(sorted(labeled, key=lambda r: r.name)),
         left_out=dict(sorted(left_out.items())),
-        origin=recordings.origin(folder, clips.values()),
-        labels=tuple(f"{v.clip} {v.emotion} {v.gender}" for _, v in sorted(listed.labels.items())),
+        origin=recordings.find_origin(folder, clips.values()),
+        labels=tuple(
+            f"{label.clip} {label.emotion} {label.gender}"
+            for _, label in sorted(annotated.labels.items())
+        ),
         mismatches={
             kind: dict(sorted(names.items())) for kind, names in sorted(mismatches.items())
         },
     )
 
 
-def facts_of(name: str, *, subset: str, label: annotations.Label | None) -> dict:
-    """What Recording.facts gives.
+def clip_facts(name: str, *, subset: str, label: annotations.Label | None) -> dict:
+    """Returns the metadata of a clip, as described in `Recording.facts`.
+
+    Args:
+      name: Name of the clip.
+      subset: "acted" or "spontaneous".
+      label: Its label; None if the list of labels does not have the clip.
 
     Raises:
-      ClipError: "bad name", or "no label" if there is none.
+      ClipError: "bad name", or "no label" if `label` is None.
     """
     subject, _ = baum1.parse_name(name)
     if label is None:
-        raise errors.ClipError("no label", "the list of labels has no row for it")
+        raise errors.ClipError("no label", "the list of labels has no row for the clip")
     return {
         "label": label.emotion,
         "clip": name,
         "subject": baum1.subject_name(subject),
         "gender": label.gender,
         "intensity": subset,
-        "statement": 0,  # everybody says what comes to mind
+        "statement": 0,  # speech is not scripted
         "repetition": 0,
         "channel": CHANNEL,
     }
 
 
-def _subset_of(recording: Recording, folder: Path) -> str | None:
-    """The set that the folders of a clip name; those above the one given do not count."""
+def _recording_subset(recording: Recording, folder: Path) -> str | None:
+    """Returns the set named by the folders of a clip, from `folder` downwards, or None."""
     path = PurePath(recording.path).relative_to(folder)
     inner = PurePath(recording.member).parent if recording.member else PurePath()
-    return baum1.subset_of(folder.resolve().name / path / inner)
+    return baum1.subset_from_path(folder.resolve().name / path / inner)
 
 
-def _place(recording: Recording) -> str:
+def _location(recording: Recording) -> str:
     return recording.path + (f" ({recording.member})" if recording.member else "")

@@ -1,4 +1,4 @@
-"""Downloads RAVDESS's archives from Zenodo: checked, and resumed where it stopped."""
+"""Download of RAVDESS's archives from Zenodo, with verification and resumption."""
 
 import dataclasses
 import hashlib
@@ -16,14 +16,20 @@ from mmer_jax import errors
 from mmer_jax.utils.progress import Progress
 
 ZENODO = "https://zenodo.org/records/1188976/files"
-_BLOCK = 1 << 20
-_TIMEOUT = 60.0  # seconds without a byte
-_PAUSES = (1.0, 5.0, 15.0, 60.0)  # seconds before each try after one that brought nothing
+_BLOCK = 1 << 20  # bytes per read
+_TIMEOUT = 60.0  # seconds without data
+_PAUSES = (1.0, 5.0, 15.0, 60.0)  # seconds before each attempt that follows one without data
 
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """A file of the Zenodo record: its name, its size in bytes and the MD5 of its content."""
+    """A file of the Zenodo record.
+
+    Attributes:
+      name: File name.
+      bytes: Size in bytes.
+      md5: MD5 of its content in hexadecimal digits.
+    """
 
     name: str
     bytes: int
@@ -31,7 +37,7 @@ class Archive:
 
 
 def read_archives(file: str | os.PathLike) -> list[Archive]:
-    """The archives that a JSON file lists as {name: {"bytes": ..., "md5": ...}}, in its order."""
+    """Reads a JSON file {name: {"bytes": ..., "md5": ...}} and returns its archives in order."""
     listed = json.loads(Path(file).read_text())
     return [Archive(name, facts["bytes"], facts["md5"]) for name, facts in listed.items()]
 
@@ -42,32 +48,34 @@ def fetch(
     base_url: str = ZENODO,
     pauses: Sequence[float] = _PAUSES,
 ) -> list[Path]:
-    """Downloads what is not in the folder yet; a file bears its own name only when it is verified.
+    """Downloads the archives that are not in the folder yet.
 
-    A download in progress is NAME.part; the next call goes on from its end. Lost connections are
-    taken up again by themselves.
+    A download in progress is named NAME.part and renamed to NAME once it is verified. The next call
+    resumes it. Lost connections are resumed automatically.
 
     Args:
-      archives: what to get.
-      folder: where to.
-      base_url: archives are at BASE_URL/NAME?download=1.
-      pauses: seconds to wait before each further try after one that brought no byte.
+      archives: Archives to download.
+      folder: Destination folder, created if it does not exist.
+      base_url: URL of the folder with the archives; one is at BASE_URL/NAME?download=1.
+      pauses: Seconds to wait before each further attempt after one that received no data. The
+        download fails when all are used up.
 
     Returns:
-      the files, in the order of `archives`.
+      Paths of the files, in the order of `archives`.
 
     Raises:
-      UserError: not reachable, refused, wrong size or MD5, or not enough disk space.
+      UserError: If the server cannot be reached or refuses the request, a file has the wrong size
+        or MD5, or there is not enough disk space.
     """
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     missing = [a for a in archives if not _is_complete(folder / a.name, a)]
-    parts = {a.name: _size(_part(folder, a)) for a in missing}
-    total, done = sum(a.bytes for a in missing), sum(parts.values())
+    total = sum(a.bytes for a in missing)
+    done = sum(_size(_part(folder, a)) for a in missing)
     free = shutil.disk_usage(folder).free
     if total - done > free:
         raise errors.UserError(
-            f"the download needs {_gb(total - done)} in {folder}, where {_gb(free)} are free"
+            f"the download needs {_gb(total - done)} in {folder}, but only {_gb(free)} are free"
         )
     if missing:
         with Progress(round(total / 1e6), "downloading", "MB", done=round(done / 1e6)) as progress:
@@ -86,7 +94,7 @@ def _fetch_one(
 ) -> None:
     part = _part(folder, archive)
     url = f"{base_url.rstrip('/')}/{archive.name}?download=1"
-    waits = list(pauses)
+    remaining_pauses = list(pauses)
     while (size := _size(part)) < archive.bytes:
         try:
             problem = _transfer(url, part, archive, meter)
@@ -99,25 +107,25 @@ def _fetch_one(
         if problem is None:
             continue
         if _size(part) > size:
-            waits = list(pauses)
-        elif not waits:
+            remaining_pauses = list(pauses)
+        elif not remaining_pauses:
             raise errors.UserError(
-                f"could not get {url}: {problem}. What has come is kept in {part}; the same "
-                "command goes on from there"
+                f"could not download {url}: {problem}. The data received so far is kept in {part}; "
+                "run the same command again to resume"
             ) from problem
         else:
-            time.sleep(waits.pop(0))
+            time.sleep(remaining_pauses.pop(0))
     if size > archive.bytes:
         part.unlink()
         raise errors.UserError(
-            f"{url} gave {size} bytes where {archive.bytes} were expected; they are deleted"
+            f"{url} returned {size} bytes, expected {archive.bytes}; the file has been deleted"
         )
-    found = _md5(part)
-    if found != archive.md5:
+    md5 = _md5(part)
+    if md5 != archive.md5:
         part.unlink()
         raise errors.UserError(
-            f"{archive.name} came with MD5 {found} where {archive.md5} was expected; it is deleted "
-            "and the same command gets it anew"
+            f"{archive.name} has the MD5 {md5}, expected {archive.md5}; the file has been deleted. "
+            "Run the same command again to download it again"
         )
     os.replace(part, folder / archive.name)
 
@@ -125,7 +133,7 @@ def _fetch_one(
 def _transfer(
     url: str, part: Path, archive: Archive, meter: Callable[[int], None]
 ) -> Exception | None:
-    """Appends to `part` until the connection ends; returns what ended it early, if anything did."""
+    """Appends to `part` until the connection ends; returns the error if it ended early, or None."""
     start = _size(part)
     headers = {"User-Agent": "mmer-jax", "Accept-Encoding": "identity"}
     if start:
@@ -133,12 +141,12 @@ def _transfer(
     request = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
         resumed = response.status == 206 and _range_start(response) == start
-        if not resumed:  # a server without ranges sends everything again
+        if not resumed:  # a server without range requests sends the file from the start
             meter(-start)
             start = 0
         with open(part, "ab" if resumed else "wb") as f:
             written = start
-            while written <= archive.bytes:  # a longer answer is wrong: no need to take all of it
+            while written <= archive.bytes:  # a longer response is wrong: stop reading it
                 try:
                     block = response.read(_BLOCK)
                 except (OSError, http.client.HTTPException) as e:
@@ -154,31 +162,31 @@ def _transfer(
 
 
 def _range_start(response: http.client.HTTPResponse) -> int | None:
-    """The first position that a 206 answer brings ("Content-Range: bytes 100-199/200")."""
+    """Returns the first position in a 206 response ("Content-Range: bytes 100-199/200")."""
     value = response.headers.get("Content-Range", "")
     start = value.removeprefix("bytes ").split("-")[0]
     return int(start) if start.isdigit() else None
 
 
 class _Megabytes:
-    """Turns counts of bytes into whole megabytes for a progress line."""
+    """Accumulates byte counts and updates a progress line in whole megabytes."""
 
     def __init__(self, progress: Progress):
         self._progress = progress
-        self._rest = 0
+        self._remainder = 0
 
     def __call__(self, count: int) -> None:
-        whole, self._rest = divmod(self._rest + count, 10**6)
-        self._progress.update(whole)
+        megabytes, self._remainder = divmod(self._remainder + count, 10**6)
+        self._progress.update(megabytes)
 
 
 def _is_complete(file: Path, archive: Archive) -> bool:
-    """Whether the file is there. Its MD5 was checked before it got its name."""
+    """Returns whether the file exists. Its MD5 was verified before it was given this name."""
     if not file.exists():
         return False
     if file.stat().st_size != archive.bytes:
         raise errors.UserError(
-            f"{file} has {file.stat().st_size} bytes where {archive.bytes} were expected; delete it"
+            f"{file} has {file.stat().st_size} bytes, expected {archive.bytes}; delete it"
         )
     return True
 

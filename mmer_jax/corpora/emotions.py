@@ -1,9 +1,9 @@
-"""The one vocabulary of emotions that every data set's codes and words map onto."""
+"""The vocabulary of emotions that the codes and labels of all datasets map to."""
 
 from mmer_jax import errors
 
-# All code speaks of an emotion by its name here, and their order
-# carries no meaning: a built set has its own labels, a config its own classes.
+# The canonical names, used in all code. Their order has no meaning: the order of classes is defined
+# by a built set for its labels and by a config for its outputs.
 EMOTIONS = (
     "anger",
     "boredom",
@@ -24,10 +24,10 @@ EMOTIONS = (
 
 
 def lookup(name: str) -> str:
-    """The canonical emotion of that name.
+    """Returns a canonical emotion name unchanged.
 
     Raises:
-      UserError: for any other name; the message lists the known ones.
+      UserError: If the name is not canonical; the message lists the known names.
     """
     if name not in EMOTIONS:
         raise errors.unknown("emotion", name, EMOTIONS)

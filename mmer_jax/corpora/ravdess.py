@@ -1,7 +1,8 @@
-"""What a RAVDESS file name says.
+"""RAVDESS file names and codes.
 
-A name is seven two-digit codes, `01-01-05-02-01-02-07`: channel, vocal channel, emotion, intensity,
-statement, repetition, actor (Livingstone and Russo, 2018, doi:10.1371/journal.pone.0196391).
+A name consists of seven two-digit codes, such as `01-01-05-02-01-02-07`: channel, vocal channel,
+emotion, intensity, statement, repetition, actor (Livingstone and Russo, 2018,
+doi:10.1371/journal.pone.0196391).
 """
 
 import dataclasses
@@ -30,14 +31,14 @@ _NAME = re.compile(r"\d\d(-\d\d){6}")
 
 @dataclasses.dataclass(frozen=True)
 class Take:
-    """The facts in a name.
+    """The contents of a parsed file name.
 
     Attributes:
       channel: "audio_video", "video_only" or "audio_only".
       vocal_channel: "speech" or "song".
-      emotion: canonical name (mmer_jax.corpora.emotions).
+      emotion: Canonical name (mmer_jax.corpora.emotions).
       intensity: "normal" or "strong".
-      statement: 1 "Kids are talking by the door", 2 "Dogs are sitting by the door".
+      statement: 1 for "Kids are talking by the door", 2 for "Dogs are sitting by the door".
       repetition: 1 or 2.
       subject: "actor_01" to "actor_24".
       gender: "male" (odd actors) or "female".
@@ -54,10 +55,10 @@ class Take:
 
 
 def parse_name(name: str) -> Take:
-    """Reads a file name without its ending, e.g. "01-01-05-02-01-02-07".
+    """Parses a file name without its extension, e.g. "01-01-05-02-01-02-07".
 
     Raises:
-      ClipError: "bad name", if it is not such a name.
+      ClipError: "bad name", if it does not consist of seven valid codes.
     """
     if not _NAME.fullmatch(name):
         raise errors.ClipError(
@@ -65,20 +66,20 @@ def parse_name(name: str) -> Take:
         )
     codes = name.split("-")
     tables = (CHANNELS, VOCAL_CHANNELS, EMOTIONS, INTENSITIES, _ONE_TWO, _ONE_TWO, _ACTORS)
-    facts = []
-    for what, code, table in zip(_PARTS, codes, tables, strict=True):
+    values = []
+    for field, code, table in zip(_FIELDS, codes, tables, strict=True):
         if code not in table:
-            raise errors.ClipError("bad name", f"{name!r} has no {what} {code}")
-        facts.append(table[code])
-    *others, actor = facts
+            raise errors.ClipError("bad name", f"{name!r}: RAVDESS has no {field} {code}")
+        values.append(table[code])
+    *others, actor = values
     return Take(*others, subject=f"actor_{actor:02d}", gender=GENDERS[(actor + 1) % 2])
 
 
 def facts(name: str) -> dict:
-    """What recordings.Recording.facts gives, from a file name.
+    """Returns the metadata of a clip, as described in `Recording.facts`, from its file name.
 
     Raises:
-      ClipError: as `parse_name`.
+      ClipError: "bad name", like `parse_name`.
     """
     take = parse_name(name)
     return {
@@ -94,7 +95,7 @@ def facts(name: str) -> dict:
 
 
 def is_name(name: str) -> bool:
-    """Whether `parse_name` can read it."""
+    """Returns whether `parse_name` accepts a name."""
     try:
         parse_name(name)
     except errors.ClipError:
@@ -104,7 +105,7 @@ def is_name(name: str) -> bool:
 
 _ONE_TWO = {"01": 1, "02": 2}
 _ACTORS = {f"{number:02d}": number for number in ACTORS}
-_PARTS = (
+_FIELDS = (
     "channel",
     "vocal channel",
     "emotion",

@@ -1,7 +1,7 @@
-"""Finds recordings in a folder: files of their own and members of zip archives.
+"""Search for recordings in a folder, as single files and as members of zip archives.
 
-`scan` and what it gives serve every data set; `select` is RAVDESS's, whose names say everything.
-BAUM-1's is in baum1_recordings.py.
+`scan` and the classes here serve all datasets. `select` is for RAVDESS, whose file names contain
+all metadata; its counterpart for BAUM-1 is in baum1_recordings.py.
 """
 
 import dataclasses
@@ -19,30 +19,32 @@ from mmer_jax.corpora import ravdess
 VIDEO_ENDINGS = (".mp4",)
 AUDIO_ENDINGS = (".wav", ".flac")
 GENDERS = ravdess.GENDERS
-# A folder that holds this file was rendered by this program, not recorded.
+# A folder with this file contains clips rendered by mmer_jax.synthetic, not recordings.
 RENDERED_MARK = "rendered.json"
 
 HOW_TO_GET = (
     "RAVDESS is at https://zenodo.org/records/1188976: put Video_Speech_Actor_01.zip to "
     "Video_Speech_Actor_24.zip (for the builder config `speech` Audio_Speech_Actors_01-24.zip), or "
-    "the Actor_XX folders that they hold, into one folder"
+    "the Actor_XX folders in these archives, into one folder"
 )
 
-# What reading a member of an archive raises where it is damaged, locked or packed in a rare way.
+# Exceptions raised by members of an archive that are damaged, encrypted or compressed with an
+# unsupported method.
 _DAMAGED = (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError)
 
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """One file to read.
+    """A video or audio file.
 
     Attributes:
-      name: the file name without its ending.
-      ending: its ending, lower case, with the dot.
-      path: the file, or the zip archive that holds it.
-      member: its name in the archive; None for a file of its own.
-      size: bytes, unpacked.
-      facts_of: name -> facts; from the name alone, or from a list of labels.
+      name: File name without its extension.
+      ending: File extension in lower case, with the dot.
+      path: Path of the file, or of the zip archive that contains it.
+      member: Name in the archive; None for a single file.
+      size: Uncompressed size in bytes.
+      read_facts: Maps the name to the metadata of the clip, from the name alone or from a list of
+        labels (see `facts`).
     """
 
     name: str
@@ -50,33 +52,34 @@ class Recording:
     path: str
     member: str | None
     size: int
-    facts_of: Callable[[str], dict] = ravdess.facts
+    read_facts: Callable[[str], dict] = ravdess.facts
 
     def __str__(self) -> str:
         return self.name
 
     def facts(self) -> dict:
-        """What the data set says of the clip.
+        """Returns the dataset's metadata of the clip.
 
         Returns:
-          label (a canonical emotion), clip, subject, gender ("male" or "female"), intensity,
-          channel: text; statement, repetition: int, 0 where the data set has no such thing.
+          A dictionary with the strings label (a canonical emotion), clip, subject, gender ("male"
+          or "female"), intensity and channel, and the integers statement and repetition, which are
+          0 if the dataset has none.
 
         Raises:
           ClipError: "bad name" or "no label".
         """
-        return self.facts_of(self.name)
+        return self.read_facts(self.name)
 
     def source(self) -> str | bytes:
-        """What media readers take: the path, or the unpacked content of an archive's member.
+        """Returns the argument of media readers: the path, or the content of an archive member.
 
         Raises:
-          ClipError: "truncated", if the archive's member is damaged; "empty file", if there is
-            nothing behind a link.
+          ClipError: "truncated", if the archive member is damaged; "empty file", if the path is a
+            link whose target does not exist.
         """
         if self.member is None:
             if not Path(self.path).exists():
-                raise errors.ClipError("empty file", "a link to a file that is not there")
+                raise errors.ClipError("empty file", "a link to a file that does not exist")
             return self.path
         try:
             with zipfile.ZipFile(self.path) as archive:
@@ -87,15 +90,16 @@ class Recording:
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """The recordings that one build reads.
+    """The recordings that a build reads.
 
     Attributes:
-      recordings: sorted by name, one per name. Names that do not parse are among them: the build
-        names them when it ends.
-      left_out: kind -> number of recordings of kinds not wanted, e.g. "video_only speech".
+      recordings: One recording per name, sorted by name. Names that cannot be parsed are included;
+        the build reports and skips them.
+      left_out: Kind, such as "video_only speech" -> number of recordings excluded for being of it.
       origin: "recorded" or "rendered".
-      labels: what the list of labels says, a line a clip; none where names say it.
-      mismatches: kind -> clip -> detail, where recordings and list of labels do not agree.
+      labels: The list of labels, one line per clip; empty if the labels are in the file names.
+      mismatches: Kind -> clip name -> detail, for differences between the recordings and the list
+        of labels and within the list.
     """
 
     recordings: tuple[Recording, ...]
@@ -105,7 +109,7 @@ class Selection:
     mismatches: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
 
     def digest(self) -> str:
-        """Digest of names, sizes and labels, wherever the files lie, packed or not."""
+        """Returns a digest of names, sizes and labels, independent of folders and archives."""
         lines = "".join(f"{r.name}{r.ending} {r.size}\n" for r in self.recordings)
         lines += "".join(f"{line}\n" for line in self.labels)
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
@@ -114,24 +118,29 @@ class Selection:
 def scan(
     folder: str | os.PathLike, what: str = "RAVDESS recordings", how_to_get: str = HOW_TO_GET
 ) -> list[Recording]:
-    """All video and audio recordings below a folder, in files and zip archives; sorted.
+    """Finds all video and audio files below a folder, also inside zip archives.
 
-    Files of macOS (.DS_Store, ._*, __MACOSX) are ignored, and folders may be nested in any way.
+    Folders may be nested in any way. Metadata files of macOS (.DS_Store, ._*, __MACOSX) are
+    ignored.
 
     Args:
-      folder: where to look.
-      what, how_to_get: for the words of the error.
+      folder: Folder to search.
+      what: Kind of recordings, for the error message.
+      how_to_get: How to obtain the recordings, for the error message.
+
+    Returns:
+      Recordings sorted by name.
 
     Raises:
-      UserError: the folder does not exist, or an archive in it is damaged.
+      UserError: If the folder does not exist or contains a damaged archive.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
-        found = "is a file" if folder.exists() else "does not exist"
+        problem = "is a file" if folder.exists() else "does not exist"
         raise errors.UserError(
-            f"looked for {what} in {folder}, which {found}. {how_to_get}, and name it"
+            f"looked for {what} in {folder}, which {problem}. {how_to_get}, and give its path"
         )
-    found = []
+    files = []
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(d for d in folders if not _is_clutter(d))
         for name in sorted(names):
@@ -139,68 +148,82 @@ def scan(
             if _is_clutter(name):
                 continue
             if path.suffix.lower() == ".zip":
-                found.extend(_scan_archive(path))
+                files.extend(_scan_archive(path))
             elif _is_recording(path):
-                # A link to nowhere is named when it is read.
+                # A broken link is reported when it is read.
                 size = path.stat().st_size if path.exists() else 0
-                found.append(Recording(path.stem, path.suffix.lower(), str(path), None, size))
+                files.append(Recording(path.stem, path.suffix.lower(), str(path), None, size))
     return sorted(
-        found, key=lambda r: (r.name, r.member is not None, r.ending, r.path, r.member or "")
+        files, key=lambda r: (r.name, r.member is not None, r.ending, r.path, r.member or "")
     )
 
 
-def select(folder: str | os.PathLike, choices: Sequence[Sequence[str]]) -> Selection:
-    """The speech recordings of the wanted channels below a folder, each name once.
+def select(folder: str | os.PathLike, alternatives: Sequence[Sequence[str]]) -> Selection:
+    """Finds RAVDESS's speech recordings of the given channels in a folder, one per name.
 
-    Where one is there more than once, a file of its own goes before an archive's member.
+    If a name occurs more than once, a single file is preferred to an archive member.
 
     Args:
-      folder: see `scan`.
-      choices: sets of channels (ravdess.CHANNELS' values); the first one that the folder holds
-        something of is taken. "audio_only" is read from audio files, the others from video files.
+      folder: Folder to search (see `scan`).
+      alternatives: Sets of channels (values of ravdess.CHANNELS) in order of preference. The first
+        set that the folder has recordings of is selected. "audio_only" is read from audio files,
+        the other channels from video files.
 
     Raises:
-      UserError: as `scan`, or nothing of what is wanted is there.
+      UserError: If there are no recordings of any set, or for the reasons given in `scan`.
     """
-    found = scan(folder)
-    origin_found = origin(folder, found)
-    for channels in choices:
-        wanted, left_out = _sort_out(found, channels)
-        if any(ravdess.is_name(recording.name) for recording in wanted):
-            return Selection(tuple(wanted), dict(sorted(left_out.items())), origin_found)
-    if wanted:
-        left_out["under other names"] = len(wanted)
-    held = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
-    looked_for = " or ".join(
-        f"{c} speech ({' '.join(_endings(c))})" for channels in choices for c in channels
+    scanned = scan(folder)
+    origin = find_origin(folder, scanned)
+    for channels in alternatives:
+        selected, left_out = _filter_channels(scanned, channels)
+        if any(ravdess.is_name(recording.name) for recording in selected):
+            return Selection(tuple(selected), dict(sorted(left_out.items())), origin)
+    if selected:
+        left_out["under other names"] = len(selected)
+    found = ", ".join(f"{count} {what}" for what, count in sorted(left_out.items()))
+    expected = " or ".join(
+        f"{c} speech ({' '.join(_endings(c))})" for channels in alternatives for c in channels
     )
     raise errors.UserError(
-        f"looked for {looked_for} recordings under RAVDESS names in {folder}, also inside .zip "
-        f"archives, and found {held or 'none'}. {HOW_TO_GET}"
+        f"looked for {expected} recordings with RAVDESS names in {folder} and its .zip archives, "
+        f"and found {found or 'none'}. {HOW_TO_GET}"
     )
 
 
-def origin(folder: str | os.PathLike, found: Iterable[Recording]) -> str:
-    """Says "rendered" if the mark is in or right above the folder, or above a recording in it."""
+def find_origin(folder: str | os.PathLike, recordings: Iterable[Recording]) -> str:
+    """Returns whether the recordings in a folder are real or rendered.
+
+    Args:
+      folder: Folder that was searched.
+      recordings: The recordings found in it.
+
+    Returns:
+      "rendered" if the file RENDERED_MARK is in the folder, in its parent folder, or in a subfolder
+      that contains a recording at any depth; otherwise "recorded".
+    """
     folder = Path(folder).expanduser().resolve()
-    places = {folder, folder.parent}
-    for recording in found:
+    folders = {folder, folder.parent}
+    for recording in recordings:
         inner = Path(recording.path).resolve().parent
-        while inner not in places and folder in inner.parents:
-            places.add(inner)
+        while inner not in folders and folder in inner.parents:
+            folders.add(inner)
             inner = inner.parent
-    return "rendered" if any((p / RENDERED_MARK).exists() for p in places) else "recorded"
+    return "rendered" if any((f / RENDERED_MARK).exists() for f in folders) else "recorded"
 
 
-def _sort_out(
-    found: Iterable[Recording], channels: Sequence[str]
+def _filter_channels(
+    recordings: Iterable[Recording], channels: Sequence[str]
 ) -> tuple[list[Recording], Counter[str]]:
+    """Returns the recordings of the given channels, and kind -> count of the others.
+
+    Recordings whose names cannot be parsed are kept if their file extension fits.
+    """
     endings = {ending for channel in channels for ending in _endings(channel)}
-    wanted: list[Recording] = []
+    selected: list[Recording] = []
     left_out: Counter[str] = Counter()
-    seen = set()
-    for recording in found:
-        if recording.name in seen:
+    names = set()
+    for recording in recordings:
+        if recording.name in names:
             continue
         try:
             take = ravdess.parse_name(recording.name)
@@ -209,13 +232,13 @@ def _sort_out(
         else:
             if take.vocal_channel == "song" or take.channel not in channels:
                 left_out[f"{take.channel} {take.vocal_channel}"] += 1
-                seen.add(recording.name)
+                names.add(recording.name)
                 continue
             keep = recording.ending in _endings(take.channel)
         if keep:
-            seen.add(recording.name)
-            wanted.append(recording)
-    return wanted, left_out
+            names.add(recording.name)
+            selected.append(recording)
+    return selected, left_out
 
 
 def _endings(channel: str) -> tuple[str, ...]:
@@ -236,7 +259,8 @@ def _scan_archive(path: Path) -> Iterable[Recording]:
             members = archive.infolist()
     except (zipfile.BadZipFile, OSError) as e:
         raise errors.UserError(
-            f"the archive {path} cannot be read ({e}): get it again, or take it out of the folder"
+            f"the archive {path} cannot be read ({e}): download it again, or remove it from the "
+            "folder"
         ) from e
     for member in members:
         inner = PurePosixPath(member.filename)

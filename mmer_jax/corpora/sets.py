@@ -1,4 +1,4 @@
-"""The data sets by the names that people use, and what differs between them."""
+"""The registry of datasets: names, and what differs between them."""
 
 import dataclasses
 import functools
@@ -11,15 +11,16 @@ from mmer_jax.corpora import baum1, baum1_recordings, ravdess, recordings
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """A data set.
+    """A dataset of recordings.
 
     Attributes:
-      emotions: canonical names, in the order of its codes: the classes of its built sets.
-      intensities: how strongly, or how, they are shown.
-      select: (folder, choices of channels) -> recordings.Selection.
-      channel: a clip's name -> "audio_video", "video_only" or "audio_only".
-      how_to_get: the beginning of a sentence on where recordings come from.
-      downloadable: whether the program can do that itself.
+      emotions: Canonical names in the order of the dataset's codes: the classes of its built sets.
+      intensities: Values of `intensity` in the metadata of its clips.
+      select: Finds the recordings: (folder, alternatives) -> recordings.Selection, where
+        `alternatives` are sets of channels in order of preference (see recordings.select).
+      channel: Maps a clip's name to "audio_video", "video_only" or "audio_only".
+      how_to_get: The beginning of a sentence that says how to obtain the recordings.
+      downloadable: Whether the recordings can be downloaded automatically.
     """
 
     emotions: tuple[str, ...]
@@ -56,7 +57,11 @@ SETS = {
 
 
 def get(name: str) -> DataSet:
-    """The data set of that name; an unknown one is a UserError that lists the known ones."""
+    """Returns the dataset with the given name.
+
+    Raises:
+      UserError: If the name is unknown; the message lists the known names.
+    """
     if name not in SETS:
-        raise errors.unknown("data set", name, SETS)
+        raise errors.unknown("dataset", name, SETS)
     return SETS[name]

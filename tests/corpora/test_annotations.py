@@ -1,4 +1,4 @@
-"""Lists of labels as people type them, good and bad."""
+"""Tests of reading BAUM-1's lists of labels, valid and invalid."""
 
 import csv
 
@@ -20,7 +20,7 @@ ROWS = [
 
 
 def changed(row: int, column: str, value) -> list[list]:
-    """ROWS with one cell changed; `row` as the spreadsheet counts, headings being row 1."""
+    """Returns ROWS with one cell changed; `row` is the number in the sheet, headings are row 1."""
     rows = [list(r) for r in ROWS]
     rows[row - 2][HEADINGS.index(column)] = value
     return rows
@@ -43,11 +43,11 @@ def read(tmp_path, rows, headings=HEADINGS, subset=ACTED, name="Annotations_BAUM
     return annotations.read(write(tmp_path / name, rows, headings), subset)
 
 
-def said(listed) -> dict[str, tuple[str, str, int]]:
+def as_tuples(listed) -> dict[str, tuple[str, str, int]]:
     return {k: (v.emotion, v.gender, v.row) for k, v in listed.labels.items()}
 
 
-GOOD = {
+EXPECTED = {
     "S001_001": ("anger", "male", 2),
     "S001_002": ("disgust", "male", 3),
     "S002_001": ("fear", "female", 4),
@@ -56,13 +56,13 @@ GOOD = {
 
 
 @pytest.mark.parametrize("ending", [".xlsx", ".csv"])
-def test_a_good_list(tmp_path, ending):
+def test_valid_list(tmp_path, ending):
     listed = read(tmp_path, ROWS, name=f"Annotations_BAUM1a{ending}")
-    assert said(listed) == GOOD and listed.mismatches == {}
+    assert as_tuples(listed) == EXPECTED and listed.mismatches == {}
 
 
-def test_codes_mean_what_their_set_says(tmp_path):
-    """Every code of both sets, with the set's own word, against the published lists."""
+def test_codes_match_the_published_lists(tmp_path):
+    """Checks every code of both sets, with the set's own word."""
     published = (
         (ACTED, "Anger Boredom Disgust Fear Happiness Interest Sadness Surprise Unsure"),
         (
@@ -89,42 +89,44 @@ def test_numbers_and_genders_may_be_typed_in_any_way(tmp_path):
         [None, "2.0", "2", "S002_002", "sadness", 7, "female "],
     ]
     listed = read(tmp_path, rows)
-    assert said(listed) == GOOD and listed.mismatches == {}
+    assert as_tuples(listed) == EXPECTED and listed.mismatches == {}
 
 
-def test_headings_anywhere_in_any_case_beside_a_side_table(tmp_path):
+def test_headings_in_any_place_and_case_next_to_a_side_table(tmp_path):
     headings = [None, *(h.upper().replace(" ", "_") for h in HEADINGS), None]
     beside = [["Emotion Code", "Emotion", "Clip"], [1, "Anger", 17], [99, "Total", 40]]
     table = [["The labels", *[None] * 11], []]
     for i, row in enumerate([headings, *([None, *row, None] for row in ROWS)]):
         table.append(row + (beside[i] if i < len(beside) else []))
-    table.insert(5, [None] * 9 + [5, "Boredom", 3])  # nothing of the list itself in that row
+    table.insert(5, [None] * 9 + [5, "Boredom", 3])  # a row of the side table alone
     table.append([None, "Sum", None, None, None, None, 4])
     listed = read(tmp_path, table, headings=None)
     assert [v.row for v in listed.labels.values()] == [4, 5, 7, 8]
-    assert {k: v[:2] for k, v in said(listed).items()} == {k: v[:2] for k, v in GOOD.items()}
+    assert {k: v[:2] for k, v in as_tuples(listed).items()} == {
+        k: v[:2] for k, v in EXPECTED.items()
+    }
 
 
-def test_a_csv_of_another_country(tmp_path):
+def test_csv_with_other_encodings_and_separators(tmp_path):
     path = tmp_path / "Annotations_BAUM1a.csv"
     rows = [HEADINGS, *changed(2, "Emotion", "Öfke")]
     text = "\r\n".join(";".join(map(str, row)) for row in rows)
     path.write_bytes(text.encode("cp1254"))
     listed = annotations.read(path, ACTED)
-    assert said(listed) == GOOD
+    assert as_tuples(listed) == EXPECTED
     assert list(listed.mismatches) == [annotations.OTHER_WORD]
     path.write_bytes(b"\xef\xbb\xbf" + text.replace(";", "\t").encode())
-    assert said(annotations.read(path, ACTED)) == GOOD
+    assert as_tuples(annotations.read(path, ACTED)) == EXPECTED
 
 
-def test_a_further_sheet_of_the_workbook_is_not_read(tmp_path):
+def test_other_sheets_of_the_workbook_are_not_read(tmp_path):
     workbook = openpyxl.Workbook()
     workbook.active.append(["Notes"])
     sheet = workbook.create_sheet("Labels")
     for row in [HEADINGS, *ROWS]:
         sheet.append(row)
     workbook.save(tmp_path / "a.xlsx")
-    assert said(annotations.read(tmp_path / "a.xlsx", ACTED)) == GOOD
+    assert as_tuples(annotations.read(tmp_path / "a.xlsx", ACTED)) == EXPECTED
 
 
 @pytest.mark.parametrize(
@@ -134,19 +136,19 @@ def test_a_further_sheet_of_the_workbook_is_not_read(tmp_path):
         (changed(4, "Emotion", "Anger"), "word differs from code", "S002_001", "row 4 has Anger"),
         (changed(4, "Emotion", None), "word differs from code", "S002_001", "row 4"),
         (changed(3, "Clip Name", "S001_003"), "clip name differs", "S001_002", "S001_003"),
-        (changed(3, "Clip Name", None), "clip name differs", "S001_002", "row 3 calls it nothing"),
-        ([*ROWS, ROWS[0]], "label repeated", "S001_001", "in the rows 2 and 6"),
+        (changed(3, "Clip Name", None), "clip name differs", "S001_002", "has the name (empty)"),
+        ([*ROWS, ROWS[0]], "label repeated", "S001_001", "in rows 2 and 6"),
     ],
 )
-def test_disagreements_are_named_and_the_code_is_trusted(tmp_path, rows, kind, clip, detail):
+def test_mismatches_are_recorded_and_the_code_is_trusted(tmp_path, rows, kind, clip, detail):
     listed = read(tmp_path, rows)
-    assert said(listed) == GOOD
+    assert as_tuples(listed) == EXPECTED
     assert list(listed.mismatches) == [kind] and list(listed.mismatches[kind]) == [clip]
     assert detail in listed.mismatches[kind][clip]
 
 
 @pytest.mark.parametrize("word", ["Intrest", "Contepmt", "Sadnes"])
-def test_the_misspellings_of_the_original_are_known(tmp_path, word):
+def test_misspellings_of_the_original_are_recognized(tmp_path, word):
     subset, code, emotion = {
         "Intrest": (ACTED, 6, "interest"),
         "Contepmt": (SPONTANEOUS, 5, "contempt"),
@@ -184,23 +186,23 @@ def test_bad_cells_name_file_row_and_column(tmp_path, rows, message):
     assert str(raised.value).startswith(str(tmp_path / "Annotations_BAUM1a.xlsx"))
 
 
-def test_a_list_without_a_column(tmp_path):
+def test_list_without_a_column(tmp_path):
     headings = [h.replace("Emotion Code", "Kod") for h in HEADINGS]
     with pytest.raises(errors.UserError) as raised:
         read(tmp_path, ROWS, headings)
-    for part in ("has no column Emotion Code: its row 1 has Number", "Kod", "expected Subject La"):
-        assert part in str(raised.value)
+    for text in ("has no column Emotion Code: its row 1 has Number", "Kod", "expected Subject La"):
+        assert text in str(raised.value)
     with pytest.raises(errors.UserError, match="has no column Subject Label, Clip, Clip Name"):
         read(tmp_path, [[1, 2]], ["a", "b"])
 
 
-def test_the_list_of_the_other_set_is_noticed_by_its_words(tmp_path):
+def test_list_of_the_other_set_is_recognized_by_its_words(tmp_path):
     rows = [*ROWS, [5, "S002", 3, "S002_003", "Thinking", 12, "Female"]]
     rows[1] = [2, "S001", 2, "S001_002", "Bothered", 3, "Male"]
     rows[2] = [3, "S002", 1, "S002_001", "Concentrating", 4, "Female"]
     expected = (
-        "list of labels of the spontaneous set, not of the acted one: 4 of 5 .* 2 here; "
-        "the first that differs: row 3, Bothered with code 3"
+        "list of labels of the spontaneous set, not of the acted one: 4 of 5 .*, 2 with those of "
+        "the acted set; the first difference is in row 3, Bothered with code 3"
     )
     with pytest.raises(errors.UserError, match=expected):
         read(tmp_path, rows)
@@ -227,15 +229,15 @@ def test_files_that_cannot_be_read(tmp_path, name, content, message):
         annotations.read(tmp_path / "empty.xlsx", ACTED)
 
 
-def put(folder, *names):
+def create_files(folder, *names):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"")
     return folder
 
 
-def test_the_list_is_found_in_the_folder_or_right_above(tmp_path):
-    put(
+def test_list_is_found_in_the_folder_or_its_parent(tmp_path):
+    create_files(
         tmp_path,
         "x/BAUM1a_MP4_all/s001/S001_001.mp4",
         "x/Annotations_BAUM1s.xlsx",
@@ -246,20 +248,21 @@ def test_the_list_is_found_in_the_folder_or_right_above(tmp_path):
         "y/baum1a/annotations.xlsx",
     )
     for folder in ("x", "x/BAUM1a_MP4_all"):
-        found = annotations.find(tmp_path / folder, ACTED)
-        assert found == tmp_path / "x" / "ANNOTATIONS_baum1A.CSV"
-    found = annotations.find(tmp_path / "x", SPONTANEOUS)
-    assert found == tmp_path / "x" / "Annotations_BAUM1s.xlsx"
-    found = annotations.find(tmp_path / "y", ACTED)  # by the folder's name
-    assert found == tmp_path / "y" / "baum1a" / "annotations.xlsx"
+        path = annotations.find(tmp_path / folder, ACTED)
+        assert path == tmp_path / "x" / "ANNOTATIONS_baum1A.CSV"
+    path = annotations.find(tmp_path / "x", SPONTANEOUS)
+    assert path == tmp_path / "x" / "Annotations_BAUM1s.xlsx"
+    path = annotations.find(tmp_path / "y", ACTED)  # by the folder's name
+    assert path == tmp_path / "y" / "baum1a" / "annotations.xlsx"
 
 
-def test_no_list_several_and_only_the_other_sets(tmp_path):
+def test_no_list_several_lists_and_only_a_list_of_the_other_set(tmp_path):
     with pytest.raises(errors.UserError, match=r"Annotations_BAUM1a\.xlsx or \.csv .* found none"):
-        annotations.find(put(tmp_path / "none", "s001/S001_001.mp4"), ACTED)
+        annotations.find(create_files(tmp_path / "none", "s001/S001_001.mp4"), ACTED)
     names = ("Annotations_BAUM1a.xlsx", "Annotations_BAUM1a.csv")
-    with pytest.raises(errors.UserError, match=r"found 2 lists .*\.csv and .*\.xlsx: leave one"):
-        annotations.find(put(tmp_path / "two", *names), ACTED)
-    other = put(tmp_path / "other", "Annotations_BAUM1s.xlsx")
-    with pytest.raises(errors.UserError, match="by its name the list of labels of the spontaneous"):
+    with pytest.raises(errors.UserError, match=r"found 2 lists .*\.csv and .*\.xlsx: keep one"):
+        annotations.find(create_files(tmp_path / "two", *names), ACTED)
+    other = create_files(tmp_path / "other", "Annotations_BAUM1s.xlsx")
+    expected = "by its name, the list of labels of the spontaneous set. Found no list of the acted"
+    with pytest.raises(errors.UserError, match=expected):
         annotations.find(other, ACTED)

@@ -1,4 +1,4 @@
-"""BAUM-1's names and folders, and the real builder on a rendered tree with all traps."""
+"""Tests of BAUM-1's names and folders, and of its builder on rendered clips with planted errors."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ SMALL = {"size": (96, 72), "seconds": 0.6, "fps": 10, "workers": 1}
 
 
 @pytest.fixture(scope="module")
-def trapped(tmp_path_factory):
+def clips_with_errors(tmp_path_factory):
     """17 clips of the acted set: three people, five emotions, and two clips without a label."""
     folder = tmp_path_factory.mktemp("acted")
     render_baum1(folder, "acted", subjects=3, clips=1, traps=True, **SMALL)
@@ -35,13 +35,13 @@ def data_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def speech(trapped, data_dir):
+def speech(clips_with_errors, data_dir):
     return tfds_io.ensure_built(
-        "baum1_acted", "speech", data_dir=data_dir, manual_dir=trapped, workers=1
+        "baum1_acted", "speech", data_dir=data_dir, manual_dir=clips_with_errors, workers=1
     )
 
 
-def put(folder, *names, content=b"x"):
+def create_files(folder, *names, content=b"x"):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -49,7 +49,7 @@ def put(folder, *names, content=b"x"):
 
 
 def label_list(folder, *clips_and_codes, short="BAUM1a"):
-    """A list of labels with the given (subject, clip, code)."""
+    """Writes a list of labels with the given (subject, clip, code)."""
     headings = ["Subject Label", "Clip", "Clip Name", "Emotion", "Emotion Code", "Gender"]
     words = {1: "Anger", 3: "Disgust", 4: "Fear"}
     with open(folder / f"Annotations_{short}.csv", "w", newline="") as file:
@@ -74,16 +74,16 @@ def test_codes_are_canonical_emotions():
 
 
 @pytest.mark.parametrize("name", ["S007_012", "s007_012", " S007_012 ", "S7_12"])
-def test_names_in_any_case(name):
+def test_names_are_parsed_in_any_case(name):
     assert baum1.clip_name(*baum1.parse_name(name)) == "S007_012"
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [("S005_001", "no subject 5"), ("S032_001", "no subject 32"), ("holiday", "S001_001")],
 )
-def test_other_names(name, said):
-    with pytest.raises(errors.ClipError, match=said) as raised:
+def test_other_names_are_refused(name, message):
+    with pytest.raises(errors.ClipError, match=message) as raised:
         baum1.parse_name(name)
     assert raised.value.kind == "bad name"
 
@@ -94,41 +94,41 @@ def test_other_names(name, said):
         ("BAUM1a_MP4_all/s001", "acted"),
         ("BAUM1s_MP4 - All/s001", "spontaneous"),
         ("baum-1S/x", "spontaneous"),
-        ("BAUM1s/copy of BAUM1a.zip/s001", "acted"),  # the nearest decides
+        ("BAUM1s/copy of BAUM1a.zip/s001", "acted"),  # the closest counts
         ("baum1/s001", None),
         ("baum1 sets/s001", None),
     ],
 )
-def test_folders_tell_the_set(path, subset):
-    assert baum1.subset_of(PurePath(path)) == subset
+def test_folder_names_determine_the_set(path, subset):
+    assert baum1.subset_from_path(PurePath(path)) == subset
 
 
-def test_examples_and_mismatches_are_those_planted(trapped, speech, capsys, tmp_path):
-    planted = json.loads((trapped / PLANTED_FILE).read_text())
+def test_examples_and_mismatches_are_those_planted(clips_with_errors, speech, capsys, tmp_path):
+    planted = json.loads((clips_with_errors / PLANTED_FILE).read_text())
     assert speech.examples == planted["labeled"] == 15
     assert speech.metadata["mismatches"] == planted["mismatches"]
     assert len(planted["mismatches"]) == 6
     unlabeled = planted["mismatches"]["clip without a label"]
     assert speech.metadata["skipped"] == {"no label": unlabeled}
     again = tfds_io.ensure_built(
-        "baum1_acted", "speech", data_dir=tmp_path, manual_dir=trapped, workers=1
+        "baum1_acted", "speech", data_dir=tmp_path, manual_dir=clips_with_errors, workers=1
     )
-    told = capsys.readouterr().err
-    assert "baum1/acted_speech: 15 of 17 recordings used" in told
-    assert f"skipped, no label: {unlabeled[0]} (" in told
+    output = capsys.readouterr().err
+    assert "baum1/acted_speech: 15 of 17 recordings used" in output
+    assert f"skipped, no label: {unlabeled[0]} (" in output
     for kind, names in planted["mismatches"].items():
-        assert f"  {kind}: {len(names)}\n" in told
+        assert f"  {kind}: {len(names)}\n" in output
         for name in names:
-            assert f"    {name} (" in told
+            assert f"    {name} (" in output
     assert again.metadata == speech.metadata
 
 
-def test_the_examples_say_what_was_rendered(speech):
-    """The five emotions of each person, in the order of their codes."""
-    found = sorted((e["clip"], e["label"]) for e in tfds_io.read(speech, ["clip", "label"]))
-    shown = ["anger", "disgust", "fear", "happiness", "sadness"]
-    people = ("S001", "S002", "S003")
-    assert found == [(f"{s}_{n:03d}", e) for s in people for n, e in enumerate(shown, 1)]
+def test_examples_have_the_metadata_of_the_rendered_clips(speech):
+    """Each subject shows the five emotions in the order of their codes."""
+    labels = sorted((e["clip"], e["label"]) for e in tfds_io.read(speech, ["clip", "label"]))
+    emotion_names = ["anger", "disgust", "fear", "happiness", "sadness"]
+    subjects = ("S001", "S002", "S003")
+    assert labels == [(f"{s}_{n:03d}", e) for s in subjects for n, e in enumerate(emotion_names, 1)]
     for e in tfds_io.read(speech):
         assert e["subject"] == e["clip"][:4]
         assert e["gender"] == {"S001": "male", "S002": "female", "S003": "male"}[e["subject"]]
@@ -161,30 +161,30 @@ def test_triplets_of_the_spontaneous_set_and_their_pack(data_dir, tmp_path):
     assert packed.arrays["face"].std() > 20
 
 
-def test_a_csv_list_and_an_archive_give_the_same(trapped, speech, tmp_path):
-    (sheet,) = trapped.glob("*.xlsx")
+def test_csv_list_and_archive_give_the_same_selection(clips_with_errors, speech, tmp_path):
+    (sheet,) = clips_with_errors.glob("*.xlsx")
     with open(tmp_path / "annotations_baum1a.CSV", "w", newline="") as file:
         rows = openpyxl.load_workbook(sheet).active.iter_rows(values_only=True)
         csv.writer(file).writerows(rows)
     with zipfile.ZipFile(tmp_path / "BAUM1a_MP4_all.zip", "w") as archive:
-        for path in trapped.rglob("*.[mM][pP]4"):
-            archive.write(path, path.relative_to(trapped))
-    one, two = select(trapped), select(tmp_path)
-    assert [r.name for r in one.recordings] == [r.name for r in two.recordings]
-    assert {k: list(v) for k, v in one.mismatches.items()} == {
-        k: list(v) for k, v in two.mismatches.items()
+        for path in clips_with_errors.rglob("*.[mM][pP]4"):
+            archive.write(path, path.relative_to(clips_with_errors))
+    unpacked, packed = select(clips_with_errors), select(tmp_path)
+    assert [r.name for r in unpacked.recordings] == [r.name for r in packed.recordings]
+    assert {k: list(v) for k, v in unpacked.mismatches.items()} == {
+        k: list(v) for k, v in packed.mismatches.items()
     }
-    assert one.labels == two.labels
-    assert one.digest() == two.digest() == speech.metadata["source"]["digest"]
-    outcomes = [clips.work(r, "speech", clips.Options()) for r in two.recordings[:1]]
+    assert unpacked.labels == packed.labels
+    assert unpacked.digest() == packed.digest() == speech.metadata["source"]["digest"]
+    outcomes = [clips.work(r, "speech", clips.Options()) for r in packed.recordings[:1]]
     stored = {e["clip"]: e["samples"] for e in tfds_io.read(speech, ["clip", "samples"])}
     (example,) = outcomes[0].examples
     np.testing.assert_array_equal(example["samples"], stored[example["clip"]])
 
 
-def test_another_label_is_another_source(trapped, speech, data_dir, tmp_path):
+def test_changed_label_changes_the_source(clips_with_errors, speech, data_dir, tmp_path):
     source = tmp_path / "in"
-    shutil.copytree(trapped, source)
+    shutil.copytree(clips_with_errors, source)
     (sheet,) = source.glob("*.xlsx")
     workbook = openpyxl.load_workbook(sheet)
     workbook.active["F2"] = 4
@@ -193,8 +193,8 @@ def test_another_label_is_another_source(trapped, speech, data_dir, tmp_path):
         tfds_io.ensure_built("baum1_acted", "speech", data_dir=data_dir, manual_dir=source)
 
 
-def test_both_sets_in_one_folder_are_kept_apart(tmp_path):
-    put(
+def test_both_sets_in_one_folder_are_separated(tmp_path):
+    create_files(
         tmp_path,
         "BAUM1a_MP4_all/s001/S001_001.mp4",
         "BAUM1a_MP4_all/s001/S001_001.srt",
@@ -209,56 +209,69 @@ def test_both_sets_in_one_folder_are_kept_apart(tmp_path):
     assert acted.left_out == {"spontaneous clips": 2} and acted.mismatches == {}
     assert [r.facts()["label"] for r in spontaneous.recordings] == ["anger", "anger"]
     assert spontaneous.left_out == {"acted clips": 1} and spontaneous.origin == "recorded"
-    # Either folder alone will do, the list being above it.
+    # The folder of one set suffices, since the list is in its parent folder.
     assert select(tmp_path / "BAUM1a_MP4_all").digest() == acted.digest()
     pickle.loads(pickle.dumps(acted.recordings[0])).facts()  # for worker processes
 
 
-def test_strangers_and_copies_are_named(tmp_path):
-    put(tmp_path, "s001/S001_001.mp4", "again/s001_001.MP4", "holiday.mp4", "s005/S005_001.mp4")
+def test_other_names_and_duplicates_are_reported(tmp_path):
+    create_files(
+        tmp_path, "s001/S001_001.mp4", "again/s001_001.MP4", "holiday.mp4", "s005/S005_001.mp4"
+    )
     label_list(tmp_path, (1, 1, 1))
-    found = select(tmp_path)
-    assert [r.name for r in found.recordings] == ["S001_001", "S005_001", "holiday"]
-    assert list(found.mismatches) == ["clip found twice"]
-    (detail,) = found.mismatches["clip found twice"].values()
+    selection = select(tmp_path)
+    assert [r.name for r in selection.recordings] == ["S001_001", "S005_001", "holiday"]
+    assert list(selection.mismatches) == ["clip found twice"]
+    (detail,) = selection.mismatches["clip found twice"].values()
     assert "again" in detail and "is not" in detail
-    for recording in found.recordings[1:]:
+    for recording in selection.recordings[1:]:
         assert clips.work(recording, "speech", clips.Options()).problem.kind == "bad name"
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda p: p / "absent", "BAUM-1's acted clips in .*absent, which does not exist"),
         (lambda p: p, "found none"),
-        (lambda p: put(p, "BAUM1s_MP4_all/s001/S001_001.mp4"), "found 1 spontaneous clips"),
-        (lambda p: put(p, "01-01-03-01-01-01-01.mp4"), "found 1 under other names"),
-        (lambda p: put(p, "s001/S001_001.mp4"), r"looked for the list of labels .* found none"),
+        (
+            lambda p: create_files(p, "BAUM1s_MP4_all/s001/S001_001.mp4"),
+            "found 1 spontaneous clips",
+        ),
+        (lambda p: create_files(p, "01-01-03-01-01-01-01.mp4"), "found 1 under other names"),
+        (
+            lambda p: create_files(p, "s001/S001_001.mp4"),
+            r"looked for the list of labels .* found none",
+        ),
     ],
 )
-def test_a_folder_without_the_set_is_one_sentence_of_help(tmp_path, make, said):
-    with pytest.raises(errors.UserError, match=said) as raised:
+def test_folder_without_the_set_is_an_error_with_instructions(tmp_path, make, message):
+    with pytest.raises(errors.UserError, match=message) as raised:
         select(make(tmp_path))
     assert "ask the authors of doi:10.1109/TAFFC.2016.2553038" in str(raised.value)
     assert "BAUM1a_MP4_all" in str(raised.value)
 
 
 @pytest.mark.parametrize("download", [False, True])
-def test_nothing_is_ever_downloaded(tmp_path, download):
+def test_baum1_is_never_downloaded(tmp_path, download):
     with pytest.raises(errors.UserError, match=r"--config\.data\.manual_dir=DIR, or") as raised:
         tfds_io.ensure_built("baum1_spontaneous", data_dir=tmp_path, download=download)
     assert "ask the authors" in str(raised.value) and "BAUM1s_MP4_all" in str(raised.value)
     assert "config.data.download" not in str(raised.value)
 
 
-def test_strict_wants_a_label_for_every_clip(trapped, tmp_path):
+def test_strict_requires_a_label_for_every_clip(clips_with_errors, tmp_path):
     with pytest.raises(errors.UserError, match="S001_006 cannot be used: no label"):
         tfds_io.ensure_built(
-            "baum1_acted", "speech", data_dir=tmp_path, manual_dir=trapped, strict=True, workers=1
+            "baum1_acted",
+            "speech",
+            data_dir=tmp_path,
+            manual_dir=clips_with_errors,
+            strict=True,
+            workers=1,
         )
 
 
-def test_unknown_sets_list_the_known_ones(tmp_path):
+def test_unknown_dataset_lists_the_known_ones(tmp_path):
     with pytest.raises(errors.UserError, match="known: ravdess, baum1_acted, baum1_spontaneous"):
         tfds_io.ensure_built("baum1", data_dir=tmp_path)
     with pytest.raises(errors.UserError, match="unknown builder config 'triplet'; known: triplets"):

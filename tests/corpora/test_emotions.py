@@ -1,3 +1,5 @@
+"""Tests of the vocabulary of emotions."""
+
 import pytest
 
 from mmer_jax import errors
@@ -8,7 +10,7 @@ def test_every_ravdess_emotion_is_canonical():
     assert {emotions.lookup(name) for name in ravdess.EMOTIONS.values()} <= set(emotions.EMOTIONS)
 
 
-def test_names_are_sorted_and_single():
+def test_names_are_sorted_and_unique():
     assert list(emotions.EMOTIONS) == sorted(set(emotions.EMOTIONS))
 
 

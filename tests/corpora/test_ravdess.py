@@ -1,10 +1,12 @@
+"""Tests of parsing RAVDESS file names."""
+
 import pytest
 
 from mmer_jax import errors
 from mmer_jax.corpora.ravdess import Take, parse_name
 
 
-def test_the_example_of_the_data_sets_own_description():
+def test_example_from_the_dataset_description():
     # https://zenodo.org/records/1188976: "02-01-06-01-02-01-12.mp4": video-only, speech, fearful,
     # normal intensity, statement "dogs", first repetition, twelfth actor, female.
     assert parse_name("02-01-06-01-02-01-12") == Take(
@@ -19,7 +21,7 @@ def test_the_example_of_the_data_sets_own_description():
     )
 
 
-def test_all_names_of_the_speech_part_parse():
+def test_all_speech_names_are_parsed():
     names = [
         f"03-01-{e:02d}-{i:02d}-{s:02d}-{r:02d}-{a:02d}"
         for e in range(1, 9)
@@ -29,7 +31,7 @@ def test_all_names_of_the_speech_part_parse():
         for a in range(1, 25)
     ]
     takes = [parse_name(name) for name in names]
-    assert len(set(takes)) == 1440  # what the data set's description counts
+    assert len(set(takes)) == 1440  # the number in the dataset description
     assert sum(take.gender == "male" for take in takes) == 720
 
 
@@ -50,7 +52,7 @@ def test_all_names_of_the_speech_part_parse():
         "01-01-05-02-01-02-07\n",
     ],
 )
-def test_anything_else_is_a_bad_name(name):
+def test_other_names_are_refused(name):
     with pytest.raises(errors.ClipError) as raised:
         parse_name(name)
     assert raised.value.kind == "bad name"

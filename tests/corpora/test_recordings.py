@@ -1,3 +1,5 @@
+"""Tests of finding recordings in folders and archives."""
+
 import zipfile
 
 import numpy as np
@@ -10,7 +12,7 @@ VIDEO = (("audio_video",),)
 SPEECH = (("audio_only",), ("audio_video",))
 
 
-def put(folder, *paths, content=b"x"):
+def create_files(folder, *paths, content=b"x"):
     for path in paths:
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -21,8 +23,8 @@ def names(selection):
     return [r.name for r in selection.recordings]
 
 
-def test_clutter_is_ignored_and_nesting_understood(tmp_path):
-    put(
+def test_clutter_is_ignored_and_folders_may_be_nested(tmp_path):
+    create_files(
         tmp_path,
         "Actor_01/01-01-01-01-01-01-01.mp4",
         "Actor_02/Actor_02/01-01-01-01-01-01-02.MP4",
@@ -32,13 +34,13 @@ def test_clutter_is_ignored_and_nesting_understood(tmp_path):
         "__MACOSX/Actor_01/01-01-01-01-02-02-01.mp4",
         "readme.txt",
     )
-    found = recordings.select(tmp_path, VIDEO)
-    assert names(found) == [f"01-01-01-01-01-01-0{a}" for a in (1, 2, 3)]
-    assert found.left_out == {} and found.origin == "recorded"
+    selection = recordings.select(tmp_path, VIDEO)
+    assert names(selection) == [f"01-01-01-01-01-01-0{a}" for a in (1, 2, 3)]
+    assert selection.left_out == {} and selection.origin == "recorded"
 
 
 def test_other_channels_and_song_are_left_out_and_counted(tmp_path):
-    put(
+    create_files(
         tmp_path,
         "01-01-01-01-01-01-01.mp4",
         "02-01-01-01-01-01-01.mp4",
@@ -47,9 +49,9 @@ def test_other_channels_and_song_are_left_out_and_counted(tmp_path):
         "03-01-01-01-01-01-01.wav",
         "holiday.mp4",
     )
-    found = recordings.select(tmp_path, VIDEO)
-    assert names(found) == ["01-01-01-01-01-01-01", "holiday"]
-    assert found.left_out == {
+    selection = recordings.select(tmp_path, VIDEO)
+    assert names(selection) == ["01-01-01-01-01-01-01", "holiday"]
+    assert selection.left_out == {
         "audio_only speech": 1,
         "audio_video song": 1,
         "video_only speech": 2,
@@ -59,17 +61,17 @@ def test_other_channels_and_song_are_left_out_and_counted(tmp_path):
 
 
 def test_speech_prefers_audio_files_and_falls_back_on_videos(tmp_path):
-    put(tmp_path, "01-01-01-01-01-01-01.mp4")
+    create_files(tmp_path, "01-01-01-01-01-01-01.mp4")
     assert names(recordings.select(tmp_path, SPEECH)) == ["01-01-01-01-01-01-01"]
-    put(tmp_path, "03-01-01-01-01-01-01.wav", "03-01-01-01-01-02-01.flac")
-    found = recordings.select(tmp_path, SPEECH)
-    assert [r.ending for r in found.recordings] == [".wav", ".flac"]
+    create_files(tmp_path, "03-01-01-01-01-01-01.wav", "03-01-01-01-01-02-01.flac")
+    selection = recordings.select(tmp_path, SPEECH)
+    assert [r.ending for r in selection.recordings] == [".wav", ".flac"]
 
 
-def test_an_archive_gives_the_same_as_its_folder_and_takes_count_once(tmp_path):
+def test_archive_and_folder_give_the_same_selection_and_each_take_once(tmp_path):
     folder, archives = tmp_path / "folder", tmp_path / "archives"
-    put(folder, "Actor_01/01-01-01-01-01-01-01.mp4", content=b"abc")
-    put(folder, "Actor_01/01-01-01-01-01-02-01.mp4", content=b"defg")
+    create_files(folder, "Actor_01/01-01-01-01-01-01-01.mp4", content=b"abc")
+    create_files(folder, "Actor_01/01-01-01-01-01-02-01.mp4", content=b"defg")
     archives.mkdir()
     with zipfile.ZipFile(archives / "Video_Speech_Actor_01.zip", "w") as z:
         for file in sorted(folder.rglob("*.mp4")):
@@ -86,20 +88,20 @@ def test_an_archive_gives_the_same_as_its_folder_and_takes_count_once(tmp_path):
     assert all(r.member is None for r in mixed.recordings)
 
 
-def test_the_digest_sees_names_and_sizes(tmp_path):
-    put(tmp_path, "01-01-01-01-01-01-01.mp4", content=b"abc")
+def test_digest_depends_on_names_and_sizes(tmp_path):
+    create_files(tmp_path, "01-01-01-01-01-01-01.mp4", content=b"abc")
     first = recordings.select(tmp_path, VIDEO).digest()
-    put(tmp_path, "01-01-01-01-01-01-01.mp4", content=b"abcd")
+    create_files(tmp_path, "01-01-01-01-01-01-01.mp4", content=b"abcd")
     second = recordings.select(tmp_path, VIDEO).digest()
-    put(tmp_path, "02-01-01-01-01-01-01.mp4")  # not wanted: not seen
+    create_files(tmp_path, "02-01-01-01-01-01-01.mp4")  # of another channel
     assert recordings.select(tmp_path, VIDEO).digest() == second != first
 
 
-def test_rendered_clips_are_told_apart(rendered):
+def test_rendered_clips_are_recognized(rendered):
     assert recordings.select(rendered, VIDEO).origin == "rendered"
 
 
-def test_a_damaged_member_is_a_truncated_clip(tmp_path):
+def test_damaged_archive_member_is_a_truncated_clip(tmp_path):
     file = tmp_path / "a.zip"
     with zipfile.ZipFile(file, "w") as z:
         z.writestr("01-01-01-01-01-01-01.mp4", b"a" * 1000)
@@ -113,55 +115,55 @@ def test_a_damaged_member_is_a_truncated_clip(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda p: p / "absent", "absent, which does not exist"),
         (lambda p: (p / "file").write_text("") or p / "file", "file, which is a file"),
         (lambda p: p, "found none"),
-        (lambda p: put(p, "holidays/beach.jpg") or p, "found none"),
-        (lambda p: put(p, "03-01-01-01-01-01-01.wav") or p, "found 1 audio_only speech"),
-        (lambda p: put(p, "x.zip", content=b"no archive") or p, r"x\.zip cannot be read"),
+        (lambda p: create_files(p, "holidays/beach.jpg") or p, "found none"),
+        (lambda p: create_files(p, "03-01-01-01-01-01-01.wav") or p, "found 1 audio_only speech"),
+        (lambda p: create_files(p, "x.zip", content=b"no archive") or p, r"x\.zip cannot be read"),
     ],
 )
-def test_a_folder_without_such_recordings_is_one_sentence_of_help(tmp_path, make, said):
-    with pytest.raises(errors.UserError, match=said) as raised:
+def test_folder_without_recordings_is_an_error_with_instructions(tmp_path, make, message):
+    with pytest.raises(errors.UserError, match=message) as raised:
         recordings.select(make(tmp_path), VIDEO)
     if "cannot be read" not in str(raised.value):
         assert "zenodo.org/records/1188976" in str(raised.value)
 
 
-def test_a_damaged_or_locked_member_of_an_archive_is_one_bad_clip(tmp_path):
+def test_damaged_or_encrypted_archive_member_is_a_truncated_clip(tmp_path):
     name = "01-01-03-01-01-01-01"
     content = np.random.default_rng(0).bytes(2000) + bytes(60000)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(f"Actor_01/{name}.mp4", content)
-    whole = (tmp_path / "a.zip").read_bytes()
+    intact = (tmp_path / "a.zip").read_bytes()
     (recording,) = recordings.scan(tmp_path)
     assert recording.source() == content
     for start in range(60, 2000, 150):
-        damaged = bytearray(whole)
-        damaged[start : start + 40] = bytes(255 - b for b in whole[start : start + 40])
+        damaged = bytearray(intact)
+        damaged[start : start + 40] = bytes(255 - b for b in intact[start : start + 40])
         (tmp_path / "a.zip").write_bytes(damaged)
         with pytest.raises(errors.ClipError, match=r"truncated: damaged in a\.zip"):
             recording.source()
-    locked = bytearray(whole)
+    encrypted = bytearray(intact)
     for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        locked[whole.index(header) + flags] |= 1  # the bit that says "encrypted"
-    (tmp_path / "a.zip").write_bytes(locked)
+        encrypted[intact.index(header) + flags] |= 1  # the flag for encryption
+    (tmp_path / "a.zip").write_bytes(encrypted)
     with pytest.raises(errors.ClipError, match="encrypted"):
         recording.source()
 
 
-def test_a_link_to_nowhere_is_found_and_cannot_be_read(tmp_path):
+def test_broken_link_is_found_and_cannot_be_read(tmp_path):
     (tmp_path / "01-01-03-01-01-01-01.mp4").symlink_to(tmp_path / "gone.mp4")
     (recording,) = recordings.scan(tmp_path)
     assert recording.size == 0
-    with pytest.raises(errors.ClipError, match="empty file: a link to a file that is not there"):
+    with pytest.raises(errors.ClipError, match="empty file: a link to a file that does not exist"):
         recording.source()
 
 
-def test_a_stray_audio_does_not_hide_the_videos(tmp_path):
+def test_unrelated_audio_file_does_not_hide_the_videos(tmp_path):
     (tmp_path / "01-01-03-01-01-01-01.mp4").write_bytes(b"x")
     (tmp_path / "notes.wav").write_bytes(b"x")
-    chosen = recordings.select(tmp_path, [("audio_only",), ("audio_video",)])
-    assert [r.name for r in chosen.recordings] == ["01-01-03-01-01-01-01"]
+    selection = recordings.select(tmp_path, [("audio_only",), ("audio_video",)])
+    assert names(selection) == ["01-01-03-01-01-01-01"]
