@@ -1,3 +1,5 @@
+"""Fixtures: small rendered clips, and clips that cannot be used."""
+
 import shutil
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from mmer_jax.synthetic.ravdess import render_ravdess
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory) -> Path:
-    """A manual folder with four small clips: actors 1 and 2, angry and neutral."""
+    """A manual folder with four small clips: actors 1 and 2, anger and neutral."""
     folder = tmp_path_factory.mktemp("rendered")
     render_ravdess(
         folder,
@@ -33,7 +35,7 @@ def clip(rendered) -> Path:
 
 @pytest.fixture(scope="session")
 def bad_clips(tmp_path_factory, clip, write_clip, sine) -> Path:
-    """A folder with one good clip and one of every kind that cannot be used."""
+    """A folder with one valid clip, and one clip for each problem in BAD_CLIPS."""
     folder = tmp_path_factory.mktemp("bad")
     content = clip.read_bytes()
     frames = np.full((12, 96, 96, 3), 60, np.uint8)
@@ -59,6 +61,7 @@ def bad_clips(tmp_path_factory, clip, write_clip, sine) -> Path:
     return folder
 
 
+# Kind of problem -> names in the folder `bad_clips`.
 BAD_CLIPS = {
     "bad name": ["holiday"],
     "empty file": ["01-01-03-01-01-02-01"],
@@ -73,5 +76,5 @@ BAD_CLIPS = {
 
 @pytest.fixture(scope="session")
 def bad_clip_names() -> dict[str, list[str]]:
-    """Kind of problem -> names in the folder `bad_clips`."""
+    """The mapping BAD_CLIPS: kind of problem -> names in the folder `bad_clips`."""
     return BAD_CLIPS

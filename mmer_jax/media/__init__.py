@@ -1,1 +1,1 @@
-"""Decodes recordings to NumPy arrays. Imports no dataset code, no TensorFlow and no JAX."""
+"""Decoding of recordings to NumPy arrays, without dataset code, TensorFlow and JAX."""

@@ -1,4 +1,4 @@
-"""Reads the audio track of a recording as mono float32 samples."""
+"""Audio tracks of recordings as mono float32 samples."""
 
 import av
 import numpy as np

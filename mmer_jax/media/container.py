@@ -1,4 +1,4 @@
-"""Opens recordings and detects damaged ones.
+"""Opening of recordings and detection of damaged ones.
 
 FFmpeg reads past almost any damage and returns what is left: a clip cut in half becomes a shorter
 clip, which later code cannot tell from a complete one. The file is therefore compared with the

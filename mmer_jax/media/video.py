@@ -1,4 +1,4 @@
-"""Reads frames of a recording by their exact index.
+"""Frames of a recording by their exact index.
 
 The frame count that a container declares is not reliable: the original RAVDESS clips declare one
 frame more than decodes. Here the count is the number of frames that the decoder returns.

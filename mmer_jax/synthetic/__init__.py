@@ -1,4 +1,7 @@
-"""Rendered talking heads in the data sets' own layouts: the embedded default."""
+"""Synthetic talking-head clips in the layouts of the datasets.
+
+They are the default input where no recordings are available.
+"""
 
 import functools
 
@@ -13,11 +16,11 @@ def _ravdess(folder, *, intensities, **fields):
 
 
 def _baum1(folder, *, intensities, actors=8, subset, **fields):
-    del intensities  # a set has one
+    del intensities  # each set has one intensity
     return render_baum1(folder, subset, subjects=actors, **fields)
 
 
-# Data set, as configs call it -> its renderer: (folder, *, emotions, intensities, workers,
+# Name of a dataset in configs -> its renderer: (folder, *, emotions, intensities, workers,
 # progress, and the fields of config.data.rendered).
 RENDERERS = {
     "ravdess": _ravdess,

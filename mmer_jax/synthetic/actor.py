@@ -1,7 +1,7 @@
-"""Who speaks: the looks and the voice of one rendered actor.
+"""Rendered actors: the appearance and the voice of a person.
 
-Everything is drawn from (seed, actor number), so that an actor is the same person in every clip,
-whichever other actors are rendered.
+All values are drawn from (seed, actor number), so that an actor is the same person in every clip,
+independent of which other actors are rendered.
 """
 
 import dataclasses
@@ -23,8 +23,8 @@ SKIN_TONES = (
     (58, 49, 42),
     (41, 36, 32),
 )
-# Actor 1 has tone 5, actor 2 tone 9 and so on, around again after ten: any few actors in a row
-# cover light and dark, any ten cover the scale.
+# Indices into SKIN_TONES for actors 1, 2, ..., repeated after ten actors. A few consecutive actors
+# have light and dark skin, ten cover the scale.
 _TONE_ORDER = (4, 8, 1, 6, 3, 9, 0, 7, 5, 2)
 
 _HAIR = ((28, 22, 20), (52, 36, 26), (92, 62, 38), (150, 112, 62), (122, 58, 32), (120, 116, 112))
@@ -33,20 +33,20 @@ _SHIRTS = ((46, 60, 84), (96, 44, 48), (44, 74, 62), (70, 70, 74), (112, 96, 60)
 _WALLS = ((126, 138, 150), (150, 138, 122), (116, 134, 122), (142, 126, 140), (108, 116, 130))
 
 
-def random_for(seed: int, *names: object) -> np.random.Generator:
-    """A generator that depends on the seed and the names alone (not on any other draw)."""
+def make_rng(seed: int, *names: object) -> np.random.Generator:
+    """Returns a generator that is seeded by the seed and the names alone."""
     key = "/".join(map(str, (seed, *names))).encode()
     return np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:16], "little"))
 
 
 def skin_tone(number: int) -> int:
-    """The index into SKIN_TONES (0 lightest, 9 darkest) of an actor (1, 2, ...)."""
+    """Returns the index into SKIN_TONES (0 lightest, 9 darkest) of an actor (1, 2, ...)."""
     return _TONE_ORDER[(number - 1) % len(_TONE_ORDER)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Actor:
-    """One person. Lengths are in face units: 1 is half the width of an average face."""
+    """A person. Lengths are in face units: 1 is half the width of an average face."""
 
     number: int
     gender: str  # 'male' (odd numbers) or 'female', as in RAVDESS
@@ -74,33 +74,36 @@ class Actor:
     lip_fullness: float
     mouth_width: float
     pitch: float  # median of the speaking voice in Hz
-    formant_scale: float  # formants relative to an adult male's: shorter vocal tracts have more
+    formant_scale: float  # relative to an adult male's formants: higher for shorter vocal tracts
     breath: float
     tempo: float  # log2 of the speaking rate relative to the average
-    rest: np.ndarray  # what this face does when it does nothing, one value a control
-    gains: np.ndarray  # how strongly this face shows each control, around 1
+    rest: np.ndarray  # float [controls], the face at rest
+    gains: np.ndarray  # float [controls], how strongly the face shows each control, around 1
 
 
 def make_actor(seed: int, number: int, controls: int) -> Actor:
-    """Draws actor `number` (1, 2, ...) of the given seed.
+    """Draws the appearance and the voice of an actor.
 
-    `controls` is the number of controls of a face (expression.CONTROLS).
+    Args:
+      seed: Seed of all actors.
+      number: Number of the actor (1, 2, ...).
+      controls: Number of controls of a face, the length of expression.CONTROLS.
     """
-    rng = random_for(seed, "actor", number)
+    rng = make_rng(seed, "actor", number)
     gender = "male" if number % 2 else "female"
     male = gender == "male"
     tone = skin_tone(number)
-    # A swatch as a face under a lamp: room for highlights above light skin, a little warmer.
+    # From color swatch to lit face: slightly warmer, with headroom for highlights on light skin.
     skin = 219 * (np.array(SKIN_TONES[tone]) / 255) ** 0.85 * (1.06, 0.99, 0.92)
     dark = tone >= 5
-    hair_choices = 1 if tone >= 8 else 2 if dark else len(_HAIR)  # never lighter than the skin
+    hair_choices = 1 if tone >= 8 else 2 if dark else len(_HAIR)  # hair is darker than the skin
     hair = np.array(_HAIR[rng.integers(hair_choices)], float)
     reddish = np.array([0.80, 0.52, 0.52]) if not dark else np.array([0.86, 0.62, 0.64])
     lips = skin * reddish + (np.array([14, 0, 4]) if male else np.array([26, 2, 10]))
     styles = ("short", "cropped", "short", "long") if male else ("long", "bun", "long", "short")
 
-    def around(middle: float, spread: float) -> float:
-        return float(middle + spread * np.clip(rng.standard_normal(), -2, 2))
+    def around(mean: float, spread: float) -> float:
+        return float(mean + spread * np.clip(rng.standard_normal(), -2, 2))
 
     return Actor(
         number=number,

@@ -1,4 +1,4 @@
-"""Rendered clips in the layout of BAUM-1, with a list of labels and every trap of the real one."""
+"""Rendered clips in the layout of BAUM-1, with a list of labels and the original's errors."""
 
 import dataclasses
 import functools
@@ -13,13 +13,14 @@ import openpyxl
 from mmer_jax import errors
 from mmer_jax.corpora import annotations, baum1, baum1_recordings
 from mmer_jax.synthetic import expression
-from mmer_jax.synthetic.clip import Look, claim, render_clip, render_missing
+from mmer_jax.synthetic.clip import Look, claim_folder, render_clip, render_missing
 from mmer_jax.synthetic.ravdess import EMOTIONS
+from mmer_jax.utils import files
 
 PLANTED_FILE = "planted.json"
 HEADINGS = ("Number", "Subject Label", "Clip", "Clip Name", "Emotion", "Emotion Code", "Gender")
 
-_FIRST_ACTOR = 24  # rendered RAVDESS has those before: no person is in two data sets
+_FIRST_ACTOR = 24  # actors before are in rendered RAVDESS: no person is in both datasets
 _INTENSITY = {"acted": "strong", "spontaneous": "normal"}
 _SUBTITLES = "1\n00:00:00,000 --> 00:00:01,000\n...\n"
 
@@ -37,7 +38,7 @@ class _Clip:
 
 @dataclasses.dataclass
 class _Row:
-    """A row of the list of labels, as it is typed."""
+    """A row of the list of labels, with the cells as typed."""
 
     subject: object
     clip: object
@@ -66,32 +67,38 @@ def render_baum1(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Renders talking heads as dest/BAUM1a_MP4_all/s001/S001_001.mp4, and their list of labels.
+    """Renders talking heads as dest/BAUM1a_MP4_all/s001/S001_001.mp4, with a list of labels.
 
-    A clip depends on its set, name and emotion, `seed`, `size`, `seconds`, `fps` and `variation`
-    alone. Clips that are there are kept, so that a killed render goes on where it was. Each file
-    appears whole or not at all.
+    A clip depends only on its set, name and emotion and on `seed`, `size`, `seconds`, `fps` and
+    `variation`. Existing clips are kept, so that an interrupted call can be repeated. Files are
+    written atomically.
 
     Args:
-      dest: folder, made if absent, for one set. It keeps the parameters in rendered.json; and in
-        planted.json what is to be found there: "labeled", the number of clips with a label, and
-        "mismatches", kind -> clips.
+      dest: Destination folder of one set, created if it does not exist. The parameters are stored
+        in rendered.json, and the expected result of reading the clips in planted.json: "labeled",
+        the number of clips with a label, and "mismatches", kind -> clips.
       subset: "acted" or "spontaneous".
-      subjects: how many (the first n), or which, of baum1.SUBJECTS.
-      clips: of each subject and emotion.
-      emotions: canonical names that the set has and expression.EMOTIONS can show.
-      size, seconds, fps, variation: see Look.
-      traps: spell and err as the original does: two spellings of the folder, any case, misspelt
-        words and one wrong one, clip names that are off by one, clips without a label, labels
-        without a clip, a label twice, .srt files, numbers typed as text.
-      workers: processes; None for one a core. 1 works in this process.
-      progress: called with (clips there, clips in all), first before any is rendered.
+      subjects: Number of subjects (the first n), or the subjects, of baum1.SUBJECTS.
+      clips: Number of clips per subject and emotion.
+      seed: Seed of actors and clips (see Look).
+      emotions: Canonical names that both the set and expression.EMOTIONS have.
+      size: (width, height) of the image in pixels (see Look).
+      seconds: Duration of a clip (see Look).
+      fps: Frames per second (see Look).
+      variation: How much clips of the same emotion differ (see Look).
+      traps: Whether to plant the errors and irregularities of the original: two spellings of the
+        folder, upper and lower case, misspelled words and a wrong one, clip names that are off by
+        one, clips without a label, labels without a clip, a repeated label, .srt files and numbers
+        typed as text.
+      workers: Number of processes; None for one per core, 1 for this process.
+      progress: Called with (clips done, clips in total), for the first time before rendering.
 
     Returns:
-      The paths of all clips.
+      Paths of all clips.
 
     Raises:
-      UserError: an unknown value; a folder that holds clips of other parameters or other origin.
+      UserError: If a value is unknown or invalid, or if the folder contains clips with other
+        parameters or clips that were not rendered.
     """
     look = Look(int(seed), tuple(map(int, size)), float(seconds), int(fps), float(variation))
     look.check()
@@ -105,7 +112,7 @@ def render_baum1(
         "clips": clips,
         "traps": traps,
     }
-    claim(dest, parameters)
+    claim_folder(dest, parameters)
     rows = [_plain_row(clip, kind) for clip in labeled]
     on_disk = list(labeled)
     mismatches: dict[str, list[str]] = {}
@@ -113,11 +120,12 @@ def render_baum1(
         on_disk += _unlabeled_clips(labeled)
         rows, mismatches = _with_traps(labeled, rows, kind)
         mismatches[baum1_recordings.NO_LABEL] = [c.name for c in on_disk[len(labeled) :]]
-    paths = {dest / _place(i, clip, kind, traps): clip for i, clip in enumerate(on_disk)}
+    paths = {dest / _relative_path(i, clip, kind, traps): clip for i, clip in enumerate(on_disk)}
     _write_list(dest / f"Annotations_{kind.short}.xlsx", rows, kind)
     planted = {"labeled": len(labeled)}
     planted["mismatches"] = {k: sorted(names) for k, names in sorted(mismatches.items()) if names}
-    (dest / PLANTED_FILE).write_text(json.dumps(planted, indent=1) + "\n")
+    with files.atomic_write(dest / PLANTED_FILE) as file:
+        file.write(json.dumps(planted, indent=1) + "\n")
     render = functools.partial(_render, look=look, kind=kind)
     render_missing(paths, render, workers, progress)
     if traps:
@@ -132,37 +140,39 @@ def _labeled_clips(
     if isinstance(subjects, int):
         if not 1 <= subjects <= len(baum1.SUBJECTS):
             most = len(baum1.SUBJECTS)
-            raise errors.UserError(f"BAUM-1 has 1 to {most} subjects, found {subjects}")
+            raise errors.UserError(
+                f"the number of subjects of BAUM-1 must be from 1 to {most}, found {subjects}"
+            )
         subjects = baum1.SUBJECTS[:subjects]
-    wanted = sorted(set(subjects))
-    for subject in wanted:
+    subjects = sorted(set(subjects))
+    for subject in subjects:
         if subject not in baum1.SUBJECTS:
             raise errors.unknown("subject of BAUM-1", subject, baum1.SUBJECTS)
-    known = [name for name in kind.codes.values() if name in expression.EMOTIONS]
+    renderable = [name for name in kind.codes.values() if name in expression.EMOTIONS]
     emotions = set(emotions)
     for emotion in sorted(emotions):
-        if emotion not in known:
-            raise errors.unknown(f"emotion to render of the {kind.name} set", emotion, known)
-    shown = [name for name in known if name in emotions] * clips
-    found = [
+        if emotion not in renderable:
+            raise errors.unknown(f"emotion to render of the {kind.name} set", emotion, renderable)
+    subject_emotions = [name for name in renderable if name in emotions] * clips
+    labeled = [
         _Clip(subject, number, emotion)
-        for subject in wanted
-        for number, emotion in enumerate(shown, 1)
+        for subject in subjects
+        for number, emotion in enumerate(subject_emotions, 1)
     ]
-    if not found:
-        raise errors.UserError("nothing to render: no subject, emotion or clip is asked for")
-    return found
+    if not labeled:
+        raise errors.UserError("nothing to render: give at least one subject, emotion and clip")
+    return labeled
 
 
 def _unlabeled_clips(labeled: Sequence[_Clip]) -> list[_Clip]:
-    """One more clip of the first and the last subject."""
+    """Returns one more clip of the first and of the last subject."""
     last = max(clip.number for clip in labeled)
     subjects = sorted({labeled[0].subject, labeled[-1].subject})
     return [_Clip(subject, last + 1, labeled[0].emotion) for subject in subjects]
 
 
-def _place(i: int, clip: _Clip, kind: baum1.Subset, traps: bool) -> Path:
-    """Where the clip lies below the folder; with traps its spelling changes from clip to clip."""
+def _relative_path(i: int, clip: _Clip, kind: baum1.Subset, traps: bool) -> Path:
+    """Returns the path of clip `i`; with traps the spelling varies from clip to clip."""
     folder, subject, file = f"{kind.short}_MP4_all", f"s{clip.subject:03d}", f"{clip.name}.mp4"
     if traps:
         folder = f"{kind.short}_MP4 - All" if clip.subject % 2 else folder
@@ -181,20 +191,20 @@ def _plain_row(clip: _Clip, kind: baum1.Subset) -> _Row:
 def _with_traps(
     labeled: Sequence[_Clip], rows: Sequence[_Row], kind: baum1.Subset
 ) -> tuple[list[_Row], dict[str, list[str]]]:
-    """The rows with errors in them, and which clips each kind of error is planted in."""
+    """Returns the rows with errors planted in them, and kind of error -> names of the clips."""
     planted = defaultdict(list)
     rows = [dataclasses.replace(row) for row in rows]
     for i, (clip, row) in enumerate(zip(labeled, rows, strict=True)):
-        # Of the second clip another emotion's word.
+        # The second clip has the word of another emotion.
         if i == 1:
             row.word = next(w for w in kind.codes.values() if w != clip.emotion)
             planted[annotations.OTHER_WORD].append(clip.name)
-        elif i % 7 == 3:  # Sadnes
+        elif i % 7 == 3:  # such as Sadnes
             row.word = row.word[:-1]
-            planted[annotations.MISSPELT].append(clip.name)
+            planted[annotations.MISSPELLED].append(clip.name)
         else:
             row.word = (row.word, row.word.upper(), f"{row.word.lower()} ")[i % 3]
-        # All clips of the last subject, and one of the first, have the next one's name.
+        # All clips of the last subject, and one of the first, have the name of the next clip.
         if i == 0 or clip.subject == labeled[-1].subject:
             row.name = baum1.clip_name(clip.subject, clip.number + 1)
             planted[annotations.OTHER_NAME].append(clip.name)
@@ -203,7 +213,7 @@ def _with_traps(
         row.subject = (row.subject, row.subject.lower())[i % 2]
     rows.append(dataclasses.replace(rows[-1]))
     planted[annotations.REPEATED].append(labeled[-1].name)
-    # Codes of emotions too that no clip here shows.
+    # Labels without a clip, with every code of the set.
     last = max(clip.number for clip in labeled)
     for number, emotion in enumerate(kind.codes.values(), last + 2):
         clip = _Clip(labeled[0].subject, number, emotion)
@@ -213,32 +223,31 @@ def _with_traps(
 
 
 def _write_list(path: Path, rows: Sequence[_Row], kind: baum1.Subset) -> None:
-    """Writes the workbook, with the original's side table of how often each code occurs."""
+    """Writes the workbook, with a side table of code counts as in the original."""
     if path.exists():
         return
     workbook = openpyxl.Workbook()
     sheet = workbook.active
     table = [[*HEADINGS], *(row.cells(number) for number, row in enumerate(rows, 1))]
-    beside = [["Emotion Code", "Emotion", "Count"]]
+    side_table = [["Emotion Code", "Emotion", "Count"]]
     for code, emotion in kind.codes.items():
         count = sum(int(row.code) == code for row in rows)
-        beside.append([code, emotion.capitalize(), count])
-    for i in range(max(len(table), len(beside))):
+        side_table.append([code, emotion.capitalize(), count])
+    for i in range(max(len(table), len(side_table))):
         left = table[i] if i < len(table) else [None] * len(HEADINGS)
-        sheet.append([*left, None, *(beside[i] if i < len(beside) else ())])
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    workbook.save(part)
-    os.replace(part, path)
+        sheet.append([*left, None, *(side_table[i] if i < len(side_table) else ())])
+    with files.atomic_write(path, "wb") as file:
+        workbook.save(file)
 
 
-def _render(clip: tuple[Path, _Clip], look: Look, kind: baum1.Subset) -> None:
-    path, what = clip
+def _render(item: tuple[Path, _Clip], look: Look, kind: baum1.Subset) -> None:
+    path, clip = item
     render_clip(
         path,
         look,
-        name=f"{kind.short} {what.name}",
-        number=_FIRST_ACTOR + what.subject,
-        emotion=what.emotion,
+        name=f"{kind.short} {clip.name}",
+        number=_FIRST_ACTOR + clip.subject,
+        emotion=clip.emotion,
         intensity=_INTENSITY[kind.name],
-        statement=1 + what.number % 2,
+        statement=1 + clip.number % 2,
     )

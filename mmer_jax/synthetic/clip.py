@@ -1,4 +1,4 @@
-"""One rendered clip: how it looks and audio, and how files of many of them come to be."""
+"""Rendering of clips with video and audio, and of folders of them."""
 
 import contextlib
 import dataclasses
@@ -14,26 +14,27 @@ import av
 import numpy as np
 
 from mmer_jax import errors
-from mmer_jax.synthetic import actor as actors_module
+from mmer_jax.synthetic import actor as actors
 from mmer_jax.synthetic import expression, stage, voice
-from mmer_jax.utils import parallel
+from mmer_jax.utils import files, parallel
 
 PARAMETERS_FILE = "rendered.json"
-_STALE_SECONDS = 60  # a clip takes less than one
-_VERSION = 1  # of the drawing and the voice: raise it when the same parameters give other clips
+_STALE_SECONDS = 60  # a clip is rendered in less time
+# Version of the drawing and the voice. Increment it when the same parameters give other clips.
+_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What decides how a clip of a given name looks and audio.
+    """Parameters that, with its name, determine the image and the audio of a clip.
 
     Attributes:
-      seed: other seeds give other actors and other takes.
+      seed: Seed of actors and takes.
       size: (width, height) of the image in pixels, both even.
-      seconds: length of a clip.
-      fps: frames per second.
-      variation: how much takes of one emotion differ. 0: hardly; 1: one modality alone is good, not
-        perfect; more: harder.
+      seconds: Duration of a clip.
+      fps: Frames per second.
+      variation: How much takes of one emotion differ, 0..3. With 0 they hardly differ; with 1 a
+        unimodal classifier is good but not perfect; higher values are harder.
     """
 
     seed: int = 0
@@ -43,57 +44,66 @@ class Look:
     variation: float = 1.0
 
     def parameters(self) -> dict:
-        """What rendered.json says of it."""
+        """Returns the parameters that are stored in rendered.json."""
         return {"version": _VERSION, **dataclasses.asdict(self), "size": list(self.size)}
 
     def check(self) -> None:
-        """Raises UserError for values that give no clip."""
+        """Checks the values.
+
+        Raises:
+          UserError: If no clip can be rendered with these values.
+        """
         width, height = self.size
         if width % 2 or height % 2 or min(width, height) < 32:
             raise errors.UserError(
-                f"a rendered image needs an even width and height of at least 32 pixels, found"
-                f" {width}x{height}"
+                f"the width and height of a rendered image must be even and at least 32 pixels,"
+                f" found {width}x{height}"
             )
         if not 1 <= self.fps <= 120 or not 0.6 <= self.seconds <= 60:
             raise errors.UserError(
-                f"a rendered clip has 1 to 120 frames a second and lasts 0.6 to 60 seconds, found"
-                f" {self.fps} frames a second and {self.seconds} seconds"
+                f"a rendered clip must have 1 to 120 frames per second and last 0.6 to 60 seconds,"
+                f" found {self.fps} frames per second and {self.seconds} seconds"
             )
         if not 0 <= self.variation <= 3:
             raise errors.UserError(f"variation must be from 0 to 3, found {self.variation}")
 
 
-def claim(dest: Path, wanted: Mapping[str, Any]) -> None:
-    """Makes `dest` a folder for clips of these parameters (Look.parameters and others).
+def claim_folder(dest: Path, parameters: Mapping[str, Any]) -> None:
+    """Creates a folder for clips with the given parameters, or checks that it is one.
+
+    Args:
+      dest: The folder.
+      parameters: `Look.parameters`, and others that are specific to the dataset.
 
     Raises:
-      UserError: it holds clips of other parameters, or clips that were not rendered.
+      UserError: If the folder contains clips with other parameters, or clips that were not
+        rendered.
     """
     file = dest / PARAMETERS_FILE
     if not file.exists():
         foreign = next(dest.glob("**/*.mp4"), None) if dest.exists() else None
         if foreign is not None:
             raise errors.UserError(
-                f"{dest} holds clips that were not rendered, such as {foreign}, and no"
-                f" {PARAMETERS_FILE}: name another folder to render into"
+                f"{dest} contains clips that were not rendered, such as {foreign}, and no"
+                f" {PARAMETERS_FILE}: choose another folder to render into"
             )
-        dest.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f".{PARAMETERS_FILE}.{os.getpid()}.part")
-        part.write_text(json.dumps(dict(wanted), indent=1) + "\n")
-        os.replace(part, file)
+        with files.atomic_write(file) as stream:
+            stream.write(json.dumps(dict(parameters), indent=1) + "\n")
         return
     try:
-        found = dict(json.loads(file.read_text()))
+        stored = dict(json.loads(file.read_text()))
     except (ValueError, TypeError):
         raise errors.UserError(
             f"{file} cannot be read as JSON: delete the folder {dest} and render again"
         ) from None
-    differing = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
-    if differing:
-        what = ", ".join(f"{key} {found.get(key)} (now {wanted.get(key)})" for key in differing)
+    changed = [key for key in {**parameters, **stored} if stored.get(key) != parameters.get(key)]
+    if changed:
+        changes = ", ".join(
+            f"{key} {stored.get(key)} (now {parameters.get(key)})" for key in changed
+        )
         raise errors.UserError(
-            f"{dest} holds clips rendered with other parameters: {what}. Name another folder,"
-            " delete this one, or ask for the same parameters"
+            f"{dest} contains clips rendered with other parameters: {changes}. Choose another"
+            " folder, delete this one, or use the same parameters"
         )
 
 
@@ -103,15 +113,15 @@ def render_missing(
     workers: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Renders those clips that are not there yet.
+    """Renders the clips that do not exist yet.
 
     Args:
-      clips: path -> what `render` needs to know beside it.
-      render: (path, that) -> None, writes the file: see parallel.ordered_map.
-      workers: processes; None for one a core. 1 works in this process.
-      progress: called with (clips there, clips in all), first before any is rendered.
+      clips: Path -> description of the clip, passed to `render`.
+      render: Writes the file of a (path, description); see parallel.ordered_map.
+      workers: Number of processes; None for one per core, 1 for this process.
+      progress: Called with (clips done, clips in total), for the first time before rendering.
     """
-    missing = {path: what for path, what in clips.items() if not path.exists()}
+    missing = {path: clip for path, clip in clips.items() if not path.exists()}
     done = len(clips) - len(missing)
     report = progress or (lambda done, total: None)
     report(done, len(clips))
@@ -124,7 +134,7 @@ def render_missing(
 
 
 def _remove_stale_parts(folder: Path) -> None:
-    """Removes what a killed render left behind; parts of a render going on are younger."""
+    """Removes partial files of killed processes; those of running processes are younger."""
     for part in folder.glob(".*.part"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - part.stat().st_mtime > _STALE_SECONDS:
@@ -140,16 +150,18 @@ def render_clip(
     intensity: str,
     statement: int,
 ) -> None:
-    """Renders one clip. The file appears under its name when it is whole.
+    """Renders one clip. The file gets its name when it is complete.
 
     Args:
-      path: the file.
-      look: what all clips have in common.
-      name: with the seed it decides every random draw.
-      number: of the actor.
-      emotion, intensity, statement: see expression.perform.
+      path: Path of the file.
+      look: Parameters shared by all clips.
+      name: Name of the clip, which with the seed determines all random draws.
+      number: Number of the actor.
+      emotion: Key of expression.FACES.
+      intensity: "normal" or "strong".
+      statement: 1 or 2 (see speech.STATEMENTS).
     """
-    actor = actors_module.make_actor(look.seed, number, len(expression.CONTROLS))
+    actor = actors.make_actor(look.seed, number, len(expression.CONTROLS))
     performance = expression.perform(
         look.seed,
         name,
@@ -161,20 +173,21 @@ def render_clip(
         fps=look.fps,
         variation=look.variation,
     )
-    waveform = voice.synthesise(
+    waveform = voice.synthesize(
         performance.syllables,
         performance.style,
         actor,
         look.seconds,
-        actors_module.random_for(look.seed, name, "voice"),
+        actors.make_rng(look.seed, name, "voice"),
         performance.room_noise_db,
     )
+    # "voice" and "picture" are parts of the seeds: with other words all clips would differ.
     images = stage.frames(
         actor,
         performance,
         look.size,
         look.variation,
-        actors_module.random_for(look.seed, name, "image"),
+        actors.make_rng(look.seed, name, "picture"),
     )
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -187,12 +200,14 @@ def render_clip(
 def write_clip(
     path: Path, images: Iterable[np.ndarray], fps: int, waveform: np.ndarray, rate: int
 ) -> None:
-    """Writes an .mp4 (whatever the path's ending) with H.264 images and AAC audio.
+    """Writes an .mp4 file with H.264 video and AAC audio, whatever the extension of the path.
 
     Args:
-      images: uint8 [h, w, 3] RGB, even sides.
+      path: Path of the file.
+      images: uint8 [h, w, 3] RGB, with even sides, one per frame.
+      fps: Frames per second.
       waveform: float32 [n] in -1..1, mono.
-      rate: samples per second of the audio.
+      rate: Sampling rate of the audio in Hz.
     """
     with av.open(str(path), "w", format="mp4") as container:
         video = None
@@ -201,7 +216,7 @@ def write_clip(
                 video = container.add_stream("libx264", rate=fractions.Fraction(fps))
                 video.height, video.width = image.shape[:2]
                 video.pix_fmt = "yuv420p"
-                # One thread: the encoder's choices depend on the number of threads.
+                # The output of the encoder depends on the number of threads.
                 video.codec_context.thread_count = 1
                 video.options = {"preset": "superfast", "crf": "21"}
                 audio = container.add_stream("aac", rate=rate, layout="mono")

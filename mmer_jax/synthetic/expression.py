@@ -1,21 +1,21 @@
-"""How it is said: an emotion as face and voice controls that change over a clip.
+"""Emotional expression: face and voice controls over the time of a clip.
 
-The faces follow the action units that Ekman and Friesen's EMFACS names for each emotion, the
-voices the tendencies that Juslin and Laukka (2003, "Communication of emotions in vocal expression
-and music performance") found over many studies. One clip is a prototype times an amplitude, blended
-with a second emotion and disturbed, where amplitude, blend and disturbance are drawn for face and
-voice apart: a clip may have a telling face and a plain voice or the other way round.
+Faces follow the action units that EMFACS (Ekman and Friesen) assigns to each emotion. Voices follow
+the tendencies in the review of Juslin and Laukka (2003, "Communication of emotions in vocal
+expression and music performance"). A clip is a prototype times an amplitude, blended with a second
+emotion and perturbed by noise. These are drawn independently for face and voice, so that a clip may
+have an expressive face and a neutral voice, or the reverse.
 """
 
 import dataclasses
 
 import numpy as np
 
-from mmer_jax.synthetic.actor import Actor, random_for
-from mmer_jax.synthetic.speech import Syllable, mouth, plan
+from mmer_jax.synthetic.actor import Actor, make_rng
+from mmer_jax.synthetic.speech import Syllable, lip_motion, plan_syllables
 from mmer_jax.synthetic.voice import VoiceStyle
 
-# What a face can do. 0 is at rest; about 1 is the strongest that a person would show.
+# Controls of a face. 0 is the face at rest, about 1 the strongest natural expression.
 CONTROLS = (
     "brow_inner",  # inner ends up (+) or down (-)
     "brow_outer",  # outer ends up (+) or down (-)
@@ -95,7 +95,7 @@ VOICES: dict[str, VoiceStyle] = {
     ),
 }  # fmt: skip
 
-# How the head moves while speaking: sway and nods in units of the head controls, tempo in Hz.
+# Head motion while speaking: sway, nod and tremble in units of the head controls, pace in Hz.
 _MOVES: dict[str, dict[str, float]] = {
     "neutral": {"nod": 0.12, "sway": 0.10, "pace": 0.7, "tremble": 0.0},
     "calm": {"nod": 0.08, "sway": 0.12, "pace": 0.5, "tremble": 0.0},
@@ -113,10 +113,17 @@ AMPLITUDES = {"normal": 0.85, "strong": 1.15}
 
 @dataclasses.dataclass(frozen=True)
 class Performance:
-    """One clip before it is drawn and spoken.
+    """The controls of a clip, from which its image and audio are rendered.
 
-    times: float [n], seconds, one a frame. controls: float [n, len(CONTROLS)].
-    opening, rounding: of the lips by the voice, float [n] in 0..1. blink: float [n], 1 is shut.
+    Attributes:
+      times: float [n], time of each frame in seconds.
+      controls: float [n, len(CONTROLS)], face controls.
+      opening: float [n] in 0..1, opening of the lips while speaking.
+      rounding: float [n] in 0..1, rounding of the lips while speaking.
+      blink: float [n] in 0..1; 1 is closed.
+      syllables: Syllables with their times.
+      style: Prosody and voice quality.
+      room_noise_db: Level of the background noise relative to a neutral voice, in dB.
     """
 
     times: np.ndarray
@@ -129,7 +136,7 @@ class Performance:
     room_noise_db: float
 
     def frame(self, i: int) -> dict[str, float]:
-        """All controls of frame i by name, with 'opening', 'rounding' and 'blink'."""
+        """Returns the controls of frame i by name, with 'opening', 'rounding' and 'blink'."""
         values = dict(zip(CONTROLS, self.controls[i].tolist(), strict=True))
         values["opening"] = float(self.opening[i])
         values["rounding"] = float(self.rounding[i])
@@ -142,7 +149,7 @@ def _vector(emotion: str) -> np.ndarray:
 
 
 def _amplitude(intensity: str, variation: float, rng: np.random.Generator) -> float:
-    """How much of the prototype a clip shows: sometimes nearly nothing, sometimes all of it."""
+    """Draws the amplitude of the prototype in a clip, from nearly nothing to all of it."""
     spread = float(np.clip(rng.standard_normal(), -2.2, 2.2))
     return float(np.clip(AMPLITUDES[intensity] * (1 + 0.24 * variation * spread), 0.0, 1.5))
 
@@ -157,18 +164,18 @@ def _smoothstep(x: np.ndarray) -> np.ndarray:
 
 
 def _course(times: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """Onset, apex, offset of an expression, float [n] in 0..1; about 0 in the first frame."""
+    """Computes onset, apex and offset of an expression, float [n] in 0..1, near 0 at the start."""
     onset = seconds * float(rng.uniform(0.0, 0.05))
     rise = seconds * float(rng.uniform(0.12, 0.25))
     fall = seconds * float(rng.uniform(0.75, 0.9))
-    left = float(rng.uniform(0.65, 1.0))
-    down = _smoothstep((times - fall) / (0.25 * seconds))
-    return _smoothstep((times - onset) / rise) * (1 - (1 - left) * down)
+    remaining = float(rng.uniform(0.65, 1.0))
+    decay = _smoothstep((times - fall) / (0.25 * seconds))
+    return _smoothstep((times - onset) / rise) * (1 - (1 - remaining) * decay)
 
 
 def _blend_styles(a: VoiceStyle, b: VoiceStyle, weight: float) -> np.ndarray:
-    one, two = (np.array(dataclasses.astuple(s)) for s in (a, b))
-    return (1 - weight) * one + weight * two
+    first, second = (np.array(dataclasses.astuple(s)) for s in (a, b))
+    return (1 - weight) * first + weight * second
 
 
 def _style(
@@ -191,15 +198,15 @@ def _head_motion(
     variation: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Sway, nods with the stressed syllables and tremble, float [n, len(CONTROLS)]."""
+    """Computes sway, tremble and nods at stressed syllables, float [n, len(CONTROLS)]."""
     out = np.zeros((len(times), len(CONTROLS)))
-    for name, part in (("yaw", 1.0), ("roll", 0.6), ("pitch", 0.5), ("lean", 0.3)):
+    for name, scale in (("yaw", 1.0), ("roll", 0.6), ("pitch", 0.5), ("lean", 0.3)):
         pace = moves["pace"] * float(rng.uniform(0.6, 1.5))
-        size = moves["sway"] * part * float(rng.uniform(0.4, 1.6)) + 0.06 * variation
-        turn = float(rng.uniform(0, 2 * np.pi))
-        wave = np.sin(2 * np.pi * pace * times + turn) - np.sin(turn)
-        shake = moves["tremble"] * part * rng.standard_normal(len(times))
-        out[:, _INDEX[name]] = size * wave + shake
+        amplitude = moves["sway"] * scale * float(rng.uniform(0.4, 1.6)) + 0.06 * variation
+        phase = float(rng.uniform(0, 2 * np.pi))
+        wave = np.sin(2 * np.pi * pace * times + phase) - np.sin(phase)
+        tremble = moves["tremble"] * scale * rng.standard_normal(len(times))
+        out[:, _INDEX[name]] = amplitude * wave + tremble
     nod = moves["nod"] * float(rng.uniform(0.5, 1.5))
     for s in syllables:
         beat = np.exp(-0.5 * ((times - s.start - 0.06) / 0.06) ** 2)
@@ -219,18 +226,27 @@ def perform(
     fps: float,
     variation: float,
 ) -> Performance:
-    """Plays one clip. `name` is the clip's name: with the seed it decides every random draw.
+    """Computes the face and voice controls of a clip.
 
     Args:
-      variation: 0 gives every clip of an (actor, emotion, intensity) the same expression up to
-        timing and sway; 1 is the default; more makes the emotions harder to tell.
+      seed: Seed of all clips.
+      name: Name of the clip, which with the seed determines all random draws.
+      actor: The actor.
+      emotion: Key of FACES and VOICES.
+      intensity: Key of AMPLITUDES: "normal" or "strong".
+      statement: 1 or 2 (see speech.STATEMENTS).
+      seconds: Duration of the clip.
+      fps: Frames per second.
+      variation: With 0, all clips of an (actor, emotion, intensity) have the same expression up to
+        timing and sway. Higher values make the emotions harder to recognize; 1 is the default of
+        the renderers.
     """
-    face_rng = random_for(seed, name, "face")
-    voice_rng = random_for(seed, name, "voice style")
+    face_rng = make_rng(seed, name, "face")
+    voice_rng = make_rng(seed, name, "voice style")
     times = np.arange(max(round(seconds * fps), 2)) / fps
     style = _style(emotion, intensity, actor, variation, voice_rng)
-    syllables = plan(statement, seconds, style.tempo, voice_rng)
-    opening, rounding = mouth(syllables, times)
+    syllables = plan_syllables(statement, seconds, style.tempo, voice_rng)
+    opening, rounding = lip_motion(syllables, times)
 
     weight = float(np.clip(abs(0.18 * variation * face_rng.standard_normal()), 0, 0.6))
     face = (1 - weight) * _vector(emotion) + weight * _vector(_other(emotion, face_rng))
@@ -243,8 +259,8 @@ def perform(
 
     blink = np.zeros(len(times))
     if face_rng.random() < 0.6:
-        at = float(face_rng.uniform(0.1, 0.9)) * seconds
-        blink = np.exp(-0.5 * ((times - at) / 0.055) ** 2)
+        center = float(face_rng.uniform(0.1, 0.9)) * seconds
+        blink = np.exp(-0.5 * ((times - center) / 0.055) ** 2)
     return Performance(
         times=times,
         controls=controls,

@@ -1,25 +1,25 @@
-"""Draws one head: skin with light on it, hair, eyes, brows, nose, mouth.
+"""Drawing of a head: shaded skin, hair, eyes, brows, nose and mouth.
 
-All lengths are in face units (1 is half the width of an average face), x to the image's right,
-y down, (0, 0) between the eyes and the nose. The light matters: a face detector sees dark eye
-sockets beside a bright nose and bright cheeks, not outlines.
+All lengths are in face units (1 is half the width of an average face), x points right, y down, and
+(0, 0) is between the eyes and the nose. Shading matters: a face detector responds to dark eye
+sockets next to a bright nose and bright cheeks, not to outlines.
 """
 
 import cv2
 import numpy as np
 
 from mmer_jax.synthetic.actor import Actor
-from mmer_jax.synthetic.paint import Canvas, both, clip, curve, ellipse, line, mirrored
+from mmer_jax.synthetic.paint import Canvas, both, clamp, curve, ellipse, line, mirrored
 
-LEFT, RIGHT, TOP, BOTTOM = -1.4, 1.4, -1.9, 1.8  # of a head's own image
+LEFT, RIGHT, TOP, BOTTOM = -1.4, 1.4, -1.9, 1.8  # extent of the image of a head
 EYE_Y, MOUTH_Y = -0.14, 0.80
 
-# Light and shade on a face: (x, y, radius x, radius y, gain); x > 0 is mirrored to the other side.
+# Light and shade on a face: (x, y, radius x, radius y, gain). Those with x > 0 are mirrored.
 _RELIEF = (
     (0.00, -0.72, 0.55, 0.28, +0.12),  # forehead
     (0.50, 0.27, 0.24, 0.20, +0.17),  # cheeks
     (0.00, 0.08, 0.085, 0.34, +0.20),  # bridge of the nose
-    (0.00, 0.36, 0.11, 0.08, +0.14),  # its tip
+    (0.00, 0.36, 0.11, 0.08, +0.14),  # tip of the nose
     (0.43, -0.20, 0.25, 0.14, -0.34),  # eye sockets
     (0.19, -0.18, 0.09, 0.15, -0.22),  # between eye and nose
     (0.21, 0.25, 0.07, 0.22, -0.13),  # sides of the nose
@@ -36,14 +36,14 @@ _FOREHEAD_LINES = [
 
 
 class HeadPainter:
-    """Draws the head of one clip; what does not change from frame to frame is made once.
+    """Painter of the head of one clip. Layers that do not change between frames are drawn once.
 
     Args:
-      actor: whose head.
-      scale: pixels per face unit.
-      light: where the light comes from, -1 (image's left) .. 1 (right).
-      brightness: factor on all skin and hair.
-      rng: strands of hair.
+      actor: The actor.
+      scale: Pixels per face unit.
+      light: Direction of the light, from -1 (left in the image) to 1 (right).
+      brightness: Factor on the brightness of skin and hair.
+      rng: Generator for the strands of hair.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class HeadPainter:
         self._hair = self._make_hair(rng)
         self._not_hair = 1 - cv2.merge([self._hair[..., 3]] * 4)
 
-    # What stays the same ---------------------------------------------------------------------
+    # Layers that are constant within a clip ---------------------------------------------------
 
     def _points(self) -> tuple[np.ndarray, np.ndarray]:
-        """x and y of a coarse grid over the image: shading is smooth, a third is enough."""
+        """Returns x and y of a coarse grid: a third of the resolution suffices for shading."""
         h, w = (max(n // 3, 8) for n in self.shape)
         return np.meshgrid(np.linspace(LEFT, RIGHT, w), np.linspace(TOP, BOTTOM, h))
 
@@ -82,10 +82,10 @@ class HeadPainter:
         return cv2.resize(field.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
 
     def _make_relief(self) -> np.ndarray:
-        """Product of soft blobs of light and shade, float32 [h, w] around 1."""
+        """Computes the product of soft spots of light and shade, float32 [h, w] around 1."""
         x, y = self._points()
         field = np.ones_like(x)
-        dark = self.actor.tone >= 7  # dark skin shows light more as gloss, less as shade
+        dark = self.actor.tone >= 7  # on dark skin, light shows more as gloss than as shade
         for cx, cy, rx, ry, gain in _RELIEF:
             if cy > 0.9:
                 cy += self.actor.chin - 1.38
@@ -96,7 +96,7 @@ class HeadPainter:
         return self._full(field)
 
     def _make_light(self, light: float) -> np.ndarray:
-        """The round shape of the head in the light: darker to the edges and away from the lamp."""
+        """Computes the shading of the round head: darker at the edges and away from the light."""
         x, y = self._points()
         edge = np.clip((x / self.actor.width) ** 2 + ((y - 0.05) / 1.45) ** 2, 0, 1.6)
         field = (1.06 - 0.30 * edge**1.5) * (1 + 0.13 * light * x) * (1 - 0.05 * y)
@@ -106,7 +106,7 @@ class HeadPainter:
         return Canvas(np.zeros((*self.shape, 4), np.float32), self.scale, self.origin)
 
     def _make_behind(self) -> np.ndarray:
-        """Hair behind the head and the ears, premultiplied RGBA."""
+        """Draws the hair behind the head, and the ears, premultiplied RGBA."""
         a, canvas = self.actor, self._empty()
         w = a.width
         if a.hair_style == "long":
@@ -120,7 +120,7 @@ class HeadPainter:
         return canvas.image
 
     def _make_hair(self, rng: np.random.Generator) -> np.ndarray:
-        """Hair before the head, premultiplied RGBA."""
+        """Draws the hair in front of the head, premultiplied RGBA."""
         a, canvas = self.actor, self._empty()
         w, line_y = a.width, a.hair_line
         thick = {"cropped": 0.07, "short": 0.16, "bun": 0.10, "long": 0.17}[a.hair_style]
@@ -139,18 +139,21 @@ class HeadPainter:
         canvas.fill(strands, 1.35, 0.6, blur=0.01, within=shape)
         return canvas.image
 
-    # What changes ----------------------------------------------------------------------------
+    # Layers that change from frame to frame ---------------------------------------------------
 
     def paint(self, c: dict[str, float]) -> np.ndarray:
-        """One head showing the controls `c` (see expression.Performance.frame).
+        """Draws the head of one frame.
+
+        Args:
+          c: Controls by name, from expression.Performance.frame.
 
         Returns:
           uint8 [h, w, 4], premultiplied RGB and coverage, each in 0..255.
         """
         jaw = 0.16 * max(c["jaw"], 0) + 0.09 * c["opening"] * (1 - 0.5 * max(c["lip_press"], 0))
-        # Turning the head moves what lies in front (the features) over the outline.
-        fx = 0.16 * clip(c["yaw"], -1.6, 1.6) * self.scale
-        fy = 0.12 * clip(c["pitch"], -2, 2) * self.scale
+        # When the head turns, the features in front move relative to the outline.
+        fx = 0.16 * clamp(c["yaw"], -1.6, 1.6) * self.scale
+        fy = 0.12 * clamp(c["pitch"], -2, 2) * self.scale
         shift = np.array([[1, 0, fx], [0, 1, fy]], np.float32)
         relief = cv2.warpAffine(self._relief, shift, self.shape[::-1], borderValue=1)
         skin = cv2.merge([relief, relief, relief, self._one])
@@ -165,11 +168,11 @@ class HeadPainter:
         np.minimum(skin, 255, out=skin)
 
         out = self._behind.copy()
-        window, cover = Canvas(out, self.scale, self.origin).mask(self._outline(jaw))
+        region, cover = Canvas(out, self.scale, self.origin).mask(self._outline(jaw))
         cover = cv2.merge([cover] * 4)
-        part = out[window]
-        part *= 1 - cover
-        part += cover * skin[window]
+        view = out[region]  # changed in place
+        view *= 1 - cover
+        view += cover * skin[region]
         out *= self._not_hair
         out += self._hair
         cv2.multiply(out, (1, 1, 1, 255), dst=out)
@@ -215,19 +218,19 @@ class HeadPainter:
         a = self.actor
         x, y, w = a.eye_gap, EYE_Y, a.eye_size
         opened = (1 + 0.55 * c["lid_upper"]) * (1 - min(c["blink"], 1))
-        upper = w * 0.48 * clip(opened, 0.03, 1.7)
+        upper = w * 0.48 * clamp(opened, 0.03, 1.7)
         low = 1 - 0.6 * max(c["lid_lower"], 0) - 0.25 * max(c["cheek"], 0)
-        lower = w * 0.30 * clip(low, 0.2, 1) * min(1, 0.2 + clip(opened, 0, 1))
+        lower = w * 0.30 * clamp(low, 0.2, 1) * min(1, 0.2 + clamp(opened, 0, 1))
         inner, outer = (x - w, y + 0.02), (x + w, y - a.eye_tilt)
         lid = curve([inner, (x - 0.35 * w, y - 0.9 * upper), (x + 0.3 * w, y - upper), outer])
         rim = curve([outer, (x + 0.3 * w, y + lower), (x - 0.4 * w, y + 0.8 * lower), inner])
         eyes = both(np.concatenate([lid, rim]))
-        # Darker on the darkest skins, where the eyes' white would outshine all else in the image.
+        # Darker on the darkest skin tones, where the white of the eyes would dominate the image.
         white = np.array([222, 216, 210]) * self.brightness * (0.72 if a.tone >= 7 else 0.92)
         face.fill(eyes, white)
         r = 0.52 * w
-        gx = 0.05 * clip(c["yaw"], -1, 1)  # both eyes look the same way
-        gy = y - 0.02 - 0.06 * clip(c["gaze"], -1.2, 1.2)
+        gx = 0.05 * clamp(c["yaw"], -1, 1)  # both eyes look the same way
+        gy = y - 0.02 - 0.06 * clamp(c["gaze"], -1.2, 1.2)
 
         def discs(radius: float, dx: float = 0.0, dy: float = 0.0) -> list[np.ndarray]:
             return [ellipse(s * x + gx + dx, gy + dy, radius, radius) for s in (1, -1)]
@@ -235,9 +238,8 @@ class HeadPainter:
         face.fill(discs(r), np.array(a.iris) * self.brightness, within=eyes)
         face.fill(discs(0.5 * r), (14, 12, 12), within=eyes)
         face.fill(discs(0.025, 0.03, -0.04), (235, 235, 235), 0.9, within=eyes)
-        face.fill(
-            both(line(lid + np.array([0, 0.02]), 0.06)), 0.55, 0.6, blur=0.015
-        )  # the lid's shadow
+        lid_shadow = both(line(lid + np.array([0, 0.02]), 0.06))
+        face.fill(lid_shadow, 0.55, 0.6, blur=0.015)
         face.fill(both(line(lid, 0.042)), (24, 18, 16), 0.95)
         face.fill(both(line(rim, 0.018)), 0.5, 0.8)
         fold = curve([(x - 0.9 * w, y - 0.03), (x, y - upper - 0.075), (x + w, y - 0.05)])
@@ -245,13 +247,13 @@ class HeadPainter:
 
     def _paint_brows(self, face: Canvas, c: dict[str, float]) -> None:
         a = self.actor
-        inside, outside = clip(c["brow_inner"], -1.3, 1.3), clip(c["brow_outer"], -1.2, 1.2)
-        knit, w, y = clip(c["brow_knit"], -0.3, 1.2), a.eye_size, a.brow_height
+        inside, outside = clamp(c["brow_inner"], -1.3, 1.3), clamp(c["brow_outer"], -1.2, 1.2)
+        knit, w, y = clamp(c["brow_knit"], -0.3, 1.2), a.eye_size, a.brow_height
         y_in = y - (0.17 if inside > 0 else 0.15) * inside
         y_out = y + 0.05 - 0.13 * outside
         x_in = a.eye_gap - 1.05 * w - 0.055 * knit
         x_mid, x_out = a.eye_gap + 0.25 * w, a.eye_gap + 1.35 * w
-        y_mid = 0.45 * y_in + 0.55 * y_out - 0.055 + 0.03 * clip(inside, -1, 1)
+        y_mid = 0.45 * y_in + 0.55 * y_out - 0.055 + 0.03 * clamp(inside, -1, 1)
         quarter = ((x_in + x_mid) / 2, (y_in + y_mid) / 2 - 0.015)
         brow = curve([(x_in, y_in), quarter, (x_mid, y_mid), (x_out, y_out)])
         taper = np.interp(np.linspace(0, 1, len(brow)), [0, 0.5, 1], [1.1, 1, 0.35])
@@ -262,21 +264,21 @@ class HeadPainter:
 
     def _paint_mouth(self, face: Canvas, c: dict[str, float], jaw: float) -> None:
         a = self.actor
-        press, raised = clip(c["lip_press"], 0, 1), max(c["lip_upper"], 0)
-        corner = clip(c["lip_corner"], -1.3, 1.3)
+        press, raised = clamp(c["lip_press"], 0, 1), max(c["lip_upper"], 0)
+        corner = clamp(c["lip_corner"], -1.3, 1.3)
         stretch = c["lip_stretch"] - 0.6 * c["rounding"]
-        w = a.mouth_width * (1 + 0.30 * clip(stretch, -1, 1.2))
+        w = a.mouth_width * (1 + 0.30 * clamp(stretch, -1, 1.2))
         full = a.lip_fullness * (1 - 0.55 * press) * (1 - 0.25 * max(c["lip_stretch"], 0))
         gap = 0.28 * max(c["jaw"], 0) + 0.24 * c["opening"] * (1 - 0.45 * press)
         gap += 0.05 * max(corner, 0) * max(stretch, 0) + 0.07 * raised
-        y = MOUTH_Y + 0.05 * corner  # a smile lowers the middle against the corners
+        y = MOUTH_Y + 0.05 * corner  # a smile lowers the middle relative to the corners
         y_corner = MOUTH_Y + 0.25 * jaw - 0.14 * corner
         top = y - 0.28 * gap - 0.10 * raised
         bottom = y + 0.72 * gap
         k = 0.55 * w
 
         def arc(middle: float, dip: float = 0.0) -> np.ndarray:
-            side = 0.72 * middle + 0.28 * y_corner  # a parabola's height there
+            side = 0.72 * middle + 0.28 * y_corner  # height of a parabola at k
             return curve([(-w, y_corner), (-k, side), (0, middle + dip), (k, side), (w, y_corner)])
 
         inner_top, inner_bottom = arc(top), arc(max(bottom, top + 0.012))
@@ -289,7 +291,7 @@ class HeadPainter:
         face.fill(inside, np.array([46, 16, 18]) * self.brightness)
         if gap > 0.05:
             teeth = inner_top + np.array([0, 0.02])
-            shown = clip(0.55 + 0.45 * corner + 0.5 * raised, 0.15, 1.2)
+            shown = clamp(0.55 + 0.45 * corner + 0.5 * raised, 0.15, 1.2)
             height = min(0.12, 0.55 * gap) * shown
             band = np.concatenate([teeth, (teeth + np.array([0, height]))[::-1]])
             white = np.array([226, 220, 208]) * self.brightness

@@ -4,15 +4,22 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
-_SHIFT = 4  # polygon corners are given to OpenCV in sixteenths of a pixel
-_INVISIBLE = 0.02  # opacities below are not drawn: half of a face's creases at any moment
+_SHIFT = 4  # fractional bits of polygon coordinates in OpenCV: sixteenths of a pixel
+_INVISIBLE = 0.02  # shapes with a lower opacity, such as half of a face's creases, are skipped
 
 Polygons = np.ndarray | Sequence[np.ndarray]  # one [n, 2] or several
 
 
-def curve(points, steps: int = 6, closed: bool = False) -> np.ndarray:
-    """A smooth curve (Catmull-Rom spline) through points [n, 2]: float [m, 2]."""
+def curve(points: ArrayLike, steps: int = 6, closed: bool = False) -> np.ndarray:
+    """Interpolates points [n, 2] by a Catmull-Rom spline, float [m, 2].
+
+    Args:
+      points: float [n, 2].
+      steps: Number of points per segment of the result.
+      closed: Whether the curve returns to its first point.
+    """
     p = np.asarray(points, float)
     if closed:
         p = np.concatenate([p[-1:], p, p[:2]])
@@ -20,25 +27,36 @@ def curve(points, steps: int = 6, closed: bool = False) -> np.ndarray:
         p = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
     t = (np.arange(steps) / steps)[None, :, None]
     a, b, c, d = (p[i : len(p) - 3 + i, None, :] for i in range(4))
-    # The uniform Catmull-Rom basis: passes b at t = 0 and c at t = 1.
+    # The uniform Catmull-Rom basis, from b at t = 0 to c at t = 1.
     out = b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
     out = out.reshape(-1, 2)
     return out if closed else np.concatenate([out, p[-2:-1]])
 
 
-def mirrored(points) -> np.ndarray:
-    """A closed shape's corners from those of its right half, top to bottom, [2n, 2]."""
+def mirrored(points: ArrayLike) -> np.ndarray:
+    """Returns the corners of a symmetric shape, [2n, 2], from those of its right half, [n, 2].
+
+    The corners of the half are in the order from top to bottom.
+    """
     p = np.asarray(points, float)
     return np.concatenate([p, p[::-1] * (-1, 1)])
 
 
 def both(*shapes: np.ndarray) -> list[np.ndarray]:
-    """Shapes of the right half of a face and their mirror images."""
+    """Returns shapes of the right half of a face and their mirror images."""
     return [*shapes, *(shape * (-1, 1) for shape in shapes)]
 
 
-def line(points, width) -> np.ndarray:
-    """Outline of a line along points [n, 2]; `width` is a number or one a point (tapered)."""
+def line(points: ArrayLike, width: ArrayLike) -> np.ndarray:
+    """Returns the outline of a line along points.
+
+    Args:
+      points: float [n, 2].
+      width: Width of the line: a number, or float [n] for a tapered line.
+
+    Returns:
+      float [2n, 2].
+    """
     p = np.asarray(points, float)
     ends = np.concatenate([p[:1], p, p[-1:]])
     along = ends[2:] - ends[:-2]
@@ -52,22 +70,23 @@ _CIRCLE = np.array([(np.cos(t), np.sin(t)) for t in np.linspace(0, 2 * np.pi, 28
 
 
 def ellipse(x: float, y: float, rx: float, ry: float) -> np.ndarray:
-    """Corners [28, 2] of an ellipse."""
+    """Returns the corners of an ellipse with center (x, y) and radii (rx, ry), float [28, 2]."""
     return _CIRCLE * (rx, ry) + (x, y)
 
 
-def clip(x: float, low: float, high: float) -> float:
-    """np.clip for one number, forty times faster: a frame needs thirty of them."""
+def clamp(x: float, low: float, high: float) -> float:
+    """Limits a number to a range; forty times as fast as np.clip, used thirty times per frame."""
     return min(max(x, low), high)
 
 
 class Canvas:
-    """A float32 image [h, w, 3 or 4] with its own units.
+    """A float image with a coordinate system of its own.
 
     Args:
-      image: painted in place. A fourth channel is coverage in 0..1, with colors premultiplied.
-      scale: pixels per unit.
-      origin: (x, y) in pixels of the point (0, 0).
+      image: float32 [h, w, 3 or 4], drawn to in place. A fourth channel is coverage in 0..1, with
+        premultiplied colors.
+      scale: Pixels per unit.
+      origin: (x, y) of the point (0, 0) in pixels.
     """
 
     def __init__(self, image: np.ndarray, scale: float, origin: tuple[float, float]):
@@ -78,11 +97,17 @@ class Canvas:
     def mask(
         self, shape: Polygons, blur: float = 0.0
     ) -> tuple[tuple[slice, slice], np.ndarray] | None:
-        """Coverage of polygons, float32 in 0..1, in the smallest window that holds them, or None.
+        """Computes the coverage of polygons.
 
-        `blur` is the Gaussian's sigma in units.
+        Args:
+          shape: One polygon, or several.
+          blur: Standard deviation of a Gaussian blur in units.
+
+        Returns:
+          The smallest region of the image that contains the polygons, and their coverage in it,
+          float32 in 0..1; None if they are outside the image.
         """
-        p = np.concatenate(_several(shape)) * self.scale + self.origin
+        p = np.concatenate(_as_sequence(shape)) * self.scale + self.origin
         sigma = blur * self.scale
         edge = 2 + int(np.ceil(3 * sigma))
         h, w = self.image.shape[:2]
@@ -91,17 +116,18 @@ class Canvas:
         right, bottom = min(int(x1) + edge + 2, w), min(int(y1) + edge + 2, h)
         if right <= left or bottom <= top:
             return None
-        window = slice(top, bottom), slice(left, right)
-        cover = self._cover(shape, window)
+        region = slice(top, bottom), slice(left, right)
+        cover = self._cover(shape, region)
         if sigma > 0.3:
             cover = cv2.GaussianBlur(cover, (0, 0), sigma)
-        return window, cover
+        return region, cover
 
-    def _cover(self, shape: Polygons, window: tuple[slice, slice]) -> np.ndarray:
-        """The part of each pixel of a window that polygons cover, float32 in 0..1."""
-        top, left = window[0].start, window[1].start
-        cover = np.zeros((window[0].stop - top, window[1].stop - left), np.uint8)
-        for points in _several(shape):  # one by one: where two overlap, both cover
+    def _cover(self, shape: Polygons, region: tuple[slice, slice]) -> np.ndarray:
+        """Computes the share of each pixel of a region that polygons cover, float32 in 0..1."""
+        top, left = region[0].start, region[1].start
+        cover = np.zeros((region[0].stop - top, region[1].stop - left), np.uint8)
+        # One by one: in a single call, areas in two polygons would be left empty.
+        for points in _as_sequence(shape):
             corners = (points * self.scale + (self.origin - (left, top))) * (1 << _SHIFT)
             cv2.fillPoly(cover, [np.rint(corners).astype(np.int32)], 255, cv2.LINE_AA, _SHIFT)
         return cover.astype(np.float32) * np.float32(1 / 255)
@@ -109,34 +135,39 @@ class Canvas:
     def fill(
         self,
         shape: Polygons,
-        color,
+        color: ArrayLike,
         opacity: float = 1.0,
         blur: float = 0.0,
         within: Polygons | None = None,
     ) -> None:
-        """Fills polygons. `color` is RGB, or a number that the image is multiplied with.
+        """Fills polygons.
 
-        `within`: only what also lies in these polygons is painted.
+        Args:
+          shape: One polygon, or several.
+          color: RGB in 0..255, or a number that the image is multiplied by.
+          opacity: Opacity in 0..1.
+          blur: Standard deviation of a Gaussian blur of the edges, in units.
+          within: Polygons to which the filled area is restricted, or None.
         """
         if opacity < _INVISIBLE:
             return
-        found = self.mask(shape, blur)
-        if found is None:
+        mask = self.mask(shape, blur)
+        if mask is None:
             return
-        window, cover = found
+        region, cover = mask
         if within is not None:
-            cover = cover * self._cover(within, window)
+            cover = cover * self._cover(within, region)
         cover = cover * np.float32(opacity)
-        part = self.image[window]
-        channels = part.shape[2]
+        view = self.image[region]  # changed in place
+        channels = view.shape[2]
         if np.isscalar(color):
             factor = 1 - cover * np.float32(1 - color)
-            part *= cv2.merge([factor] * 3 + [np.ones_like(factor)] * (channels - 3))
+            view *= cv2.merge([factor] * 3 + [np.ones_like(factor)] * (channels - 3))
             return
         paint = (*map(float, color), 1.0)[:channels]
-        part *= cv2.merge([1 - cover] * channels)
-        part += cv2.merge([cover * np.float32(value) for value in paint])
+        view *= cv2.merge([1 - cover] * channels)
+        view += cv2.merge([cover * np.float32(value) for value in paint])
 
 
-def _several(shape: Polygons) -> Sequence[np.ndarray]:
+def _as_sequence(shape: Polygons) -> Sequence[np.ndarray]:
     return [shape] if isinstance(shape, np.ndarray) else shape

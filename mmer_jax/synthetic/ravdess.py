@@ -1,4 +1,4 @@
-"""Rendered clips in the layout and under the names of RAVDESS."""
+"""Rendered clips with the layout and the names of RAVDESS."""
 
 import functools
 import itertools
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmer_jax import errors
 from mmer_jax.corpora import ravdess as names
-from mmer_jax.synthetic.clip import Look, claim, render_clip, render_missing
+from mmer_jax.synthetic.clip import Look, claim_folder, render_clip, render_missing
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness")
 
@@ -20,41 +20,45 @@ def clip_names(
     statements: Iterable[int] = (1, 2),
     repetitions: Iterable[int] = (1, 2),
 ) -> list[str]:
-    """Names of full audio-video speech clips, sorted by actor, then by name.
+    """Returns the names of audio-video speech clips, sorted by actor and name.
 
     Args:
-      actors: how many (the first n), or which, of 1 to 24.
-      emotions: canonical names, of expression.EMOTIONS. Neutral has no strong intensity.
+      actors: Number of actors (the first n), or the actors, of 1 to 24.
+      emotions: Canonical names in expression.EMOTIONS. Neutral has no strong intensity.
+      intensities: "normal", "strong" or both.
+      statements: 1, 2 or both.
+      repetitions: 1, 2 or both.
 
     Raises:
-      UserError: a value that RAVDESS does not have.
+      UserError: If RAVDESS does not have one of the values, or if no clip has the given values.
     """
-    wanted = range(1, actors + 1) if isinstance(actors, int) else actors
+    numbers = range(1, actors + 1) if isinstance(actors, int) else actors
     codes = [
-        _codes("actor", wanted, {number: f"{number:02d}" for number in names.ACTORS}),
+        _codes("actor", numbers, {number: f"{number:02d}" for number in names.ACTORS}),
         _codes("emotion", emotions, {name: code for code, name in names.EMOTIONS.items()}),
         _codes("intensity", intensities, {name: code for code, name in names.INTENSITIES.items()}),
         _codes("statement", statements, {1: "01", 2: "02"}),
         _codes("repetition", repetitions, {1: "01", 2: "02"}),
     ]
-    found = []
+    clips = []
     for actor, emotion, intensity, statement, repetition in itertools.product(*codes):
         if names.EMOTIONS[emotion] == "neutral" and names.INTENSITIES[intensity] == "strong":
             continue
-        found.append("-".join(("01", "01", emotion, intensity, statement, repetition, actor)))
-    if not found:
+        clips.append("-".join(("01", "01", emotion, intensity, statement, repetition, actor)))
+    if not clips:
         raise errors.UserError(
-            "nothing to render: no actor, emotion, intensity or take is asked for"
+            "nothing to render: give at least one actor, emotion, intensity (neutral has no strong"
+            " one), statement and repetition"
         )
-    return sorted(found, key=lambda name: (name[-2:], name))
+    return sorted(clips, key=lambda name: (name[-2:], name))
 
 
-def _codes(what: str, wanted: Iterable, table: dict) -> list[str]:
-    wanted = list(dict.fromkeys(wanted))
-    for value in wanted:
+def _codes(what: str, values: Iterable, table: dict) -> list[str]:
+    values = list(dict.fromkeys(values))
+    for value in values:
         if value not in table:
             raise errors.unknown(what, value, table)
-    return [table[value] for value in wanted]
+    return [table[value] for value in values]
 
 
 def render_ravdess(
@@ -75,41 +79,51 @@ def render_ravdess(
 ) -> list[Path]:
     """Renders talking heads as dest/Actor_XX/01-01-EE-II-SS-RR-AA.mp4 (H.264 and AAC).
 
-    A clip depends on its name, `seed`, `size`, `seconds`, `fps` and `variation` alone: not on the
-    number of workers, nor on which other clips are rendered. Clips that are there are kept, so that
-    a killed render goes on where it was and a later call may add actors or emotions. Each file
-    appears whole or not at all.
+    A clip depends only on its name and on `seed`, `size`, `seconds`, `fps` and `variation`, not on
+    the number of workers nor on which other clips are rendered. Existing clips are kept, so that an
+    interrupted call can be repeated and a later call may add actors or emotions. Files are written
+    atomically.
 
     Args:
-      dest: folder, made if absent. It keeps the parameters in rendered.json.
-      actors, emotions, intensities, statements, repetitions: which clips: see clip_names.
-      size, seconds, fps, variation: see Look.
-      workers: processes; None for one a core. 1 works in this process.
-      progress: called with (clips there, clips in all), first before any is rendered.
+      dest: Destination folder, created if it does not exist. The parameters are stored in
+        rendered.json.
+      actors: Number of actors (the first n), or the actors (see clip_names).
+      seed: Seed of actors and clips (see Look).
+      emotions: Canonical names of emotions (see clip_names).
+      intensities: "normal", "strong" or both.
+      statements: 1, 2 or both.
+      repetitions: 1, 2 or both.
+      size: (width, height) of the image in pixels (see Look).
+      seconds: Duration of a clip (see Look).
+      fps: Frames per second (see Look).
+      variation: How much clips of the same emotion differ (see Look).
+      workers: Number of processes; None for one per core, 1 for this process.
+      progress: Called with (clips done, clips in total), for the first time before rendering.
 
     Returns:
-      The paths of the clips asked for, sorted by actor and name.
+      Paths of the requested clips, sorted by actor and name.
 
     Raises:
-      UserError: an unknown value; a folder that holds clips of other parameters or other origin.
+      UserError: If a value is unknown or invalid, or if the folder contains clips with other
+        parameters or clips that were not rendered.
     """
     look = Look(int(seed), tuple(map(int, size)), float(seconds), int(fps), float(variation))
     look.check()
     dest = Path(dest)
     clips = clip_names(actors, emotions, intensities, statements, repetitions)
-    claim(dest, look.parameters())
+    claim_folder(dest, look.parameters())
     paths = {clip_path(dest, name): names.parse_name(name) for name in clips}
     render_missing(paths, functools.partial(_render, look=look), workers, progress)
     return list(paths)
 
 
 def clip_path(dest: Path, name: str) -> Path:
-    """Where a clip of that name lies below `dest`."""
+    """Returns the path of the clip with the given name."""
     return dest / f"Actor_{name[-2:]}" / f"{name}.mp4"
 
 
-def _render(clip: tuple[Path, names.Take], look: Look) -> None:
-    path, take = clip
+def _render(item: tuple[Path, names.Take], look: Look) -> None:
+    path, take = item
     render_clip(
         path,
         look,

@@ -1,4 +1,4 @@
-"""What is said: RAVDESS's two sentences as timed syllables, shared by the lips and the voice."""
+"""RAVDESS's two sentences as timed syllables, which drive both the lips and the voice."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ VOWELS = {
     "AH": (640, 1190, 2390),
     "ER": (490, 1350, 1690),
 }
-# How far the mouth opens (0..1) and how round the lips are (0..1) in each vowel.
+# Opening of the mouth (0..1) and rounding of the lips (0..1) for each vowel.
 SHAPES = {
     "IH": (0.45, 0.0),
     "AA": (1.0, 0.1),
@@ -20,7 +20,7 @@ SHAPES = {
     "AH": (0.6, 0.1),
     "ER": (0.4, 0.5),
 }
-# (onset, first vowel, last vowel, coda, stress), one syllable each.
+# One syllable per line: (onset, first vowel, last vowel, coda, stress).
 STATEMENTS = {
     1: (  # "Kids are talking by the door"
         ("k", "IH", "IH", "z", 1.0),
@@ -45,7 +45,7 @@ STATEMENTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Syllable:
-    """One syllable; times in seconds from the clip's start."""
+    """A syllable; times are in seconds from the start of the clip."""
 
     start: float
     end: float
@@ -56,19 +56,21 @@ class Syllable:
     stress: float
 
 
-def plan(statement: int, seconds: float, tempo: float, rng: np.random.Generator) -> list[Syllable]:
-    """Times the syllables of a statement inside a clip.
+def plan_syllables(
+    statement: int, seconds: float, tempo: float, rng: np.random.Generator
+) -> list[Syllable]:
+    """Computes the times of the syllables of a statement in a clip.
 
     Args:
-      statement: 1 or 2.
-      seconds: length of the clip. At tempo 0 about three quarters of it are speech.
+      statement: Key of STATEMENTS: 1 or 2.
+      seconds: Duration of the clip. At tempo 0 about three quarters of it are speech.
       tempo: log2 of the speaking rate relative to the average.
-      rng: lengths of syllables and the place of the sentence in the clip vary.
+      rng: Generator for the durations of the syllables and the start of the sentence.
     """
     words = STATEMENTS[statement]
     lengths = np.array([0.75 + 0.5 * stress for *_, stress in words])
     lengths *= np.exp(0.10 * rng.standard_normal(len(words)))
-    lengths[-1] *= 1.25  # the last syllable of a phrase is drawn out
+    lengths[-1] *= 1.25  # phrase-final lengthening
     total = float(np.clip(0.76 * seconds * 2.0**-tempo, 0.45 * seconds, 0.90 * seconds))
     start = (seconds - total) * float(rng.uniform(0.25, 0.6))
     ends = start + total * np.cumsum(lengths) / lengths.sum()
@@ -78,8 +80,16 @@ def plan(statement: int, seconds: float, tempo: float, rng: np.random.Generator)
     ]
 
 
-def mouth(syllables: list[Syllable], times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Opening and rounding of the lips at the given times (seconds), each float [n] in 0..1."""
+def lip_motion(syllables: list[Syllable], times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Computes the motion of the lips.
+
+    Args:
+      syllables: Syllables with their times.
+      times: float [n], in seconds.
+
+    Returns:
+      Opening and rounding of the lips at these times, each float [n] in 0..1.
+    """
     opening, rounding = np.zeros(len(times)), np.zeros(len(times))
     for s in syllables:
         x = (times - s.start) / (s.end - s.start)

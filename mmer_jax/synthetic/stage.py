@@ -1,4 +1,4 @@
-"""The image around the head: wall, neck, shoulders, camera; a performance becomes frames."""
+"""Frames of a performance: head, wall, neck, shoulders and camera noise."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ from mmer_jax.synthetic.expression import Performance
 from mmer_jax.synthetic.face import HeadPainter
 from mmer_jax.synthetic.paint import Canvas, curve, ellipse, mirrored
 
-_OVERSAMPLING = 1.2  # the head is drawn this much larger and shrunk while it is posed
+_OVERSAMPLING = 1.2  # the head is drawn larger by this factor and scaled down when posed
 _GRAIN_SHIFT = 64  # pixels
 
 
-def _wall(actor: Actor, size: tuple[int, int], brightness: float) -> np.ndarray:
-    """The wall behind the actor, float32 [h, w, 3]: the actor's own in every clip."""
+def _draw_wall(actor: Actor, size: tuple[int, int], brightness: float) -> np.ndarray:
+    """Draws the wall behind the actor, float32 [h, w, 3], the same in all clips of an actor."""
     width, height = size
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     field = 1.05 - 0.18 * y - 0.10 * x**2
@@ -26,8 +26,8 @@ def _wall(actor: Actor, size: tuple[int, int], brightness: float) -> np.ndarray:
     return (field[..., None] * np.array(actor.wall) * brightness).astype(np.float32)
 
 
-def _shoulders(canvas: Canvas, actor: Actor, brightness: float) -> None:
-    """Neck and shirt, below a head at the canvas's origin."""
+def _draw_shoulders(canvas: Canvas, actor: Actor, brightness: float) -> None:
+    """Draws neck and shirt, below a head at the origin of the canvas."""
     skin = np.array(actor.skin) * brightness * 0.80
     shirt = np.array(actor.shirt) * brightness
     neck = 0.62 if actor.gender == "male" else 0.50
@@ -44,16 +44,17 @@ def frames(
     variation: float,
     rng: np.random.Generator,
 ) -> Iterator[np.ndarray]:
-    """Draws a clip.
+    """Draws the frames of a clip.
 
     Args:
-      actor, performance: who does what.
+      actor: The actor.
+      performance: Expressions and lip motion of the actor.
       size: (width, height) of the image in pixels.
-      variation: also scales how much light and framing differ between clips.
-      rng: of the clip: light, framing, the camera's noise.
+      variation: Scale of the differences in light and framing between clips.
+      rng: Generator for light, framing and camera noise.
 
     Yields:
-      uint8 [height, width, 3] RGB, one a frame.
+      Images, uint8 [height, width, 3] RGB, one per frame.
     """
     width, height = size
     brightness = float(np.clip(1 + 0.06 * variation * rng.standard_normal(), 0.8, 1.15))
@@ -62,10 +63,10 @@ def frames(
     x0 = width / 2 + 0.02 * variation * width * float(np.clip(rng.standard_normal(), -2, 2))
     y0 = 0.475 * height + 0.01 * variation * height * float(np.clip(rng.standard_normal(), -2, 2))
 
-    behind = Canvas(_wall(actor, size, brightness), unit, (x0, y0))
-    _shoulders(behind, actor, brightness)
+    background = Canvas(_draw_wall(actor, size, brightness), unit, (x0, y0))
+    _draw_shoulders(background, actor, brightness)
     painter = HeadPainter(actor, unit * _OVERSAMPLING, light, brightness, rng)
-    # One field of camera noise, shifted by random amounts from frame to frame.
+    # One image of camera noise, shifted by a random offset in each frame.
     grain_shape = (height + _GRAIN_SHIFT, width + _GRAIN_SHIFT, 1)
     grain = np.repeat(0.8 * rng.standard_normal(grain_shape, dtype=np.float32), 3, axis=2)
     for i in range(len(performance.times)):
@@ -76,7 +77,7 @@ def frames(
         *colors, cover = cv2.split(posed)
         clear = np.float32(1) - cover * np.float32(1 / 255)
         image = cv2.merge([clear, clear, clear])
-        image *= behind.image
+        image *= background.image
         image += cv2.merge(colors)
         dx, dy = rng.integers(_GRAIN_SHIFT, size=2)
         image += grain[dy : dy + height, dx : dx + width]
@@ -84,14 +85,14 @@ def frames(
 
 
 def _pose(
-    c: dict[str, float], unit: float, place: tuple[float, float], painter: HeadPainter
+    c: dict[str, float], unit: float, position: tuple[float, float], painter: HeadPainter
 ) -> np.ndarray:
-    """The 2x3 matrix that puts the head's image into the frame; it turns about the neck."""
+    """Returns the 2x3 affine matrix from the head's image to the frame; it rotates at the neck."""
     size = (1 + 0.06 * float(np.clip(c["lean"], -1.5, 1.5))) / _OVERSAMPLING
     angle = 0.14 * float(np.clip(c["roll"], -1.5, 1.5))
     cos, sin = size * np.cos(angle), size * np.sin(angle)
     turn = np.array([[cos, -sin], [sin, cos]])
     pivot = np.add(painter.origin, (0, 1.1 * painter.scale))
-    target = np.add(place, (0, 1.1 * unit))
+    target = np.add(position, (0, 1.1 * unit))
     target += unit * np.array([0.10 * c["yaw"], 0.09 * c["pitch"] + 0.05 * c["lean"]])
     return np.concatenate([turn, (target - turn @ pivot)[:, None]], axis=1)

@@ -1,8 +1,8 @@
-"""The voice: a glottal source through formant filters.
+"""Speech synthesis: a glottal source and formant filters.
 
 The source is KLGLOTT88 (Klatt and Klatt, 1990, "Analysis, synthesis, and perception of voice
-quality variations"), the filters are the cascade of Klatt (1980, "Software for a cascade/parallel
-formant synthesizer"), set anew every 10 ms.
+quality variations"). The filters are the cascade of Klatt (1980, "Software for a cascade/parallel
+formant synthesizer"), updated every 10 ms.
 """
 
 import dataclasses
@@ -13,10 +13,10 @@ from scipy.signal import butter, lfilter, sosfilt
 from mmer_jax.synthetic.actor import Actor
 from mmer_jax.synthetic.speech import VOWELS, Syllable
 
-RATE = 24000  # samples per second
-BLOCK = 240  # samples with the same formants: 10 ms
+RATE = 24000  # sampling rate in Hz
+BLOCK = 240  # samples per update of the formants: 10 ms
 
-# Noise of a consonant: band in Hz, length in seconds, level.
+# Noise of a consonant: frequency band in Hz, duration in seconds, level.
 _BURSTS = {
     "k": ((1500, 4000), 0.030, 0.30),
     "t": ((3000, 8000), 0.028, 0.30),
@@ -29,9 +29,9 @@ _BURSTS = {
 
 @dataclasses.dataclass(frozen=True)
 class VoiceStyle:
-    """How a sentence is spoken; 0 everywhere is the actor's neutral voice.
+    """Prosody and voice quality of a sentence. All zeros are the actor's neutral voice.
 
-    Ranges are about -1..1 except where a unit is named.
+    Values are about -1..1 unless a unit is given.
     """
 
     pitch: float = 0.0  # semitones above the actor's median
@@ -42,9 +42,9 @@ class VoiceStyle:
     breath: float = 0.0
     tremor: float = 0.0
     creak: float = 0.0
-    smile: float = 0.0  # a smile shortens the vocal tract, lips pushed out lengthen it
-    ending: float = 0.0  # semitones that the pitch goes up at the end
-    staccato: float = 0.0  # syllables cut apart (+) or run together (-)
+    smile: float = 0.0  # a smile (+) shortens the vocal tract, protruded lips (-) lengthen it
+    ending: float = 0.0  # rise of the pitch at the end in semitones
+    staccato: float = 0.0  # syllables separated (+) or connected (-)
 
 
 def _pitch_contour(
@@ -54,7 +54,10 @@ def _pitch_contour(
     times: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Fundamental frequency in Hz at each time: declination, accents, ending, tremor, jitter."""
+    """Computes the fundamental frequency in Hz at each time, float [n].
+
+    It consists of declination, accents, a final rise or fall, tremor and jitter.
+    """
     start, end = syllables[0].start, syllables[-1].end
     along = np.clip((times - start) / (end - start), 0, 1)
     semitones = style.pitch + 2.0**style.span * 1.2 * (0.5 - along)
@@ -63,15 +66,15 @@ def _pitch_contour(
         accent = 2.2 * s.stress * float(rng.uniform(0.6, 1.4))
         semitones += 2.0**style.span * accent * np.exp(-0.5 * ((times - middle) / width) ** 2)
     semitones += style.ending * np.clip((along - 0.75) / 0.25, 0, 1)
-    wobble = float(rng.uniform(5.0, 7.5))
-    semitones += 0.9 * max(style.tremor, 0) * np.sin(2 * np.pi * wobble * times + rng.uniform(0, 6))
+    tremor = float(rng.uniform(5.0, 7.5))  # Hz
+    semitones += 0.9 * max(style.tremor, 0) * np.sin(2 * np.pi * tremor * times + rng.uniform(0, 6))
     jitter = lfilter([0.02], [1, -0.98], rng.standard_normal(len(times)))
     semitones += (0.8 + 2.5 * max(style.creak, 0) + 1.5 * max(style.tremor, 0)) * jitter
     return np.clip(actor.pitch * 2.0 ** (semitones / 12), 55, 620)
 
 
 def _loudness(syllables: list[Syllable], staccato: float, times: np.ndarray) -> np.ndarray:
-    """Voicing amplitude in 0..1: a hump for each syllable, a dip for each consonant."""
+    """Computes the voicing amplitude, float [n] in 0..1, with one hump per syllable."""
     level = np.zeros(len(times))
     for s in syllables:
         length = s.end - s.start
@@ -83,7 +86,7 @@ def _loudness(syllables: list[Syllable], staccato: float, times: np.ndarray) -> 
 
 
 def _formants(syllables: list[Syllable], scale: float, times: np.ndarray) -> np.ndarray:
-    """Formant frequencies in Hz, float [n, 5], gliding from vowel to vowel."""
+    """Computes the formant frequencies in Hz, float [n, 5], interpolated between vowels."""
     knots, values = [], []
     for s in syllables:
         length = s.end - s.start
@@ -96,7 +99,7 @@ def _formants(syllables: list[Syllable], scale: float, times: np.ndarray) -> np.
 
 
 def _filter(source: np.ndarray, formants: np.ndarray, widen: float) -> np.ndarray:
-    """The vocal tract: five resonators in cascade, constant within a block of BLOCK samples."""
+    """Applies the vocal tract: five resonators in cascade, constant in blocks of BLOCK samples."""
     bandwidths = widen * np.array([70.0, 100.0, 140.0, 220.0, 300.0])
     radius = np.exp(-np.pi * bandwidths / RATE)
     b = 2 * radius * np.cos(2 * np.pi * formants / RATE)
@@ -109,21 +112,21 @@ def _filter(source: np.ndarray, formants: np.ndarray, widen: float) -> np.ndarra
     state = np.zeros((b.shape[1], 2))
     out = np.empty_like(source)
     for i, section in enumerate(sections):
-        part = slice(i * BLOCK, (i + 1) * BLOCK)
-        out[part], state = sosfilt(section, source[part], zi=state)
+        block = slice(i * BLOCK, (i + 1) * BLOCK)
+        out[block], state = sosfilt(section, source[block], zi=state)
     return out
 
 
 def _consonants(syllables: list[Syllable], n: int, rng: np.random.Generator) -> np.ndarray:
-    """Bursts and hisses of the consonants, float [n]."""
+    """Computes the noise of the plosives and fricatives, float [n]."""
     out = np.zeros(n)
     for s in syllables:
-        for waveform, at in ((s.onset, s.start), (s.coda, s.end - 0.03)):
-            if waveform not in _BURSTS:
+        for consonant, start in ((s.onset, s.start), (s.coda, s.end - 0.03)):
+            if consonant not in _BURSTS:
                 continue
-            band, length, level = _BURSTS[waveform]
-            size = int(length * RATE)
-            first = max(int(at * RATE), 0)
+            band, duration, level = _BURSTS[consonant]
+            size = int(duration * RATE)
+            first = max(int(start * RATE), 0)
             size = min(size, n - first)
             if size < 16:
                 continue
@@ -134,7 +137,7 @@ def _consonants(syllables: list[Syllable], n: int, rng: np.random.Generator) -> 
     return out
 
 
-def synthesise(
+def synthesize(
     syllables: list[Syllable],
     style: VoiceStyle,
     actor: Actor,
@@ -142,15 +145,15 @@ def synthesise(
     rng: np.random.Generator,
     room_noise_db: float = -45.0,
 ) -> np.ndarray:
-    """Speaks the syllables.
+    """Synthesizes the speech of a clip.
 
     Args:
-      syllables: what is said and when.
-      style: how it is said.
-      actor: whose voice it is.
-      seconds: length of the clip.
-      rng: jitter, accents and noises are drawn from it.
-      room_noise_db: level of the room's noise relative to a neutral voice.
+      syllables: Syllables with their times.
+      style: Prosody and voice quality.
+      actor: The speaker.
+      seconds: Duration of the clip.
+      rng: Generator for jitter, accents and noise.
+      room_noise_db: Level of the background noise relative to a neutral voice, in dB.
 
     Returns:
       float32 [seconds * RATE], mono, in -1..1.
@@ -162,29 +165,29 @@ def synthesise(
     phase = np.cumsum(pitch) / RATE
     period, within = np.divmod(phase, 1.0)
 
-    # KLGLOTT88: flow t^2 - t^3 while the glottis is open, its derivative excites the tract.
-    open_part = float(np.clip(0.62 - 0.17 * style.tension + 0.12 * style.breath, 0.35, 0.85))
-    x = np.minimum(within / open_part, 1.0)
-    pulses = np.where(within < open_part, 2 * x - 3 * x**2, 0.0)
+    # KLGLOTT88: the glottal flow is t^2 - t^3 while the glottis is open, and its derivative excites
+    # the vocal tract.
+    open_quotient = float(np.clip(0.62 - 0.17 * style.tension + 0.12 * style.breath, 0.35, 0.85))
+    x = np.minimum(within / open_quotient, 1.0)
+    pulses = np.where(within < open_quotient, 2 * x - 3 * x**2, 0.0)
     creak = float(np.clip(style.creak, 0, 1))
     pulses *= np.where(period % 2 == 1, 1 - 0.75 * creak, 1.0)  # every other pulse is weaker
     cutoff = 1500 * 2.0 ** (1.3 * float(np.clip(style.tension, -1.5, 1.5)))
     pole = np.exp(-2 * np.pi * cutoff / RATE)
     pulses = lfilter([1 - pole], [1, -pole], pulses)
     breath = float(np.clip(actor.breath + 0.30 * style.breath, 0.01, 0.6))
-    noise = rng.standard_normal(len(times)) * (0.35 + 0.65 * (within < open_part))
+    noise = rng.standard_normal(len(times)) * (0.35 + 0.65 * (within < open_quotient))
     level = _loudness(syllables, style.staccato, times)
     source = level * (pulses + 0.20 * breath * noise)
 
     scale = actor.formant_scale * (1 + 0.05 * style.smile)
     tract = _formants(syllables, scale, times[::BLOCK] + BLOCK / 2 / RATE)
     waveform = _filter(source, tract, widen=1 + 0.8 * breath)
-    voiced = waveform / (
-        np.sqrt(np.mean(waveform**2)) + 1e-9
-    )  # the source's tilt does not set loudness
+    # Normalized, so that the spectral tilt of the source does not change the loudness.
+    voiced = waveform / (np.sqrt(np.mean(waveform**2)) + 1e-9)
     waveform = voiced + 1.2 * _consonants(syllables, len(voiced), rng)
-    loud = 0.09 * 10 ** (6 * float(np.clip(style.energy, -1.5, 1.5)) / 20)
+    gain = 0.09 * 10 ** (6 * float(np.clip(style.energy, -1.5, 1.5)) / 20)
     room = lfilter([0.12], [1, -0.88], rng.standard_normal(len(waveform)))
     room /= np.sqrt(np.mean(room**2))
-    waveform = loud * waveform + 0.09 * 10 ** (room_noise_db / 20) * room
-    return np.tanh(waveform[:n]).astype(np.float32)  # soft limit: the loudest peaks of strong anger
+    waveform = gain * waveform + 0.09 * 10 ** (room_noise_db / 20) * room
+    return np.tanh(waveform[:n]).astype(np.float32)  # soft limiter for the peaks of strong anger

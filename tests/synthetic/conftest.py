@@ -1,4 +1,4 @@
-"""Rendered clips that the tests of this folder share."""
+"""Rendered clips shared by the tests in this folder."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ TEN_ACTORS = 10  # all ten skin tones
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory) -> list[Path]:
-    """One strong clip an emotion of each of ten actors, all five demo emotions: 50 clips."""
+    """50 clips: one with strong intensity for each of ten actors and five emotions."""
     return render_ravdess(
         tmp_path_factory.mktemp("rendered"),
         actors=TEN_ACTORS,
@@ -25,9 +25,9 @@ def clips(tmp_path_factory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def all_emotions(tmp_path_factory) -> list[Path]:
-    """Actor 1 with every emotion, strong but neutral: eight short clips."""
+    """Eight short clips of actor 1, one per emotion, with strong intensity except for neutral."""
     folder = tmp_path_factory.mktemp("all_emotions")
     take = {"actors": 1, "statements": (2,), "repetitions": (1,), "seconds": 0.8, "workers": 1}
-    loud = [name for name in expression.EMOTIONS if name != "neutral"]
-    found = render_ravdess(folder, emotions=loud, intensities=("strong",), **take)
-    return found + render_ravdess(folder, emotions=("neutral",), intensities=("normal",), **take)
+    emotions = [name for name in expression.EMOTIONS if name != "neutral"]
+    paths = render_ravdess(folder, emotions=emotions, intensities=("strong",), **take)
+    return paths + render_ravdess(folder, emotions=("neutral",), intensities=("normal",), **take)

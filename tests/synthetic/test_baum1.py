@@ -1,4 +1,4 @@
-"""Layout, list of labels and planted errors of rendered BAUM-1."""
+"""Tests of rendered BAUM-1: layout, list of labels and planted errors."""
 
 import json
 import re
@@ -16,8 +16,8 @@ from mmer_jax.synthetic import RENDERERS, baum1, clip, render_baum1
 SMALL = {"size": (96, 72), "seconds": 0.6, "fps": 10, "workers": 1}
 
 
-def table(folder):
-    """The cells of the workbook, headings first."""
+def read_table(folder):
+    """Returns the rows of the workbook, headings first."""
     (path,) = folder.glob("Annotations_*.xlsx")
     return list(openpyxl.load_workbook(path).active.iter_rows(values_only=True))
 
@@ -31,12 +31,12 @@ def plain(tmp_path_factory):
     return folder, paths
 
 
-def test_the_plain_layout_and_its_labels(plain):
+def test_layout_and_labels_without_traps(plain):
     folder, paths = plain
     assert [str(path.relative_to(folder)) for path in paths] == [
         f"BAUM1s_MP4_all/s{s:03d}/S{s:03d}_{n:03d}.mp4" for s in (4, 6) for n in (1, 2)
     ]
-    rows = table(folder)
+    rows = read_table(folder)
     assert rows[0][:7] == baum1.HEADINGS
     assert [row[:7] for row in rows[1:5]] == [
         (1, "S004", 1, "S004_001", "Anger", 1, "Female"),
@@ -44,25 +44,25 @@ def test_the_plain_layout_and_its_labels(plain):
         (3, "S006", 1, "S006_001", "Anger", 1, "Female"),
         (4, "S006", 2, "S006_002", "Neutral", 9, "Female"),
     ]
-    beside = {row[8]: row[8:11] for row in rows[1:]}  # the side table of code counts
-    assert len(beside) == 13 and beside[9] == (9, "Neutral", 2) and beside[3] == (3, "Bothered", 0)
+    counts = {row[8]: row[8:11] for row in rows[1:]}  # the side table of code counts
+    assert len(counts) == 13 and counts[9] == (9, "Neutral", 2) and counts[3] == (3, "Bothered", 0)
     planted = json.loads((folder / baum1.PLANTED_FILE).read_text())
     assert planted == {"labeled": 4, "mismatches": {}}
 
 
-def test_clips_play_and_differ_between_the_sets_and_people(plain, tmp_path):
+def test_clips_decode_and_differ_between_sets_and_subjects(plain, tmp_path):
     _, paths = plain
     acted = render_baum1(tmp_path, "acted", subjects=[4], clips=1, emotions=["anger"], **SMALL)
-    seen = [np.stack([image for _, _, image in iter_frames(p)]) for p in (*paths, *acted)]
-    heard = [read_audio(p, None)[0] for p in (*paths, *acted)]
-    for i in range(len(seen)):
-        assert seen[i].shape == (6, 72, 96, 3)
+    images = [np.stack([image for _, _, image in iter_frames(p)]) for p in (*paths, *acted)]
+    waveforms = [read_audio(p, None)[0] for p in (*paths, *acted)]
+    for i in range(len(images)):
+        assert images[i].shape == (6, 72, 96, 3)
         for j in range(i):
-            assert not np.array_equal(seen[i], seen[j])
-            assert not np.array_equal(heard[i], heard[j])
+            assert not np.array_equal(images[i], images[j])
+            assert not np.array_equal(waveforms[i], waveforms[j])
 
 
-def test_every_trap_is_in_a_tree_with_traps(tmp_path):
+def test_traps_plant_every_kind_of_error(tmp_path):
     paths = render_baum1(tmp_path, subjects=3, clips=1, traps=True, **SMALL)
     names = [str(path.relative_to(tmp_path)) for path in paths]
     assert {name.partition("/")[0] for name in names} == {"BAUM1a_MP4_all", "BAUM1a_MP4 - All"}
@@ -70,7 +70,7 @@ def test_every_trap_is_in_a_tree_with_traps(tmp_path):
     for spelling in spellings:
         assert any(re.search(spelling, name) for name in names), spelling
     assert list(tmp_path.rglob("*.srt"))
-    rows = [row[1:7] for row in table(tmp_path)[1:] if row[1]]
+    rows = [row[1:7] for row in read_table(tmp_path)[1:] if row[1]]
     assert {type(row[4]) for row in rows} >= {int, str}  # codes typed as text
     assert {type(row[1]) for row in rows} == {int, str}
     planted = json.loads((tmp_path / baum1.PLANTED_FILE).read_text())
@@ -85,7 +85,7 @@ def test_every_trap_is_in_a_tree_with_traps(tmp_path):
     }
 
 
-def test_a_second_call_keeps_what_is_there_and_refuses_other_parameters(tmp_path):
+def test_second_call_keeps_existing_clips_and_refuses_other_parameters(tmp_path):
     options = {"subjects": 1, "clips": 1, "emotions": ["fear"], **SMALL}
     (path,) = render_baum1(tmp_path, **options)
     before = path.stat().st_mtime_ns
@@ -100,23 +100,23 @@ def test_a_second_call_keeps_what_is_there_and_refuses_other_parameters(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("arguments", "message"),
     [
         ({"emotions": ["boredom"]}, "unknown emotion to render of the acted set 'boredom'; known"),
         ({"emotions": ["neutral"]}, "unknown emotion to render of the acted set 'neutral'"),
         ({"subjects": [5]}, "unknown subject of BAUM-1 5; known: 1, 2, 3, 4, 6"),
-        ({"subjects": 31}, "1 to 30 subjects"),
+        ({"subjects": 31}, "from 1 to 30, found 31"),
         ({"subset": "1a"}, "unknown set of BAUM-1 '1a'; known: acted, spontaneous"),
         ({"clips": 0}, "nothing to render"),
     ],
 )
-def test_wrong_values_are_refused_before_anything_is_written(tmp_path, wrong, said):
-    with pytest.raises(errors.UserError, match=said):
-        render_baum1(tmp_path / "clips", **SMALL | wrong)
+def test_invalid_values_are_refused_before_anything_is_written(tmp_path, arguments, message):
+    with pytest.raises(errors.UserError, match=message):
+        render_baum1(tmp_path / "clips", **SMALL | arguments)
     assert not (tmp_path / "clips").exists()
 
 
-def test_the_command(tmp_path, capsys):
+def test_render_command(tmp_path, capsys):
     arguments = ["--actors", "1", "--emotions", "fear", "--seconds", "0.6", "--workers", "1"]
     dest = str(tmp_path / "clips")
     assert command.main([dest, "--dataset", "baum1_acted", "--traps", *arguments]) == 0

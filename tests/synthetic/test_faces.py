@@ -1,4 +1,4 @@
-"""What a detector and a plain look at the pixels find in rendered images."""
+"""Tests of rendered faces with a face detector and pixel statistics."""
 
 import collections
 
@@ -14,18 +14,18 @@ from mmer_jax.synthetic.actor import SKIN_TONES, make_actor, skin_tone
 from mmer_jax.synthetic.expression import CONTROLS
 
 
-def test_the_default_detector_finds_the_face_on_every_skin_tone(clips):
+def test_default_detector_finds_the_face_on_every_skin_tone(clips):
     detector = faces.make_detector("haar")
-    found = collections.defaultdict(list)
+    hits = collections.defaultdict(list)
     for path in clips:
         images = read_frames(path, lambda n: [n // 3, 2 * n // 3]).images
         box = faces.face_square(list(images.values()), detector, margin=0.0)
         left, top, right, bottom = box.box
         centered = abs((left + right) / 2 - 160) < 45 and abs((top + bottom) / 2 - 120) < 50
-        found[skin_tone(int(path.stem[-2:]))].append(box.found and centered and right - left > 80)
-    assert set(found) == set(range(len(SKIN_TONES)))
-    shares = {tone: np.mean(hits) for tone, hits in found.items()}
-    assert min(shares.values()) >= 0.95, shares
+        hits[skin_tone(int(path.stem[-2:]))].append(box.found and centered and right - left > 80)
+    assert set(hits) == set(range(len(SKIN_TONES)))
+    rates = {tone: np.mean(values) for tone, values in hits.items()}
+    assert min(rates.values()) >= 0.95, rates
 
 
 def test_eight_actors_have_light_and_dark_skin():
@@ -33,7 +33,7 @@ def test_eight_actors_have_light_and_dark_skin():
     assert len(set(tones)) == 8 and min(tones) == 0 and max(tones) == 9
 
 
-def test_skin_in_the_image_is_as_dark_as_the_tone_says(clips):
+def test_lightness_of_the_skin_follows_its_tone(clips):
     cheek = {}
     for path in clips:
         if parse_name(path.stem).emotion == "sadness":
@@ -44,14 +44,14 @@ def test_skin_in_the_image_is_as_dark_as_the_tone_says(clips):
     assert lightness[0] > 150 and lightness[9] < 70
 
 
-def test_an_actor_is_the_same_person_every_time_and_unlike_others():
-    one, again, other = (make_actor(4, n, len(CONTROLS)) for n in (3, 3, 5))
-    assert one.pitch == again.pitch and one.width == again.width
-    assert one.pitch != other.pitch and one.width != other.width
-    assert (one.gender, make_actor(4, 2, 1).gender) == ("male", "female")
+def test_actor_is_reproducible_and_differs_from_others():
+    first, repeated, other = (make_actor(4, n, len(CONTROLS)) for n in (3, 3, 5))
+    assert first.pitch == repeated.pitch and first.width == repeated.width
+    assert first.pitch != other.pitch and first.width != other.width
+    assert (first.gender, make_actor(4, 2, 1).gender) == ("male", "female")
 
 
-def test_the_face_moves_and_the_first_frame_is_calmer_than_the_middle(clips):
+def test_face_moves_and_starts_near_the_resting_expression(clips):
     changes = []
     for path in clips[::5]:
         images = np.stack([image for _, _, image in iter_frames(path)]).astype(float)
@@ -62,8 +62,8 @@ def test_the_face_moves_and_the_first_frame_is_calmer_than_the_middle(clips):
 
 
 @pytest.fixture(scope="module")
-def still_talk(tmp_path_factory):
-    """Neutral clips without variation: little moves but the lips."""
+def neutral_clips(tmp_path_factory):
+    """Neutral clips without variation, in which little moves except the lips."""
     return render_ravdess(
         tmp_path_factory.mktemp("neutral"),
         actors=3,
@@ -75,17 +75,17 @@ def still_talk(tmp_path_factory):
     )
 
 
-def test_lips_move_with_the_voice(still_talk):
-    agreement = []
-    for path in still_talk:
+def test_lips_move_with_the_voice(neutral_clips):
+    correlations = []
+    for path in neutral_clips:
         waveform, rate = read_audio(path, None)
-        shut, opening, loudness = [], [], []
+        closed, opening, loudness = None, [], []
         for _, time, image in iter_frames(path):
             mouth = image[150:200, 130:190].astype(float)
-            if not shut:
-                shut.append(mouth)  # nobody speaks in the first frame
-            opening.append(np.abs(mouth - shut[0]).mean())
-            around = slice(max(round((time - 0.03) * rate), 0), round((time + 0.03) * rate))
-            loudness.append(np.sqrt(np.mean(waveform[around] ** 2)))
-        agreement.append(np.corrcoef(opening, loudness)[0, 1])
-    assert np.mean(agreement) > 0.5, agreement
+            if closed is None:
+                closed = mouth  # the first frame is silent
+            opening.append(np.abs(mouth - closed).mean())
+            interval = slice(max(round((time - 0.03) * rate), 0), round((time + 0.03) * rate))
+            loudness.append(np.sqrt(np.mean(waveform[interval] ** 2)))
+        correlations.append(np.corrcoef(opening, loudness)[0, 1])
+    assert np.mean(correlations) > 0.5, correlations

@@ -1,4 +1,4 @@
-"""Layout, names, repetition, resumption and guarding of rendered folders."""
+"""Tests of rendered RAVDESS: layout, names, determinism, resumption and refused folders."""
 
 import json
 
@@ -22,16 +22,16 @@ SMALL = {
 }
 
 
-def decoded(path):
-    """All frames, uint8 [n, h, w, 3], and the audio, float32 [n]."""
+def decode(path):
+    """Returns all frames, uint8 [n, h, w, 3], and the audio, float32 [n]."""
     return np.stack([image for _, _, image in iter_frames(path)]), read_audio(path, None)[0]
 
 
-def same(a, b) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(decoded(a), decoded(b), strict=True))
+def are_equal(a, b) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(decode(a), decode(b), strict=True))
 
 
-def test_names_say_what_was_asked_for(all_emotions):
+def test_names_have_the_requested_codes(all_emotions):
     takes = [parse_name(path.stem) for path in all_emotions]
     assert {take.emotion for take in takes} == set(expression.EMOTIONS)
     assert len(takes) == 8
@@ -42,7 +42,7 @@ def test_names_say_what_was_asked_for(all_emotions):
     assert all(take.statement == 2 for take in takes)
 
 
-def test_a_whole_actor_has_the_sixty_takes_of_ravdess():
+def test_an_actor_has_the_sixty_takes_of_ravdess():
     names = ravdess.clip_names([7], expression.EMOTIONS)
     assert len(names) == len(set(names)) == 60  # 7 emotions x 8 takes, neutral x 4
     assert names == sorted(names)
@@ -50,7 +50,7 @@ def test_a_whole_actor_has_the_sixty_takes_of_ravdess():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "word"),
+    ("arguments", "message"),
     [
         ({"emotions": ("joy",)}, "happiness"),
         ({"actors": 25}, "24"),
@@ -61,56 +61,59 @@ def test_a_whole_actor_has_the_sixty_takes_of_ravdess():
         ({"variation": 9}, "variation"),
     ],
 )
-def test_wrong_values_are_refused_before_anything_is_written(tmp_path, wrong, word):
-    with pytest.raises(errors.UserError, match=word):
-        render_ravdess(tmp_path / "clips", **{"actors": 1, "workers": 1, **wrong})
+def test_invalid_values_are_refused_before_anything_is_written(tmp_path, arguments, message):
+    with pytest.raises(errors.UserError, match=message):
+        render_ravdess(tmp_path / "clips", **{"actors": 1, "workers": 1, **arguments})
     assert not (tmp_path / "clips").exists()
 
 
-def test_same_seed_same_clips_whatever_else_is_rendered_and_by_how_many(tmp_path):
+def test_clips_depend_on_seed_and_name_alone(tmp_path):
     options = {**SMALL, "emotions": ("anger", "fear"), "seed": 5}
     many = render_ravdess(tmp_path / "a", actors=2, workers=2, **options)
-    alone = render_ravdess(
+    single = render_ravdess(
         tmp_path / "b", actors=[2], workers=1, **{**options, "emotions": ["fear"]}
     )
-    assert len(many) == 4 and len(alone) == 1
-    assert same(alone[0], next(path for path in many if path.name == alone[0].name))
+    assert len(many) == 4 and len(single) == 1
+    assert are_equal(single[0], next(path for path in many if path.name == single[0].name))
     other = render_ravdess(tmp_path / "c", actors=[2], workers=1, **{**options, "seed": 6})
-    assert not same(other[1], many[3])
-    frames, waveform = decoded(many[0])
-    other_frames, other_audio = decoded(many[2])
-    assert not np.array_equal(frames, other_frames) and not np.array_equal(waveform, other_audio)
+    assert not are_equal(other[1], many[3])
+    frames, waveform = decode(many[0])
+    other_frames, other_waveform = decode(many[2])
+    assert not np.array_equal(frames, other_frames)
+    assert not np.array_equal(waveform, other_waveform)
 
 
-def test_a_killed_render_goes_on_and_keeps_what_is_there(tmp_path, monkeypatch):
+def test_interrupted_render_is_resumed_and_keeps_existing_clips(tmp_path, monkeypatch):
     options = {**SMALL, "actors": 1, "emotions": ("anger", "fear", "sadness"), "workers": 1}
-    whole = render_ravdess(tmp_path / "whole", **options)
-    real, count = clip.write_clip, iter(range(100))
+    expected = render_ravdess(tmp_path / "complete", **options)
+    write_clip, count = clip.write_clip, iter(range(100))
 
-    def dies_in_the_second(path, images, *rest):
+    def interrupted_in_the_second(path, images, *rest):
         if next(count) == 1:
             path.write_bytes(b"half a clip")
             raise KeyboardInterrupt
-        real(path, images, *rest)
+        write_clip(path, images, *rest)
 
-    monkeypatch.setattr(clip, "write_clip", dies_in_the_second)
-    dest = tmp_path / "killed"
+    monkeypatch.setattr(clip, "write_clip", interrupted_in_the_second)
+    dest = tmp_path / "interrupted"
     with pytest.raises(KeyboardInterrupt):
         render_ravdess(dest, **options)
-    there = sorted(dest.rglob("*.mp4"))
-    assert len(there) == 1
-    before = there[0].stat().st_mtime_ns
+    existing = sorted(dest.rglob("*.mp4"))
+    assert len(existing) == 1
+    before = existing[0].stat().st_mtime_ns
     monkeypatch.undo()
-    seen = []
-    paths = render_ravdess(dest, progress=lambda done, total: seen.append((done, total)), **options)
-    assert seen == [(1, 3), (2, 3), (3, 3)]
-    assert there[0].stat().st_mtime_ns == before
-    assert [path.name for path in paths] == [path.name for path in whole]
-    assert all(same(a, b) for a, b in zip(paths, whole, strict=True))
+    calls = []
+    paths = render_ravdess(
+        dest, progress=lambda done, total: calls.append((done, total)), **options
+    )
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+    assert existing[0].stat().st_mtime_ns == before
+    assert [path.name for path in paths] == [path.name for path in expected]
+    assert all(are_equal(a, b) for a, b in zip(paths, expected, strict=True))
     assert {path.name for path in paths[0].parent.iterdir()} == {path.name for path in paths}
 
 
-def test_other_parameters_do_not_mix_in_silence(tmp_path):
+def test_folder_with_other_parameters_is_refused(tmp_path):
     options = {**SMALL, "actors": 1, "emotions": ("anger",), "workers": 1}
     render_ravdess(tmp_path, **options)
     with pytest.raises(errors.UserError, match=r"seed 0 \(now 1\).*variation 1.0 \(now 0.5\)"):
@@ -121,14 +124,14 @@ def test_other_parameters_do_not_mix_in_silence(tmp_path):
         render_ravdess(tmp_path, **options)
 
 
-def test_nothing_is_rendered_among_real_recordings(tmp_path):
+def test_folder_with_real_recordings_is_refused(tmp_path):
     (tmp_path / "Actor_01").mkdir()
     (tmp_path / "Actor_01" / "01-01-05-01-01-01-01.mp4").write_bytes(b"a recording")
     with pytest.raises(errors.UserError, match="not rendered"):
         render_ravdess(tmp_path, **SMALL, actors=1, workers=1)
 
 
-def test_files_decode_with_the_rate_and_audio_they_should_have(all_emotions):
+def test_files_have_the_right_frame_rate_and_audio(all_emotions):
     for path in all_emotions:
         times = [time for _, time, _ in iter_frames(path)]
         assert len(times) == 12  # 0.8 s at 15 frames a second
@@ -140,7 +143,7 @@ def test_files_decode_with_the_rate_and_audio_they_should_have(all_emotions):
         assert 0.02 < np.sqrt(np.mean(waveform**2)) < 0.5 and np.abs(waveform).max() <= 1
 
 
-def test_the_command(tmp_path, capsys):
+def test_render_command(tmp_path, capsys):
     dest = str(tmp_path / "clips")
     arguments = [dest, "--actors", "1", "--emotions", "calm", "--seconds", "0.6", "--workers", "1"]
     assert command.main([*arguments, "--fps", "5"]) == 0
