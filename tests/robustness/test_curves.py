@@ -71,10 +71,8 @@ def write(tmp_path):
 def test_a_point_is_the_mean_over_seeds_and_its_drop_is_paired(write):
     blurred, share = Condition("blur", 4.0), {}
     for seed in (0, 1):
-        before, after = (
-            draw(0.9, seed),
-            draw(0.9, seed) & draw(0.6, seed + 10),
-        )
+        before = draw(0.9, seed)
+        after = before & draw(0.6, seed + 10)
         write(UNTOUCHED, before, seed)
         workdir = write(blurred, after, seed)
         share[seed] = before.mean(), after.mean()
