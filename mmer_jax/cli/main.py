@@ -3,16 +3,16 @@
 import importlib
 import sys
 
-# Subcommand -> one line of help. Modules are imported when they are called, since some of them need
-# packages that not every machine has.
+# Subcommand -> help text. A module is imported when its subcommand is called, since some of them
+# need packages that are not installed everywhere.
 SUBCOMMANDS = {
-    "report": "write the report of a workdir again, or a page that compares several",
+    "report": "rewrite the report of a workdir, or write a page that compares several",
     "compare": "compare rows with intervals and paired tests",
     "literature": "print tables 9 and 10 of the paper with the rows measured here",
     "robustness": "test trained networks on missing, noisy or degraded inputs",
-    "tune": "search hyperparameters on validation data",
+    "tune": "search hyperparameters at random on validation data",
     "frames": "select the frames of clips that show an emotion",
-    "figure": "draw the figures of the paper",
+    "figure": "draw the figures of the paper and the leakage ladder",
     "render": "render synthetic talking-head clips",
 }
 
@@ -21,10 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a subcommand.
 
     Args:
-      arguments: the subcommand and its arguments; those of the process by default.
+      arguments: Subcommand and its arguments; None for the arguments of the process.
 
     Returns:
-      The exit status: 0 on success, 2 after a user's error.
+      The exit status: 0 on success, 2 after an error of the user.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):

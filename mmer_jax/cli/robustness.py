@@ -1,10 +1,10 @@
-"""Tests the networks of a work folder with inputs missing, noisy audio and faces hard to see.
+"""Tests trained networks on missing modalities, noisy audio and degraded face images.
 
     mmer robustness runs/honest
     mmer robustness runs/honest --rows face_mel --corruptions blur missing --blur 2 4
 
-Nothing is trained: the parameters that the run has kept are used. Results are added to
-WORKDIR/robustness.jsonl; what is there is not measured again. The report shows them as curves.
+Nothing is trained: the parameters that the run saved are used. Results are appended to
+WORKDIR/robustness.jsonl, and existing ones are not measured again. The report shows them as curves.
 """
 
 import argparse
@@ -24,27 +24,36 @@ from mmer_jax.utils import columns
 WIDTH = 100  # of the notes, in characters
 
 
-def text(curves: Sequence[Curve], in_markdown: bool = False) -> str:
-    """Curves as tables, one for each protocol and corruption; lines without a last newline."""
-    lines = columns.markdown if in_markdown else columns.aligned
-    parts, notes = [], []
+def format_curves(curves: Sequence[Curve], in_markdown: bool = False) -> str:
+    """Formats curves as tables, one for each protocol and corruption, followed by notes.
+
+    Args:
+      curves: As `results.compute_curves` returns them.
+      in_markdown: Whether to write Markdown; otherwise text for a terminal.
+
+    Returns:
+      Lines without a final newline.
+    """
+    format_table = columns.markdown if in_markdown else columns.aligned
+    blocks, notes = [], []
     for protocol in dict.fromkeys(curve.protocol for curve in curves):
-        members = [curve for curve in curves if curve.protocol == protocol]
+        of_protocol = [curve for curve in curves if curve.protocol == protocol]
         for corruption in conditions.NAMES:
-            touched = [curve for curve in members if curve.of(corruption)]
-            if touched:
-                title = f"{protocol}, {robustness.title(corruption)}"
-                parts.append(f"### {title}" if in_markdown else title)
-                parts.append("\n".join(lines(robustness.lines(touched, corruption))))
-                notes += robustness.how(corruption)
-        notes += [*robustness.reading(members), f"Protocol {protocol}: {summary.promise(protocol)}"]
+            tested = [curve for curve in of_protocol if curve.get_points(corruption)]
+            if tested:
+                title = f"{protocol}, {robustness.corruption_title(corruption)}"
+                blocks.append(f"### {title}" if in_markdown else title)
+                blocks.append("\n".join(format_table(robustness.table_lines(tested, corruption))))
+                notes += robustness.describe_corruption(corruption)
+        notes += robustness.reading_notes(of_protocol)
+        notes.append(f"Protocol {protocol}: {summary.promise(protocol)}")
     notes = dict.fromkeys(notes)
-    return "\n\n".join([*parts, *(n if in_markdown else textwrap.fill(n, WIDTH) for n in notes)])
+    return "\n\n".join([*blocks, *(n if in_markdown else textwrap.fill(n, WIDTH) for n in notes)])
 
 
 @errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
+    """Runs the command and returns its exit status."""
     options = _parser().parse_args(arguments)
     workdir = options.workdir.expanduser()
     try:
@@ -57,9 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
             pack_folder=options.pack,
             manual_dir=options.manual_dir,
         )
-        print(text(results.curves(workdir, options.protocol, options.rows), options.markdown))
+        curves = results.compute_curves(workdir, options.protocol, options.rows)
+        print(format_curves(curves, options.markdown))
     except KeyboardInterrupt:
-        print("stopped; the same command continues", file=sys.stderr)
+        print("interrupted; run the same command again to continue", file=sys.stderr)
         return 130
     for problem in problems:
         print(f"not tested: {problem}", file=sys.stderr)
@@ -69,38 +79,40 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mmer robustness",
-        description="Tests the trained networks of a work folder with an input missing, with noisy "
-        "audio and with faces that are hard to see. Trains nothing.",
+        description="Tests the trained networks of a workdir with missing modalities, noisy audio "
+        "and degraded face images. Nothing is trained.",
     )
-    parser.add_argument("workdir", metavar="WORKDIR", type=Path, help="of run.py")
-    parser.add_argument("--protocol", nargs="+", default=[], metavar="NAME", help="only these")
-    parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="only these")
+    parser.add_argument("workdir", metavar="WORKDIR", type=Path, help="workdir of a finished run")
+    parser.add_argument(
+        "--protocol", nargs="+", default=[], metavar="NAME", help="protocols; default: all"
+    )
+    parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="rows; default: all")
     parser.add_argument(
         "--corruptions",
         nargs="+",
         default=conditions.NAMES,
         metavar="NAME",
-        help=f"of {', '.join(conditions.NAMES)}; default: all",
+        help=f"out of {', '.join(conditions.NAMES)}; default: all",
     )
-    for known in corruptions.CORRUPTIONS.values():
+    for corruption in corruptions.CORRUPTIONS.values():
         parser.add_argument(
-            f"--{known.name}",
+            f"--{corruption.name}",
             nargs="+",
             type=float,
             metavar="LEVEL",
-            help=f"levels of {known.name} in{known.unit.replace('%', '%%')}; "
-            f"default: {' '.join(f'{level:g}' for level in known.levels)}",
+            help=f"levels of {corruption.name} in{corruption.unit.replace('%', '%%')}; "
+            f"default: {' '.join(f'{level:g}' for level in corruption.levels)}",
         )
     parser.add_argument(
-        "--pack", metavar="DIR", type=Path, help="the pack that was trained from, if it was moved"
+        "--pack", metavar="DIR", type=Path, help="pack that was trained from, if it was moved"
     )
     parser.add_argument(
         "--manual_dir",
         metavar="DIR",
         type=Path,
-        help="folder of the recordings, if they were moved: noise is added to the audio itself",
+        help="folder of the recordings, if it was moved; needed to add noise to their audio",
     )
-    parser.add_argument("--markdown", action="store_true", help="tables in Markdown")
+    parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
     return parser
 
 

@@ -1,1 +1,1 @@
-"""The paper's figures, drawn from one's own recordings and results."""
+"""The paper's figures, drawn from the user's own recordings and results."""

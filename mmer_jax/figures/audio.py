@@ -1,10 +1,11 @@
-"""Figures 9 and 10: six images of one waveform, and its mel spectrogram after each alteration.
+"""Figures 9 and 10: representations of a waveform, and its mel spectrogram after augmentation.
 
-What is drawn is what networks are given, with axes put around it.
+The images are the inputs of networks, with axes drawn around them.
 """
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import librosa
 import numpy as np
@@ -15,20 +16,26 @@ from mmer_jax.figures import canvas
 from mmer_jax.media import audio, augment, spectrogram
 from mmer_jax.media.representations import REPRESENTATIONS, plot_image
 
-SIZE = 224  # as stored
-_NOTES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}  # of twelve, from the bottom
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+SIZE = 224  # side of the images in pixels, as in a build
+_NOTES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}  # semitones above C
 _MEL_TICKS = (250, 500, 1000, 2000, 4000, 8000)  # Hz
 
 
 @dataclasses.dataclass(frozen=True)
 class _Scale:
-    """How a representation's image is to be read.
+    """Vertical axis and colors of a representation's image.
 
     Attributes:
-      label: of the vertical axis.
-      bottom, top: what the image's edges mean.
-      ticks: (place, label) where numbers alone would not do.
-      colors: what dark and bright mean, where it is more than inside and outside of a curve.
+      label: Label of the vertical axis.
+      bottom: Value at the lower edge.
+      top: Value at the upper edge.
+      ticks: (value, label) of each tick; empty for Matplotlib's choice.
+      colors: Range of the colors, as a suffix of the title; empty for a curve.
     """
 
     label: str
@@ -38,36 +45,37 @@ class _Scale:
     colors: str = ""
 
 
-def read(path: Path) -> np.ndarray:
-    """The audio of a video or audio file, float32 [n] at spectrogram.RATE.
+def read_audio(path: Path) -> np.ndarray:
+    """Reads the audio of a video or audio file; float32 [n] at `spectrogram.RATE`.
 
     Raises:
-      UserError: it cannot be read, or has no audio; the message names the file.
+      UserError: The file cannot be read, has no audio track, or is silent; the message names it.
     """
     try:
         samples, _ = audio.read_audio(path, spectrogram.RATE)
         if audio.is_silent(samples):
             raise errors.ClipError("silent audio", f"{len(samples)} samples, all zero")
         return samples
-    except errors.ClipError as problem:
-        raise errors.UserError(f"{path}: {problem}") from problem
+    except errors.ClipError as error:
+        raise errors.UserError(f"{path}: {error}") from error
 
 
-def representations(samples: np.ndarray, title: str, plotted: bool = False):
-    """Figure 9: from the top left waveform, centroid, bandwidth, chromagram, spectrogram, mel.
+def draw_representations(samples: np.ndarray, title: str, plotted: bool = False) -> "Figure":
+    """Draws figure 9: six image representations of a waveform.
+
+    They are, from the top left: waveform, spectral centroid, spectral bandwidth, chromagram,
+    spectrogram, mel spectrogram.
 
     Args:
-      samples: float [n] at spectrogram.RATE.
-      title: of the figure.
-      plotted: draw matplotlib's plots without axes, as the paper did, in place of the images.
-
-    Returns:
-      a matplotlib Figure.
+      samples: float [n] at `spectrogram.RATE`.
+      title: Title of the figure.
+      plotted: Whether to draw Matplotlib plots without axes, as the paper did, instead of the
+        images.
     """
-    made = canvas.figure(9, 5.5)
-    made.suptitle(title)
+    figure = canvas.make_figure(9, 5.5)
+    figure.suptitle(title)
     seconds, scales = len(samples) / spectrogram.RATE, _scales()
-    panels = made.subplots(2, 3, sharex=True)
+    panels = figure.subplots(2, 3, sharex=True)
     for axes, (name, representation) in zip(panels.flat, REPRESENTATIONS.items(), strict=True):
         if plotted:
             image = plot_image(name, samples, spectrogram.RATE, SIZE)
@@ -76,82 +84,79 @@ def representations(samples: np.ndarray, title: str, plotted: bool = False):
             axes.set_title(representation.title, fontsize="medium")
         else:
             image = representation.image(samples, spectrogram.RATE, SIZE)
-            _draw(axes, image, seconds, scales[name])
+            _show(axes, image, seconds, scales[name])
             axes.set_title(f"{representation.title}{scales[name].colors}", fontsize="medium")
     for axes in panels[-1]:
         axes.set_xlabel("time (s)")
-    return made
+    return figure
 
 
-def alterations(samples: np.ndarray, name: str, amounts: augment.AudioAmounts):
-    """Figure 10: from the top the mel spectrogram of the original and of each altered version.
+def draw_alterations(samples: np.ndarray, name: str, amounts: augment.AudioAmounts) -> "Figure":
+    """Draws figure 10: the mel spectrograms of a waveform and of its augmented versions.
 
     Args:
-      samples: float [n] at spectrogram.RATE.
-      name: the clip's: the noise follows from it, as where sets are packed.
-      amounts: how strong the alterations are.
-
-    Returns:
-      a matplotlib Figure.
+      samples: float [n] at `spectrogram.RATE`.
+      name: Name of the clip, which is the title and, as in a build, the seed of the noise.
+      amounts: Parameters of the augmentations.
     """
-    told = {
+    titles = {
         "original": "original",
         "noise": f"noise, {amounts.noise_snr_db:g} dB below the audio",
         "pitch_shift": f"pitch shifted by {amounts.pitch_semitones:+g} semitones",
         "time_shift": f"shifted by {amounts.shift_seconds:+g} s",
         "time_stretch": f"stretched in time, tempo x {amounts.stretch_factor:g}",
     }
-    made = canvas.figure(7, 10)
-    made.suptitle(name)
-    panels = made.subplots(len(augment.AUDIO_VARIANTS), 1, sharex=True)
+    figure = canvas.make_figure(7, 10)
+    figure.suptitle(name)
+    panels = figure.subplots(len(augment.AUDIO_VARIANTS), 1, sharex=True)
     scale = _scales()["mel"]
     for axes, variant in zip(panels, augment.AUDIO_VARIANTS, strict=True):
         rng = clips.random_of(name, f"audio {variant}")
-        varied = augment.vary(samples, spectrogram.RATE, variant, amounts, rng)
-        image = spectrogram.mel_image(varied, spectrogram.RATE, SIZE)
-        axes.set_title(told.get(variant, variant), fontsize="medium")
-        image = _draw(axes, image, len(varied) / spectrogram.RATE, scale)
-        axes.set_ylabel("")  # the same for all
-    made.supylabel(scale.label)
+        version = augment.vary(samples, spectrogram.RATE, variant, amounts, rng)
+        image = spectrogram.mel_image(version, spectrogram.RATE, SIZE)
+        axes.set_title(titles.get(variant, variant), fontsize="medium")
+        drawn = _show(axes, image, len(version) / spectrogram.RATE, scale)
+        axes.set_ylabel("")  # one label for all panels, below
+    figure.supylabel(scale.label)
     panels[-1].set_xlabel("time (s)")
-    bar = made.colorbar(image, ax=panels, ticks=np.linspace(0, 255, 5), shrink=0.4)
+    bar = figure.colorbar(drawn, ax=panels, ticks=np.linspace(0, 255, 5), shrink=0.4)
     bar.set_label("level (dB; 0 is the loudest point)")
     bar.ax.set_yticklabels([f"{x:g}" for x in np.linspace(-spectrogram.RANGE_DB, 0, 5)])
-    return made
+    return figure
 
 
-def _draw(axes, image: np.ndarray, seconds: float, scale: _Scale):
-    """Puts uint8 [s, s, 1] into a panel, with time to the right and the scale upwards."""
-    image = axes.imshow(
+def _show(axes: "Axes", image: np.ndarray, seconds: float, scale: _Scale) -> "AxesImage":
+    """Shows an image, uint8 [s, s, 1], in a panel with a time axis and a vertical scale."""
+    drawn = axes.imshow(
         image[..., 0],
         extent=(0, seconds, scale.bottom, scale.top),
         aspect="auto",
-        cmap=canvas.IMAGE_COLOURS,
+        cmap=canvas.IMAGE_COLORMAP,
         vmin=0,
         vmax=255,
     )
     axes.set_ylabel(scale.label)
     if scale.ticks:
-        places, labels = zip(*scale.ticks, strict=True)
-        axes.set_yticks(places, labels)
-    return image
+        values, labels = zip(*scale.ticks, strict=True)
+        axes.set_yticks(values, labels)
+    return drawn
 
 
 def _scales() -> dict[str, _Scale]:
-    """What media.representations says of the heights of its images, by name."""
+    """Returns the scale of each representation of `media.representations`, by name."""
     highest = spectrogram.RATE / 2000
     decibels = f", {-spectrogram.RANGE_DB:g} to 0 dB"
     mels = librosa.mel_frequencies(spectrogram.BANDS + 2, fmax=spectrogram.RATE / 2)[1:-1]
     bands = np.interp(_MEL_TICKS, mels, np.arange(spectrogram.BANDS) + 0.5)
     return {
-        "waveform": _Scale("amplitude (part of the peak)", -1, 1),
+        "waveform": _Scale("amplitude (relative to the peak)", -1, 1),
         "spectral_centroid": _Scale("frequency (kHz)", 0, highest),
         "spectral_bandwidth": _Scale("bandwidth (kHz)", 0, highest),
         "chromagram": _Scale(
             "pitch class",
             0,
             12,
-            tuple((place + 0.5, note) for note, place in _NOTES.items()),
+            tuple((semitone + 0.5, note) for note, semitone in _NOTES.items()),
             ", 0 to 1",
         ),
         "spectrogram": _Scale("frequency (kHz)", 0, highest, colors=decibels),

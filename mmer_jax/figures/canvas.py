@@ -1,49 +1,58 @@
-"""Paper to draw on, and where drawings go.
+"""Matplotlib figures, and the files that they are saved to.
 
-Matplotlib's figures without its pyplot, which keeps every figure of a process and looks for a
-screen.
+This module uses Matplotlib without pyplot, which keeps every figure of a process in memory and may
+look for a display.
 """
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmer_jax import errors
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 ENDINGS = (".png", ".svg")
-# Lightness rises evenly along both, so that they read in gray print and with any color vision.
-IMAGE_COLOURS, COUNT_COLOURS = "magma", "cividis"
+# Both are perceptually uniform, so that they can be read in gray print and with any color vision.
+IMAGE_COLORMAP, COUNT_COLORMAP = "magma", "cividis"
 _FILE_STYLE = {
-    "svg.fonttype": "none",  # letters stay letters
-    "svg.hashsalt": "mmer-jax",  # the same drawing is the same file
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "mmer-jax",  # the same figure gives the same bytes
     "savefig.dpi": 150,
 }
 
 
-def figure(width: float, height: float):
-    """An empty matplotlib Figure of that size in inches, whose panels do not overlap.
+def make_figure(width: float, height: float) -> "Figure":
+    """Makes an empty Matplotlib figure whose panels do not overlap.
+
+    Args:
+      width: Width in inches.
+      height: Height in inches.
 
     Raises:
-      UserError: matplotlib is not installed.
+      UserError: Matplotlib is not installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as e:
         raise errors.UserError("figures need matplotlib: install mmer-jax[data]") from e
-    made = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(made)
-    return made
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
-def show(axes, image: np.ndarray, title: str) -> None:
-    """Puts an image into a panel, without axes.
+def show_image(axes: "Axes", image: np.ndarray, title: str) -> None:
+    """Shows an image in a panel, without ticks.
 
     Args:
-      axes: of matplotlib.
+      axes: The panel.
       image: uint8 [h, w, 3], RGB.
-      title: above it.
+      title: Title above the image.
     """
     axes.imshow(image)
     axes.set_title(title, fontsize="small")
@@ -51,41 +60,45 @@ def show(axes, image: np.ndarray, title: str) -> None:
     axes.set_yticks([])
 
 
-def path_for(out: Path, name: str, of: int = 1) -> Path:
-    """Where a figure goes.
+def choose_path(out: Path, name: str, count: int = 1) -> Path:
+    """Returns the path of a figure's file.
 
     Args:
-      out: a file, if its ending is one of ENDINGS; else a folder.
-      name: of the file in a folder, without an ending.
-      of: how many figures there are.
+      out: A file, if its suffix is one of ENDINGS; otherwise a folder.
+      name: Name of the file in a folder, without a suffix.
+      count: How many figures are saved with the same `out`.
 
     Raises:
-      UserError: several figures for one file.
+      UserError: There are several figures, and `out` is a file.
     """
     if out.suffix.lower() not in ENDINGS:
         return out / f"{name}.png"
-    if of > 1:
-        raise errors.UserError(f"{of} figures do not fit into {out}: name a folder instead")
+    if count > 1:
+        raise errors.UserError(f"cannot save {count} figures to the file {out}: name a folder")
     return out
 
 
-def save(made, path: str | os.PathLike) -> Path:
-    """Writes a Figure; its kind is told by the path's ending. Folders are made.
+def save(figure: "Figure", path: str | os.PathLike) -> Path:
+    """Saves a figure in the format of the path's suffix and returns the path.
+
+    Args:
+      figure: The figure.
+      path: Path of the file; its folder is created if it does not exist.
 
     Raises:
-      UserError: another ending than ENDINGS, or the file cannot be written.
+      UserError: The suffix is not one of ENDINGS, or the file cannot be written.
     """
     import matplotlib
 
     path = Path(path)
     if path.suffix.lower() not in ENDINGS:
-        raise errors.unknown("kind of image", path.suffix, ENDINGS)
-    # What a viewer does not see must not differ between two runs: no date, no version.
+        raise errors.unknown("image format", path.suffix, ENDINGS)
+    # No date and no version, so that two runs give the same bytes.
     metadata = {"Date": None, "Creator": None} if path.suffix.lower() == ".svg" else {}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with matplotlib.rc_context(_FILE_STYLE):
-            made.savefig(path, metadata=metadata or {"Software": None})
+            figure.savefig(path, metadata=metadata or {"Software": None})
     except OSError as e:
         raise errors.UserError(f"cannot write {path}: {e.strerror or e}") from e
     return path

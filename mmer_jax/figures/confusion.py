@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,17 +13,23 @@ from mmer_jax.evaluation import metrics
 from mmer_jax.figures import canvas
 from mmer_jax.results import predictions, records
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Confusion:
-    """What a row's networks took for what, all seeds and folds together.
+    """Confusion matrix of a row under one protocol, summed over seeds and folds.
 
     Attributes:
-      counts: int64 [classes, classes], rows the true emotion, columns the predicted one.
-      emotions: names of the classes.
-      row, protocol, data: where it comes from, in words.
-      epochs: how long the networks were trained.
-      seeds, folds: how many networks there are of each.
+      counts: int64 [classes, classes]; rows are true emotions, columns are predicted ones.
+      emotions: Names of the classes.
+      row: Name of the row.
+      protocol: Name of the protocol.
+      data: Description of the recordings.
+      epochs: Number of epochs that the networks were trained.
+      seeds: Number of seeds.
+      folds: Number of folds.
     """
 
     counts: np.ndarray
@@ -35,11 +42,11 @@ class Confusion:
     folds: int
 
 
-def parse(text: str) -> tuple[Path, str]:
-    """WORKDIR:ROW in its two parts.
+def parse_row(text: str) -> tuple[Path, str]:
+    """Splits WORKDIR:ROW into the workdir and the name of the row.
 
     Raises:
-      UserError: it has not the two.
+      UserError: The text does not have this form.
     """
     workdir, colon, row = text.rpartition(":")
     if not (workdir and colon and row):
@@ -47,105 +54,116 @@ def parse(text: str) -> tuple[Path, str]:
     return Path(workdir).expanduser(), row
 
 
-def protocols(workdir: Path, row: str) -> list[str]:
-    """The protocols under which a row was measured.
+def list_protocols(workdir: Path, row: str) -> list[str]:
+    """Lists the protocols that a row was measured under.
 
     Raises:
-      UserError: no such row in the work folder; the message lists those there.
+      UserError: The workdir has no such row; the message lists the rows that it has.
     """
-    found = records.read(workdir / records.FILE_NAME)
-    if not found:
-        raise errors.UserError(f"{workdir} holds no record; run.py --workdir={workdir} writes them")
-    if row not in (rows := dict.fromkeys(record["row"] for record in found)):
-        raise errors.unknown(f"row of {workdir}", row, rows)
-    return list(dict.fromkeys(r["protocol"] for r in found if r["row"] == row))
+    return list(dict.fromkeys(record["protocol"] for record in _read_records(workdir, row)))
 
 
 def count(workdir: Path, row: str, protocol: str, epochs: int | None = None) -> Confusion:
-    """Counts the test predictions of all of a row's cells under one protocol.
+    """Counts the test predictions of all cells of a row under one protocol.
 
     Args:
-      workdir: of run.py.
-      row: of its table.
-      protocol: one of `protocols(workdir, row)`.
-      epochs: how long trained; the most that all cells have been measured at, if None.
+      workdir: Workdir of a run.
+      row: Name of the row.
+      protocol: One of `list_protocols(workdir, row)`.
+      epochs: Number of epochs; None for the largest number at which all cells were measured.
 
     Raises:
-      UserError: no such cells, not measured then, or their predictions are not there.
+      UserError: There are no such cells, they were not measured after `epochs`, or their
+        predictions are missing.
     """
-    if protocol not in (known := protocols(workdir, row)):
-        raise errors.unknown(f"protocol of row {row} in {workdir}", protocol, known)
-    found = records.read(workdir / records.FILE_NAME)
-    found = [r for r in found if (r["row"], r["protocol"]) == (row, protocol)]
-    cells = {(record["fold"], record["seed"]) for record in found}
-    measured = [{r["epochs"] for r in found if (r["fold"], r["seed"]) == cell} for cell in cells]
-    common = set.intersection(*measured)
+    row_records = _read_records(workdir, row)
+    protocols = dict.fromkeys(record["protocol"] for record in row_records)
+    if protocol not in protocols:
+        raise errors.unknown(f"protocol of row {row} in {workdir}", protocol, protocols)
+    cell_epochs: dict[tuple[int, int], set[int]] = {}
+    matching = [record for record in row_records if record["protocol"] == protocol]
+    for record in matching:
+        cell_epochs.setdefault((record["fold"], record["seed"]), set()).add(record["epochs"])
+    common = set.intersection(*cell_epochs.values())
     if not common or epochs not in (None, *common):
         raise errors.UserError(
-            f"the {len(cells)} cells of row {row} in {workdir} were not all measured after "
-            f"{epochs or 'one number of'} epochs; common to them: {sorted(common) or 'none'}"
+            f"the {len(cell_epochs)} cells of row {row} in {workdir} were not all measured after "
+            f"{epochs or 'the same number of'} epochs; common to them: {sorted(common) or 'none'}"
         )
     epochs = epochs or max(common)
-    total = 0
-    for fold, seed in sorted(cells):
-        name = cell_name(row, protocol, fold, seed)
-        held = predictions.load(workdir / "predictions" / f"{name}.npz")
-        if (epochs, "test") not in held.examples:
-            raise errors.UserError(f"the predictions of {name} in {workdir} lack epoch {epochs}")
-        test = held.examples[epochs, "test"]
-        guessed = test.probabilities.argmax(axis=1)
-        total = total + metrics.confusion(test.label, guessed, len(held.emotions))
+    counts = 0
+    for fold, seed in sorted(cell_epochs):
+        cell = cell_name(row, protocol, fold, seed)
+        stored = predictions.load(workdir / "predictions" / f"{cell}.npz")
+        if (epochs, "test") not in stored.examples:
+            raise errors.UserError(f"the predictions of {cell} in {workdir} lack epoch {epochs}")
+        test = stored.examples[epochs, "test"]
+        predicted = test.probabilities.argmax(axis=1)
+        counts = counts + metrics.confusion(test.label, predicted, len(stored.emotions))
     return Confusion(
-        counts=total,
-        emotions=held.emotions,
+        counts=counts,
+        emotions=stored.emotions,
         row=row,
         protocol=protocol,
-        data=_data(found[0]["dataset"]),
+        data=_describe_data(matching[0]["dataset"]),
         epochs=epochs,
-        seeds=len({seed for _, seed in cells}),
-        folds=len({fold for fold, _ in cells}),
+        seeds=len({seed for _, seed in cell_epochs}),
+        folds=len({fold for fold, _ in cell_epochs}),
     )
 
 
-def draw(panels: Sequence[Confusion]):
-    """Matrices side by side, on one scale of colors.
+def draw(panels: Sequence[Confusion]) -> "Figure":
+    """Draws confusion matrices side by side, on one color scale.
 
-    Color is the share of the true emotion's examples, and the numbers are examples.
+    Colors are shares of the true emotion's examples; the numbers are counts of examples.
 
-    Returns:
-      a matplotlib Figure.
+    Args:
+      panels: At least one confusion matrix.
     """
-    made = canvas.figure(4.2 * len(panels) + 0.8, 5)
-    shown = made.subplots(1, len(panels), squeeze=False)[0]
-    for axes, panel in zip(shown, panels, strict=True):
+    figure = canvas.make_figure(4.2 * len(panels) + 0.8, 5)
+    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, panel in zip(all_axes, panels, strict=True):
         totals = panel.counts.sum(axis=1, keepdims=True)
         share = 100 * panel.counts / np.maximum(totals, 1)
-        image = axes.imshow(share, cmap=canvas.COUNT_COLOURS, vmin=0, vmax=100)
+        image = axes.imshow(share, cmap=canvas.COUNT_COLORMAP, vmin=0, vmax=100)
         for i, j in np.ndindex(*panel.counts.shape):
-            ink = "black" if share[i, j] > 50 else "white"
-            axes.text(j, i, str(panel.counts[i, j]), ha="center", va="center", color=ink)
-        places = range(len(panel.emotions))
-        axes.set_xticks(places, panel.emotions, rotation=45, ha="right")
-        axes.set_yticks(places, panel.emotions)
+            color = "black" if share[i, j] > 50 else "white"
+            axes.text(j, i, str(panel.counts[i, j]), ha="center", va="center", color=color)
+        positions = range(len(panel.emotions))
+        axes.set_xticks(positions, panel.emotions, rotation=45, ha="right")
+        axes.set_yticks(positions, panel.emotions)
         axes.set_xlabel("predicted emotion (numbers: test examples)")
         axes.set_title(_title(panel), fontsize="medium")
-    shown[0].set_ylabel("true emotion")
-    made.colorbar(image, ax=shown, shrink=0.7, label="share of the true emotion (%)")
-    return made
+    all_axes[0].set_ylabel("true emotion")
+    figure.colorbar(image, ax=all_axes, shrink=0.7, label="share of the true emotion (%)")
+    return figure
+
+
+def _read_records(workdir: Path, row: str) -> list[dict]:
+    """Reads the records of a row."""
+    all_records = records.read(workdir / records.FILE_NAME)
+    if not all_records:
+        raise errors.UserError(
+            f"{workdir} holds no records; run.py --workdir={workdir} writes them"
+        )
+    rows = dict.fromkeys(record["row"] for record in all_records)
+    if row not in rows:
+        raise errors.unknown(f"row of {workdir}", row, rows)
+    return [record for record in all_records if record["row"] == row]
 
 
 def _title(panel: Confusion) -> str:
     seeds = f"{panel.seeds} seed{'s' * (panel.seeds > 1)}"
     folds = f", {panel.folds} folds" if panel.folds > 1 else ""
     return (
-        f"{panel.row}: {100 * metrics.accuracy(panel.counts):.1f}% right\n{panel.data}\n"
+        f"{panel.row}: accuracy {100 * metrics.accuracy(panel.counts):.1f}%\n{panel.data}\n"
         f"{panel.protocol}, {panel.epochs} epochs, {seeds}{folds}"
     )
 
 
-def _data(described: dict) -> str:
-    """The recordings of a record, in words."""
-    words = [described["name"], *(described.get("intensities") or ())]
-    if described.get("origin") != "recorded":
-        words.append(f"{described.get('origin')} clips")
+def _describe_data(dataset: dict) -> str:
+    """Describes the recordings of a record's field `dataset`."""
+    words = [dataset["name"], *(dataset.get("intensities") or ())]
+    if dataset.get("origin") != "recorded":
+        words.append(f"{dataset.get('origin')} clips")
     return ", ".join(words)

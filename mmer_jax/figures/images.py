@@ -1,10 +1,11 @@
-"""Figures 4 and 7: frames of a clip, and the optical flow into them.
+"""Figures 4 and 7: face frames of a clip, and the optical flow into them.
 
-The crop and the flow are made as they are where data sets are built.
+Faces are cropped and flow is computed as in a build.
 """
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from mmer_jax import errors
 from mmer_jax.datasets import clips
 from mmer_jax.figures import canvas
 from mmer_jax.media import faces, flow, video
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = 6
 
@@ -21,10 +25,10 @@ class Faces:
     """The face in some frames of a clip.
 
     Attributes:
-      count: how many frames the clip holds.
-      crops: frame number -> uint8 [s, s, 3] RGB.
-      times: frame number -> seconds.
-      found: whether a detector found the face; if not, the crop is the middle of the image.
+      count: Number of frames of the clip.
+      crops: Frame number -> uint8 [s, s, 3], RGB.
+      times: Frame number -> seconds.
+      found: Whether a detector found the face; if not, the crop is the middle of the image.
     """
 
     count: int
@@ -33,92 +37,118 @@ class Faces:
     found: bool
 
 
-def spread(count: int, n: int, first: int = 0) -> list[int]:
-    """Up to n frames of a clip of `count`: the middles of equal parts, from `first` on."""
+def spread_frames(count: int, n: int, first: int = 0) -> list[int]:
+    """Returns up to n frame numbers, spread evenly over a clip.
+
+    Args:
+      count: Number of frames of the clip.
+      n: Number of frames to return. They are the middles of n intervals of equal length; a short
+        clip gives fewer.
+      first: Smallest frame number to return.
+    """
     return sorted({max(first, (2 * i + 1) * count // (2 * n)) for i in range(n)})
 
 
-def read(path: Path, n: int, options: clips.Options, before: bool = False) -> Faces:
-    """The face in up to n frames of a clip, frame 0 left out, spread over its length.
+def read_faces(path: Path, n: int, options: clips.Options, with_previous: bool = False) -> Faces:
+    """Reads the face in up to n frames of a clip, spread over its length, frame 0 excluded.
 
     Args:
-      path: a video.
-      n: how many.
-      options: detector, its model and the margin are heeded.
-      before: also the frame before each.
+      path: Path of a video.
+      n: Number of frames.
+      options: Build options, of which the detector, its model and the face margin are used.
+      with_previous: Whether to read the frame before each of them, too.
 
     Raises:
-      UserError: the clip cannot be read or is too short; the message names the file.
+      UserError: The clip cannot be read or is too short; the message names the file.
     """
 
-    def wanted(count: int) -> list[int]:
-        chosen = spread(count, n, first=1) if count > 1 else []
-        return [*chosen, *(i - 1 for i in chosen if before)]
+    def choose(count: int) -> list[int]:
+        chosen = spread_frames(count, n, first=1) if count > 1 else []
+        return [*chosen, *(i - 1 for i in chosen if with_previous)]
 
     try:
         detector = faces.make_detector(options.detector, options.detector_model)
-        seen = video.read_frames(path, lambda c: [*wanted(c), *spread(c, clips.FACE_FRAMES)])
-        if seen.count < 2:
-            raise errors.ClipError("too short", f"flow needs two frames, found {seen.count}")
-    except errors.ClipError as problem:
-        raise errors.UserError(f"{path}: {problem}") from problem
-    looked_at = [seen.images[i] for i in spread(seen.count, clips.FACE_FRAMES)]
-    square = faces.face_square(looked_at, detector, options.face_margin)
-    crops = {i: faces.crop(seen.images[i], square.box, clips.SIZE) for i in wanted(seen.count)}
-    return Faces(seen.count, crops, seen.times, square.found)
+        frames = video.read_frames(
+            path, lambda count: [*choose(count), *spread_frames(count, clips.FACE_FRAMES)]
+        )
+        if frames.count < 2:
+            raise errors.ClipError("too short", f"flow needs two frames, found {frames.count}")
+    except errors.ClipError as error:
+        raise errors.UserError(f"{path}: {error}") from error
+    images = [frames.images[i] for i in spread_frames(frames.count, clips.FACE_FRAMES)]
+    square = faces.face_square(images, detector, options.face_margin)
+    crops = {i: faces.crop(frames.images[i], square.box, clips.SIZE) for i in choose(frames.count)}
+    return Faces(frames.count, crops, frames.times, square.found)
 
 
-def frames(path: Path, n: int = 2 * COLUMNS, options: clips.Options | None = None):
-    """Figure 4: a sequence of face frames, each with its number and time. A matplotlib Figure."""
-    seen = read(path, n, options or clips.Options())
-    numbers = sorted(seen.crops)
-    made, panels = _grid(-(-len(numbers) // COLUMNS), min(COLUMNS, len(numbers)))
-    made.suptitle(_title(path, seen))
+def draw_frames(path: Path, n: int = 2 * COLUMNS, options: clips.Options | None = None) -> "Figure":
+    """Draws figure 4: a sequence of face frames, each with its number and time.
+
+    Args:
+      path: Path of a video.
+      n: Number of frames; a short clip gives fewer.
+      options: Options of face detection and cropping.
+
+    Raises:
+      UserError: As in `read_faces`.
+    """
+    clip = read_faces(path, n, options or clips.Options())
+    numbers = sorted(clip.crops)
+    figure, panels = _make_grid(-(-len(numbers) // COLUMNS), min(COLUMNS, len(numbers)))
+    figure.suptitle(_title(path, clip))
     for axes in panels.flat[len(numbers) :]:
         axes.remove()
     for axes, i in zip(panels.flat, numbers, strict=False):
-        canvas.show(axes, seen.crops[i], _when(seen, i))
-    return made
+        canvas.show_image(axes, clip.crops[i], _frame_title(clip, i))
+    return figure
 
 
-def flows(path: Path, n: int = COLUMNS - 1, options: clips.Options | None = None):
-    """Figure 7: face frames, and under each the flow from the frame before. A matplotlib Figure.
+def draw_flow(path: Path, n: int = COLUMNS - 1, options: clips.Options | None = None) -> "Figure":
+    """Draws figure 7: face frames, and below each the optical flow from the previous frame.
 
-    The last column holds the key to the colors.
+    The last column holds the color key.
+
+    Args:
+      path: Path of a video.
+      n: Number of frames; a short clip gives fewer.
+      options: Options of face detection, cropping and flow images.
+
+    Raises:
+      UserError: As in `read_faces`.
     """
     options = options or clips.Options()
-    seen = read(path, n, options, before=True)
-    numbers = spread(seen.count, n, first=1)
-    made, panels = _grid(2, len(numbers) + 1)
-    made.suptitle(_title(path, seen))
+    clip = read_faces(path, n, options, with_previous=True)
+    numbers = spread_frames(clip.count, n, first=1)
+    figure, panels = _make_grid(2, len(numbers) + 1)
+    figure.suptitle(_title(path, clip))
     for above, below, i in zip(*panels, numbers, strict=False):
-        moved = flow.dense_flow(seen.crops[i - 1], seen.crops[i])
-        canvas.show(above, seen.crops[i], _when(seen, i))
-        fastest = options.flow_scale or float(np.linalg.norm(moved, axis=-1).max())
-        canvas.show(below, flow.flow_image(moved, options.flow_scale), "flow into it")
-        below.set_xlabel(f"brightest: {fastest:.1f} px a frame", fontsize="x-small")
+        field = flow.dense_flow(clip.crops[i - 1], clip.crops[i])
+        canvas.show_image(above, clip.crops[i], _frame_title(clip, i))
+        fastest = options.flow_scale or float(np.linalg.norm(field, axis=-1).max())
+        canvas.show_image(below, flow.flow_image(field, options.flow_scale), "flow into it")
+        below.set_xlabel(f"brightest: {fastest:.1f} px per frame", fontsize="x-small")
     panels[0, -1].remove()
-    canvas.show(panels[1, -1], color_key(), "key")
+    canvas.show_image(panels[1, -1], draw_color_key(), "key")
     panels[1, -1].set_xlabel("direction of motion;\nbrighter is faster", fontsize="x-small")
-    return made
+    return figure
 
 
-def color_key(size: int = 96) -> np.ndarray:
-    """What color motion away from the middle gets: uint8 [size, size, 3], black outside."""
-    place = np.linspace(-1, 1, size, dtype=np.float32)
-    outward = np.stack(np.meshgrid(place, place), axis=-1)
+def draw_color_key(size: int = 96) -> np.ndarray:
+    """Draws the colors of motion away from the center; uint8 [size, size, 3], black outside."""
+    coordinates = np.linspace(-1, 1, size, dtype=np.float32)
+    outward = np.stack(np.meshgrid(coordinates, coordinates), axis=-1)
     inside = np.linalg.norm(outward, axis=-1, keepdims=True) <= 1
     return flow.flow_image(np.where(inside, outward, np.float32(0)), 1.0)
 
 
-def _grid(rows: int, columns: int):
-    made = canvas.figure(1.5 * columns, 1.75 * rows + 0.3)
-    return made, made.subplots(rows, columns, squeeze=False)
+def _make_grid(rows: int, columns: int) -> tuple["Figure", np.ndarray]:
+    figure = canvas.make_figure(1.5 * columns, 1.75 * rows + 0.3)
+    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _when(seen: Faces, i: int) -> str:
-    return f"frame {i}, {seen.times[i]:.2f} s"
+def _frame_title(clip: Faces, i: int) -> str:
+    return f"frame {i}, {clip.times[i]:.2f} s"
 
 
-def _title(path: Path, seen: Faces) -> str:
-    return f"{path.stem}, {seen.count} frames" + ("" if seen.found else ", no face found")
+def _title(path: Path, clip: Faces) -> str:
+    return f"{path.stem}, {clip.count} frames" + ("" if clip.found else ", no face found")

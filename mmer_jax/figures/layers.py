@@ -1,4 +1,4 @@
-"""Figures 6 and 8: a config's networks as layer tables."""
+"""Figures 6 and 8: layer tables of a config's networks."""
 
 import runpy
 from pathlib import Path
@@ -11,60 +11,75 @@ from mmer_jax.models import layers
 from mmer_jax.utils import columns
 
 
-def load(text: str) -> ml_collections.ConfigDict:
-    """The config that FILE or FILE:ROW,ROW names, as run.py reads it.
+def load_config(text: str) -> ml_collections.ConfigDict:
+    """Loads a config.
+
+    Args:
+      text: FILE or FILE:ROW,ROW, as in run.py's flag --config.
 
     Raises:
-      UserError: there is no such file, or no config in it.
+      UserError: The file does not exist, or is not a config.
     """
     path, _, rows = text.partition(":")
     if not Path(path).is_file():
-        raise errors.UserError(f"there is no config {path}; try configs/ravdess_strong.py:face")
+        raise errors.UserError(
+            f"the config {path} does not exist; try configs/ravdess_strong.py:face"
+        )
     try:
         return runpy.run_path(path)["get_config"](rows)
     except ModuleNotFoundError as e:
-        raise errors.UserError(f"{path} imports {e.name}: run from the folder that has it") from e
+        raise errors.UserError(
+            f"{path} imports {e.name}, which was not found: run from the folder that holds it"
+        ) from e
     except (KeyError, SyntaxError) as e:
-        raise errors.UserError(f"{path} is no config: it defines no get_config") from e
+        raise errors.UserError(f"{path} is not a config: it does not define get_config") from e
 
 
-def tables(
+def format_tables(
     config: ml_collections.ConfigDict, size: int | None = None, in_markdown: bool = False
 ) -> str:
-    """The layers of the network of each row that the config asks for.
+    """Formats the layers of each requested row's network as a table.
 
     Args:
-      config: as loaded.
-      size: side of the inputs in pixels, if not the config's.
-      in_markdown: for documents; else for the terminal.
+      config: Config, as loaded.
+      size: Side of the inputs in pixels; None for the config's.
+      in_markdown: Whether to write Markdown; otherwise text for a terminal.
 
     Returns:
-      Lines without a last newline.
+      Lines without a final newline.
 
     Raises:
-      UserError: an unknown row or model.
+      UserError: A row or model is unknown.
     """
     overrides = {} if size is None else {"data.size": size}
     rows = {
         row: resolve.resolve_row(config, row, overrides) for row in resolve.requested_rows(config)
     }
-    return "\n\n".join(_section(row, resolved, in_markdown) for row, resolved in rows.items())
+    return "\n\n".join(_format_row(row, resolved, in_markdown) for row, resolved in rows.items())
 
 
-def _section(row: str, config: ml_collections.ConfigDict, in_markdown: bool) -> str:
+def _format_row(row: str, config: ml_collections.ConfigDict, in_markdown: bool) -> str:
     inputs = ", ".join(config.modalities)
     title = f"{'## ' * in_markdown}{row}: {inputs} at {config.data.size} pixels"
     if config.fusion.method:
-        joined = ", ".join(config.fusion.rows)
-        return f"{title}\n\nNo network of its own: it joins what those of {joined} say."
-    found = layers.layer_table(config)
+        inputs = ", ".join(config.fusion.rows)
+        return (
+            f"{title}\n\nLate fusion of the predictions of {inputs}; it has no network of its own."
+        )
+    table = layers.layer_table(config)
     lines = [["layer", "kind", "input", "output", "parameters"]]
     lines += [
-        [x.name, x.kind, _by(x.input_shape), _by(x.output_shape), f"{x.parameters:,}"]
-        for x in found
+        [
+            x.name,
+            x.kind,
+            _format_shape(x.input_shape),
+            _format_shape(x.output_shape),
+            f"{x.parameters:,}",
+        ]
+        for x in table
     ]
-    convolutions, dense = (layers.count(found, k) for k in (layers.CONVOLUTIONS, layers.DENSE))
-    parameters = sum(layer.parameters for layer in found)
+    convolutions, dense = (layers.count(table, k) for k in (layers.CONVOLUTIONS, layers.DENSE))
+    parameters = sum(layer.parameters for layer in table)
     return "\n".join(
         (
             title,
@@ -76,5 +91,5 @@ def _section(row: str, config: ml_collections.ConfigDict, in_markdown: bool) -> 
     )
 
 
-def _by(shape: tuple[int, ...]) -> str:
+def _format_shape(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))

@@ -1,1 +1,1 @@
-"""Choosing the frames that show an emotion: picking them, and ranking all by a trained network."""
+"""Frame selection: frames that show an emotion, picked by hand or ranked by trained networks."""

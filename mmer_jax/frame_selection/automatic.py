@@ -1,18 +1,18 @@
-"""Frames picked without anybody looking: those that differ most from how their clip begins.
+"""Automatic frame picks: the frames that differ most from the beginning of their clip.
 
-A clip begins with a neutral face more often than not (section 7.3, figure 4). For each frame t >= 1
+Most clips begin with a neutral face (section 7.3, figure 4). For each frame t >= 1
 
     distance(t) = |a(t) - mean a| / sd(a) + |m(t) - mean m| / sd(m)
 
 with the means over the clip's first frames t = 1..BEGINNING and the standard deviations over all of
-its frames. Here a(t) is the appearance: the root mean square difference between the face in frame t
-and the mean face of the frames 0..BEGINNING, both gray, SIZE x SIZE pixels, of mean 0 and standard
-deviation 1, so that brighter or darker light is no difference. And m(t) is the motion: the mean
-length of the optical flow into frame t, in pixels of such an image. A term whose deviation is 0 (a
-still image) counts nothing.
+its frames. a(t) is the appearance: the root mean square difference between the face in frame t and
+the mean face of the frames 0..BEGINNING, where each face is gray, SIZE x SIZE pixels, standardized
+to mean 0 and standard deviation 1, so that lighting does not count. m(t) is the motion: the mean
+magnitude of the optical flow into frame t, in pixels of such an image. A term whose standard
+deviation is 0 (a still image) is 0.
 
-The frames with the largest distance are taken, each at least `apart` frames from those taken
-before. Nothing here knows the clip's label.
+The frames with the largest distances are picked, in descending order, each at least `apart` frames
+from those picked before. Labels are not used.
 """
 
 import functools
@@ -25,10 +25,10 @@ import numpy as np
 from mmer_jax import errors
 from mmer_jax.corpora.recordings import Recording
 from mmer_jax.datasets import clips, frame_lists
-from mmer_jax.frame_selection import recordings_of
+from mmer_jax.frame_selection import processing
 from mmer_jax.media import flow
 
-SIZE = 64  # side of the compared faces
+SIZE = 64  # side of the compared faces in pixels
 BEGINNING = 5  # frames
 COLUMNS = (*frame_lists.PICKS, "distance")
 
@@ -41,90 +41,110 @@ def pick(
     options: clips.Options | None = None,
     workers: int | None = None,
 ) -> int:
-    """Writes a list of picked frames (see datasets.frame_lists), `distance` beside each.
+    """Writes a list of picked frames (see datasets.frame_lists) with the column `distance`.
 
     Args:
-      recordings: of which frames are picked.
-      path: the CSV file to write.
-      per_clip: frames of a clip; a short one gives fewer. The paper's 1254 are about 7 a clip.
-      apart: the least distance between two of them, in frames.
-      options: how faces are found.
-      workers: processes; None for one a core.
+      recordings: Recordings whose frames are picked.
+      path: Path of the CSV file.
+      per_clip: Number of frames per clip; short clips give fewer. The paper's 1254 frames are about
+        7 per clip.
+      apart: Smallest difference between the frame numbers of two picks.
+      options: Options of face detection and cropping.
+      workers: Number of processes; None for one per core.
 
     Returns:
-      how many frames were picked.
+      The number of picked frames.
 
     Raises:
-      UserError: an amount below 1; no recording can be used; the file cannot be written.
+      UserError: `per_clip` or `apart` is below 1, no recording is usable, or the file cannot be
+        written.
     """
     if per_clip < 1 or apart < 1:
-        raise errors.UserError(f"per_clip and apart must be from 1, found {per_clip} and {apart}")
+        raise errors.UserError(
+            f"per_clip and apart must be 1 or more, found {per_clip} and {apart}"
+        )
     options = options or clips.Options()
     options.check()
-    work = functools.partial(pick_of_clip, per_clip=per_clip, apart=apart, options=options)
+    work = functools.partial(pick_from_clip, per_clip=per_clip, apart=apart, options=options)
     rows = [
         row
-        for picked in recordings_of.each(work, recordings, "picking frames", workers)
-        for row in picked
+        for clip_rows in processing.map_recordings(work, recordings, "picking frames", workers)
+        for row in clip_rows
     ]
     frame_lists.write(path, COLUMNS, rows)
     return len(rows)
 
 
-def pick_of_clip(
+def pick_from_clip(
     recording: Recording, per_clip: int, apart: int, options: clips.Options
 ) -> list[tuple[str, int, float]]:
-    """A worker's task: (clip, frame, distance) of the picked frames, in the order of frames.
+    """Picks the frames of one clip, in a worker process.
+
+    Args:
+      recording: The recording.
+      per_clip: As in `pick`.
+      apart: As in `pick`.
+      options: As in `pick`.
+
+    Returns:
+      (clip, frame, distance) of each pick, in the order of frames.
 
     Raises:
-      ClipError: the recording cannot be used, or has no label and so is in no built set.
+      ClipError: The recording is not usable, or has no label and is therefore in no build.
     """
     name = recording.facts()["clip"]
     _, crops = clips.face_frames(recording.source(), options, SIZE)
-    distance = distances(face for _, _, face in crops)
-    return [(name, t, round(float(distance[t]), 4)) for t in farthest(distance, per_clip, apart)]
+    distance = compute_distances(face for _, _, face in crops)
+    return [
+        (name, t, round(float(distance[t]), 4)) for t in find_farthest(distance, per_clip, apart)
+    ]
 
 
-def distances(faces: Iterable[np.ndarray]) -> np.ndarray:
-    """How far each frame of a clip is from its beginning: the formula above.
+def compute_distances(faces: Iterable[np.ndarray]) -> np.ndarray:
+    """Computes the distance of each frame of a clip from its beginning, by the formula above.
 
     Args:
-      faces: uint8 [s, s, 3] RGB, in order, at least two.
+      faces: At least two images, uint8 [s, s, 3] RGB, in the order of frames.
 
     Returns:
-      float64 [n]; the first is 0, since nothing leads into it.
+      float64 [n]; 0 for the first frame, into which there is no flow.
     """
-    looks, motion, before = [], [0.0], None
+    standardized, motion, previous = [], [0.0], None
     for face in faces:
-        looks.append(_standardized(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float64)))
-        if before is not None:
-            motion.append(float(np.linalg.norm(flow.dense_flow(before, face), axis=-1).mean()))
-        before = face
-    first = np.mean(looks[: BEGINNING + 1], axis=0)
-    appearance = np.sqrt(np.mean((np.stack(looks) - first) ** 2, axis=(1, 2)))
-    distance = np.zeros(len(looks))
+        gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float64)
+        standardized.append(_standardize(gray))
+        if previous is not None:
+            motion.append(float(np.linalg.norm(flow.dense_flow(previous, face), axis=-1).mean()))
+        previous = face
+    reference = np.mean(standardized[: BEGINNING + 1], axis=0)
+    appearance = np.sqrt(np.mean((np.stack(standardized) - reference) ** 2, axis=(1, 2)))
+    distance = np.zeros(len(standardized))
     for values in (appearance[1:], np.array(motion[1:])):
-        deviation = values.std()
-        if deviation > 0:
-            distance[1:] += np.abs(values - values[:BEGINNING].mean()) / deviation
+        std = values.std()
+        if std > 0:
+            distance[1:] += np.abs(values - values[:BEGINNING].mean()) / std
     return distance
 
 
-def farthest(distance: np.ndarray, count: int, apart: int) -> list[int]:
-    """The frames of the largest distances, but frame 0, of equal ones the earlier; ascending.
+def find_farthest(distance: np.ndarray, count: int, apart: int) -> list[int]:
+    """Finds the frames with the largest distances, frame 0 excluded.
 
     Args:
       distance: float [n].
-      count: how many; fewer if the clip has no more that are far enough from each other.
-      apart: the least difference between two frame numbers.
+      count: Number of frames; fewer are returned if no others are far enough from each other.
+      apart: Smallest difference between two frame numbers.
+
+    Returns:
+      Frame numbers in ascending order. Of equal distances the earlier frame is preferred.
     """
-    taken: list[int] = []
+    frames: list[int] = []
     for frame in np.argsort(-distance[1:], kind="stable") + 1:
-        if len(taken) < count and all(abs(frame - other) >= apart for other in taken):
-            taken.append(int(frame))
-    return sorted(taken)
+        if len(frames) < count and all(abs(frame - other) >= apart for other in frames):
+            frames.append(int(frame))
+    return sorted(frames)
 
 
-def _standardized(image: np.ndarray) -> np.ndarray:
-    deviation = image.std()
-    return (image - image.mean()) / deviation if deviation > 0 else np.zeros_like(image)
+def _standardize(image: np.ndarray) -> np.ndarray:
+    """Scales an image to mean 0 and standard deviation 1; a constant image becomes 0."""
+    std = image.std()
+    return (image - image.mean()) / std if std > 0 else np.zeros_like(image)

@@ -1,15 +1,13 @@
-"""Ranks all frames of every clip by trained networks: a score is the largest class probability,
-whichever the class.
+"""Ranks all frames of every clip by the largest class probability of trained networks.
 
-The paper's one network has seen the clips that it ranks (section 7.4). Here the networks of the
-folds of `actor_kfold` rank: each frame is scored by those that were trained on no frame of its
-subject. For most subjects that is one network, that of the fold in which the subject was tested;
-for subjects that took part in no fold's training (`split.leave_out_fold`, or nothing picked) it is
-all of them, and the mean of their probabilities counts. `in_sample` is the paper's way: the mean
-over the networks that were trained on the subject.
+In the paper one network ranks all clips, including those that it was trained on (section 7.4). Here
+the networks of the folds of `actor_kfold` rank frames of unseen speakers: each frame is scored by
+the networks that were trained on no frame of its subject. For most subjects that is the network of
+one fold, the one in which the subject was tested. For subjects that are in no fold's training split
+(`split.leave_out_fold`, or no picked frame) it is all networks, whose probabilities are averaged.
+`in_sample` is the paper's way: the average over the networks that were trained on the subject.
 
-A clip's own label is not read: what a network was trained on decides who ranks, the images decide
-how.
+The label of a ranked clip is not read. The score is the largest probability of any class.
 """
 
 import dataclasses
@@ -40,9 +38,9 @@ class Network:
     """A trained network.
 
     Attributes:
-      fold: of actor_kfold.
-      params: of the model.
-      trained_on: the subjects of its training examples.
+      fold: Fold of `actor_kfold`.
+      params: Parameters of the model.
+      trained_on: Subjects of the training examples.
     """
 
     fold: int
@@ -58,23 +56,23 @@ def score_workdir(
     in_sample: bool = False,
     places: Mapping[str, str] | None = None,
 ) -> str:
-    """Scores every frame of the pack that a workdir's networks were trained from.
+    """Scores every frame of the pack that the networks of a workdir were trained on.
 
     Args:
-      workdir: of a run of configs/baum1_selector.py, or another under actor_kfold on a `frames`
-        build.
-      path: the CSV file to write (see datasets.frame_lists), with the folds of the networks that
-        ranked a frame in its column `folds`.
-      row: of the config, where the workdir has several.
-      in_sample: see above.
-      places: fields of `config.data` that say where things are now (manual_dir, data_dir, pack,
-        picked), if they were moved.
+      workdir: Workdir of configs/baum1_selector.py, or of another config with the protocol
+        `actor_kfold` and a `frames` build.
+      path: Path of the CSV file to write (see datasets.frame_lists). Its column `folds` has the
+        folds of the networks that scored a frame.
+      row: Row of the config; required if the workdir has several.
+      in_sample: Whether to score with the networks that were trained on the subject, see above.
+      places: Fields of `config.data` (manual_dir, data_dir, pack, picked) with the new paths of
+        what was moved since the training.
 
     Returns:
-      a sentence on what was done, for people.
+      A summary for the user.
 
     Raises:
-      UserError: the workdir has no such networks or not all, or the data are others than theirs.
+      UserError: The workdir lacks a network, or the data differ from those of the training.
     """
     workdir = Path(workdir).expanduser()
     cells, record = _finished_cells(workdir, row)
@@ -121,12 +119,19 @@ def score_pack(
     networks: Sequence[Network],
     in_sample: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scores all rows of a pack; of its table the column `subject` alone is read.
+    """Scores all examples of a pack, of whose table only the column `subject` is read.
+
+    Args:
+      data: The pack.
+      config: Config of the networks' row.
+      networks: The networks.
+      in_sample: See `assign_networks`.
 
     Returns:
-      score float64 [n], in 0..1; and bool [networks, n], who ranked whom.
+      The scores, float64 [n] in 0..1, and the networks that each one comes from, bool
+      [networks, n].
     """
-    used = who_ranks(data.table["subject"], [n.trained_on for n in networks], in_sample)
+    used = assign_networks(data.table["subject"], [n.trained_on for n in networks], in_sample)
     forward = _forward(config)
     probabilities = np.zeros((len(networks), len(data), len(config.data.emotions)))
     with Progress(int(used.sum()), "scoring", "frames") as progress:
@@ -139,40 +144,40 @@ def score_pack(
     return combine(probabilities, used), used
 
 
-def who_ranks(
+def assign_networks(
     subject: np.ndarray, trained_on: Sequence[Collection[str]], in_sample: bool = False
 ) -> np.ndarray:
-    """Which networks rank which frames.
+    """Decides which networks score which frames.
 
     Args:
-      subject: text [n], of each frame.
-      trained_on: for each network the subjects that it was trained on.
-      in_sample: networks rank whom they know, and those whom none knows are ranked by all; if not,
-        networks rank those whom they do not know.
+      subject: Subject of each frame, text [n].
+      trained_on: Subjects that each network was trained on.
+      in_sample: If false, frames are scored by the networks that were not trained on their subject;
+        if true, by those that were, or by all networks where none was.
 
     Returns:
-      bool [networks, n]; each frame has one at least.
+      bool [networks, n]; at least one network for each frame.
 
     Raises:
-      UserError: a subject that every network was trained on.
+      UserError: `in_sample` is false, and every network was trained on some subject.
     """
-    knows = np.array([np.isin(subject, sorted(subjects)) for subjects in trained_on])
+    trained = np.array([np.isin(subject, sorted(subjects)) for subjects in trained_on])
     if in_sample:
-        return knows | ~knows.any(0)
-    if known := sorted(set(np.asarray(subject)[knows.all(0)].tolist())):
+        return trained | ~trained.any(0)
+    if without_network := sorted(set(np.asarray(subject)[trained.all(0)].tolist())):
         raise errors.UserError(
-            f"every network that is there was trained on {', '.join(known)}: run all folds of "
-            f"{PROTOCOL}, so that one is there for each subject that has not seen it"
+            f"every network was trained on {', '.join(without_network)}: run all folds of "
+            f"{PROTOCOL}, so that each subject has a network that was not trained on it"
         )
-    return ~knows
+    return ~trained
 
 
 def combine(probabilities: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """The largest class probability, in the mean over the networks that rank a frame.
+    """Averages the probabilities of the networks of each frame and returns the largest one.
 
     Args:
-      probabilities: float [networks, n, classes]; those of networks that do not rank are not read.
-      used: bool [networks, n].
+      probabilities: float [networks, n, classes]; ignored where `used` is false.
+      used: bool [networks, n], the networks of each frame.
 
     Returns:
       float64 [n].
@@ -182,7 +187,7 @@ def combine(probabilities: np.ndarray, used: np.ndarray) -> np.ndarray:
 
 
 def _finished_cells(workdir: Path, row: str | None) -> tuple[list[Cell], dict]:
-    """All finished cells of a row under PROTOCOL, and the last record of one of them."""
+    """Returns all finished cells of a row under PROTOCOL, and the last record of one of them."""
     found = [r for r in records.read(workdir / records.FILE_NAME) if r["protocol"] == PROTOCOL]
     rows = list(dict.fromkeys(r["row"] for r in found))
     if not rows:
@@ -219,7 +224,7 @@ def _network(cell: Cell, config, data: pack.Pack, workdir: Path) -> Network:
 
 
 def _forward(config):
-    """(params, modality -> uint8 [b, s, s, c]) -> logits [b, classes], compiled."""
+    """Compiles (params, modality -> uint8 [b, s, s, c]) -> logits, float32 [b, classes]."""
     model = models.build(config)
     names = [m.name for m in modalities.get(config.modalities)]
 
@@ -231,7 +236,7 @@ def _forward(config):
 
 
 def _batches(rows: np.ndarray, size: int) -> Iterable[np.ndarray]:
-    """Rows in batches of one size, so that one program serves all; the last repeats its last."""
+    """Yields indices in batches of one size, for one compiled program, padded with the last."""
     for start in range(0, len(rows), size):
         batch = rows[start : start + size]
         yield np.pad(batch, (0, size - len(batch)), mode="edge")

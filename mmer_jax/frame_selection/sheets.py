@@ -1,7 +1,7 @@
-"""Contact sheets: pages of a clip's frames, on which frames are picked with clicks.
+"""Contact sheets: HTML pages that show the frames of clips, to pick frames by clicking on them.
 
-A page needs nothing but itself and a browser: images, style and script are in the file. It saves
-what was picked as a list of frames (see datasets.frame_lists).
+A page is self-contained: images, style sheet and script are in the file. It saves the picked frames
+as a list (see datasets.frame_lists).
 """
 
 import base64
@@ -21,17 +21,25 @@ import numpy as np
 from mmer_jax import errors
 from mmer_jax.corpora.recordings import Recording
 from mmer_jax.datasets import clips
-from mmer_jax.frame_selection import recordings_of
+from mmer_jax.frame_selection import processing
+from mmer_jax.utils import files
 
-SIZE = 112  # side of the shown faces in pixels
+SIZE = 112  # side of the faces in pixels
 QUALITY = 80  # of the JPEG images: 3 to 4 kB each
-ON_ONE_PAGE = 20  # clips; more of them get a page a subject
+MAX_CLIPS_PER_PAGE = 20  # more clips are split into a page per subject
 INDEX = "index.html"
+TEMPLATE = "sheets.html.j2"
 
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """A frame to click on: its number, seconds, and a data: URI of the face."""
+    """A frame to click on.
+
+    Attributes:
+      frame: Frame number.
+      time: Time of the frame in seconds.
+      image: The face as a data: URI.
+    """
 
     frame: int
     time: float
@@ -40,7 +48,15 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class Sheet:
-    """A clip's tiles, and what is said above them."""
+    """The tiles of a clip, and the facts in its heading.
+
+    Attributes:
+      clip: Name of the clip.
+      subject: Name of the subject.
+      label: The emotion that the clip is labeled with.
+      face_found: Whether a detector found the face.
+      tiles: The frames that are shown.
+    """
 
     clip: str
     subject: str
@@ -57,49 +73,58 @@ def write(
     options: clips.Options | None = None,
     workers: int | None = None,
 ) -> Path:
-    """Writes index.html with all clips, or with links to a page a subject if they are many.
+    """Writes index.html with all clips or, if there are many, with links to a page per subject.
 
     Args:
-      recordings: the clips.
-      folder: made if absent.
-      title: what the clips are. Pages of one title share what was picked while picking goes on, in
-        browsers where pages of a folder share their storage.
-      every: show each so-manieth frame, from frame 1 on.
-      options: how faces are found.
-      workers: processes; None for one a core.
+      recordings: Recordings of the clips.
+      folder: Folder of the pages; created if it does not exist.
+      title: Title of the pages. Pages with the same title share their picks in the browser's local
+        storage, if the browser shares it between files.
+      every: Step between the frames that are shown, starting at frame 1.
+      options: Options of face detection and cropping.
+      workers: Number of processes; None for one per core.
 
     Returns:
-      index.html's path.
+      Path of index.html.
 
     Raises:
-      UserError: `every` below 1; no recording can be used; the folder cannot be written.
+      UserError: `every` is below 1, no recording is usable, or a page cannot be written.
     """
     if every < 1:
-        raise errors.UserError(f"every must be from 1, found {every}")
+        raise errors.UserError(f"every must be 1 or more, found {every}")
     options = options or clips.Options()
     options.check()
     folder = Path(folder).expanduser()
     work = functools.partial(draw, every=every, options=options)
-    drawn = recordings_of.each(
-        work, sorted(recordings, key=_subject), "drawing contact sheets", workers
+    sheets = processing.map_recordings(
+        work, sorted(recordings, key=_sort_key), "drawing contact sheets", workers
     )
-    about = {"title": title, "key": hashlib.sha256(title.encode()).hexdigest()[:12], "every": every}
-    if len(recordings) <= ON_ONE_PAGE:
-        return _save(folder / INDEX, "sheets.html.j2", **about, sheets=list(drawn), links=None)
+    values = {
+        "title": title,
+        "key": hashlib.sha256(title.encode()).hexdigest()[:12],
+        "every": every,
+    }
+    if len(recordings) <= MAX_CLIPS_PER_PAGE:
+        return _render(folder / INDEX, **values, sheets=list(sheets), links=None)
     links = []
-    for subject, sheets in itertools.groupby(drawn, key=lambda sheet: sheet.subject):
-        page = {"name": f"{subject}.html", "subject": subject, "sheets": list(sheets)}
-        page_about = about | {"title": f"{title}, {subject}", "sheets": page["sheets"]}
-        _save(folder / page["name"], "sheets.html.j2", **page_about, links=None)
-        links.append({"name": page["name"], "subject": subject, "clips": len(page["sheets"])})
-    return _save(folder / INDEX, "sheets.html.j2", **about, sheets=[], links=links)
+    for subject, group in itertools.groupby(sheets, key=lambda sheet: sheet.subject):
+        name, of_subject = f"{subject}.html", list(group)
+        page_values = values | {"title": f"{title}, {subject}", "sheets": of_subject}
+        _render(folder / name, **page_values, links=None)
+        links.append({"name": name, "subject": subject, "clips": len(of_subject)})
+    return _render(folder / INDEX, **values, sheets=[], links=links)
 
 
 def draw(recording: Recording, every: int, options: clips.Options) -> Sheet:
-    """A worker's task: the sheet of a clip.
+    """Makes the sheet of one clip, in a worker process.
+
+    Args:
+      recording: The recording.
+      every: As in `write`.
+      options: As in `write`.
 
     Raises:
-      ClipError: the recording cannot be used, or has no label and so is in no built set.
+      ClipError: The recording is not usable, or has no label and is therefore in no build.
     """
     facts = recording.facts()
     square, crops = clips.face_frames(recording.source(), options, SIZE)
@@ -117,21 +142,23 @@ def _data_uri(face: np.ndarray) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
-def _subject(recording: Recording) -> tuple[str, str]:
+def _sort_key(recording: Recording) -> tuple[str, str]:
+    """Returns (subject, name)."""
     try:
         return recording.facts()["subject"], recording.name
-    except errors.ClipError:  # it is left out, and named
+    except errors.ClipError:  # raised again in `draw`, where the recording is skipped
         return "", recording.name
 
 
-def _save(path: Path, template: str, **values) -> Path:
+def _render(path: Path, **values) -> Path:
+    """Writes a page from the template and returns its path."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    text = resources.files(__package__).joinpath(template).read_text(encoding="utf-8")
+    template = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(environment.from_string(text).render(values), encoding="utf-8")
+        with files.atomic_write(path) as file:
+            file.write(environment.from_string(template).render(values))
     except OSError as error:
         raise errors.UserError(f"cannot write {path}: {error.strerror}") from error
     return path

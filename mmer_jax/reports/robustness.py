@@ -1,4 +1,4 @@
-"""What the report shows of robustness: curves of accuracy against level, and their numbers."""
+"""Robustness section of the report: curves of accuracy against corruption level, and tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,54 +16,58 @@ from mmer_jax.robustness import conditions, results
 from mmer_jax.robustness.conditions import MISSING, NONE, Condition
 from mmer_jax.robustness.results import Curve, Point
 
-COLOURS = 7  # kinds row1 to row7 in report.css; further rows begin again
+COLORS = 7  # classes row1 to row7 of report.css; further rows reuse them
 
-HEAD = ("row", "level", "accuracy", "lost", "UAR", "networks")
-READING = (
-    "Test figures per clip in %: mean, ± standard deviation over seeds, folds pooled, and in "
-    "brackets the 95% interval of a bootstrap that resamples {units}s. Lost: by how many points "
-    "the accuracy is below that of the same networks on untouched inputs, with the interval of "
-    "this difference. UAR: unweighted average recall. Nothing was trained for these tests."
+HEADINGS = ("row", "level", "accuracy", "drop", "UAR", "networks")
+READING_NOTE = (
+    "Test metrics per clip in %: mean, ± standard deviation over seeds, folds pooled, and in "
+    "brackets the 95% interval of a bootstrap that resamples {resampled}s. Drop: the accuracy of "
+    "the same networks on untouched inputs minus this accuracy, in percentage points, with the "
+    "interval of the difference. UAR: unweighted average recall. Nothing was trained for these "
+    "tests."
 )
 
 
 def sections(workdir: Path) -> list[Section]:
-    """A section for each protocol and corruption that the workdir was tested under."""
+    """Makes a section for each protocol and corruption that a workdir was tested under."""
     grouped: dict[tuple[str, str], list[Curve]] = {}
-    for curve in results.curves(workdir):
+    for curve in results.compute_curves(workdir):
         grouped.setdefault((curve.table, curve.protocol), []).append(curve)
-    found = []
-    for (_, protocol), members in grouped.items():
-        # A row has one color in all sections.
-        kinds = {curve.row: f"row{i % COLOURS + 1}" for i, curve in enumerate(members)}
+    made = []
+    for (_, protocol), curves in grouped.items():
+        # A row has the same color in all sections.
+        classes = {curve.row: f"row{i % COLORS + 1}" for i, curve in enumerate(curves)}
         for corruption in conditions.NAMES:
-            touched = [curve for curve in members if curve.of(corruption)]
-            if touched:
-                found.append(_section(protocol, corruption, touched, kinds))
-    return found
+            tested = [curve for curve in curves if curve.get_points(corruption)]
+            if tested:
+                made.append(_make_section(protocol, corruption, tested, classes))
+    return made
 
 
-def lines(curves: Iterable[Curve], corruption: str) -> list[tuple[str, ...]]:
-    """The numbers of a corruption, the head first; each row begins with its untouched inputs."""
-    found = [HEAD]
+def table_lines(curves: Iterable[Curve], corruption: str) -> list[tuple[str, ...]]:
+    """Returns the table of a corruption: the headings, then a line per row and level.
+
+    The first line of each row is that of its untouched inputs.
+    """
+    lines = [HEADINGS]
     for curve in curves:
-        untouched = curve.of(NONE)
-        found += [
+        untouched = curve.get_points(NONE)
+        lines += [
             (
                 curve.row,
-                level_in_words(point.condition),
-                _figure(point.accuracy),
-                "" if point in untouched else _points(point.fall),
-                _figure(point.recall),
+                format_level(point.condition),
+                _format_percent(point.accuracy),
+                "" if point in untouched else _format_points(point.drop),
+                _format_percent(point.recall),
                 str(point.cells),
             )
             for point in (*untouched, *_by_severity(curve, corruption))
         ]
-    return found
+    return lines
 
 
-def level_in_words(condition: Condition) -> str:
-    """A level with its unit, "without face frames", or "untouched"."""
+def format_level(condition: Condition) -> str:
+    """Returns a level with its unit, or "without face frames", or "untouched"."""
     if condition.corruption == NONE:
         return "untouched"
     if condition.corruption == MISSING:
@@ -71,82 +75,88 @@ def level_in_words(condition: Condition) -> str:
     return f"{condition.level:g}{corruptions.CORRUPTIONS[condition.corruption].unit}"
 
 
-def title(corruption: str) -> str:
-    """A corruption's title for headings."""
-    return (
-        "an input missing" if corruption == MISSING else corruptions.CORRUPTIONS[corruption].title
-    )
+def corruption_title(corruption: str) -> str:
+    """Returns the title of a corruption, for headings."""
+    return "a missing input" if corruption == MISSING else corruptions.CORRUPTIONS[corruption].title
 
 
-def how(corruption: str) -> list[str]:
-    """What was done to the inputs."""
+def describe_corruption(corruption: str) -> list[str]:
+    """Returns sentences on how a corruption alters the inputs."""
     if corruption == MISSING:
         return [
-            "One input at a time is absent: its tower is given zeros, which networks never meet in "
-            "training unless their row drops inputs there (config.augment.modality_dropout)."
+            "One input at a time is missing: its tower gets zeros, which networks do not meet in "
+            "training unless their row drops modalities there (config.augment.modality_dropout)."
         ]
-    known = corruptions.CORRUPTIONS[corruption]
-    if known.stream == "audio":
-        more = (
-            "Images of the altered audio are made as those of the data set are. Of one clip all "
-            "levels, and all networks, meet the same noise."
+    definition = corruptions.CORRUPTIONS[corruption]
+    if definition.stream == "audio":
+        note = (
+            "Images of the noisy audio are computed as those of the data set are. All levels and "
+            "all networks get the same noise for a clip."
         )
     else:
-        more = (
-            "Faces are altered at the size at which networks see them. Optical flow was computed "
-            "from faces as they were, and stays."
+        note = (
+            "Faces are altered at the size at which networks see them. Optical flow is not "
+            "altered: it was computed from the original frames."
         )
-    return [known.description, more]
+    return [definition.description, note]
 
 
-def reading(curves: Sequence[Curve]) -> list[str]:
-    """How numbers are to be read."""
-    said = [READING.format(units=curves[0].units)]
-    if any(p.cells != curve.of(NONE)[0].cells for curve in curves for p in curve.points.values()):
-        said.append("Not all is measured yet: levels differ in their number of networks.")
+def reading_notes(curves: Sequence[Curve]) -> list[str]:
+    """Returns sentences on how to read the numbers of some curves."""
+    notes = [READING_NOTE.format(resampled=curves[0].resampled)]
+    if any(
+        point.cells != curve.get_points(NONE)[0].cells
+        for curve in curves
+        for point in curve.points.values()
+    ):
+        notes.append("Not everything is measured yet: levels differ in their number of networks.")
     if any(line["tested"] != "test" for curve in curves for line in curve.lines):
-        said.append("What was tested are validation parts; the test parts were not read.")
+        notes.append("The networks were tested on validation splits; test splits were not read.")
     if any(line["dataset"]["origin"] != "recorded" for curve in curves for line in curve.lines):
-        said.append(summary.RENDERED_NOTE)
-    return said
+        notes.append(summary.RENDERED_NOTE)
+    return notes
 
 
-def _section(
-    protocol: str, corruption: str, curves: Sequence[Curve], kinds: Mapping[str, str]
+def _make_section(
+    protocol: str, corruption: str, curves: Sequence[Curve], classes: Mapping[str, str]
 ) -> Section:
-    text, drawings = how(corruption), ()
+    text, drawings = describe_corruption(corruption), ()
     if corruption != MISSING:
         text.append(
-            f"Across: {corruptions.CORRUPTIONS[corruption].axis_label}. Up: accuracy per clip with "
-            "its 95% interval. Dashed: always naming the commonest emotion."
+            f"Horizontal axis: {corruptions.CORRUPTIONS[corruption].axis_label}. Vertical axis: "
+            "accuracy per clip with its 95% interval. Dashed: constant prediction of the most "
+            "frequent emotion."
         )
-        drawings = (_chart(protocol, corruption, curves, kinds), _key(curves, kinds))
+        drawings = (
+            _draw_chart(protocol, corruption, curves, classes),
+            _draw_legend(curves, classes),
+        )
     return Section(
-        f"Robustness under {protocol}: {title(corruption)}",
-        (*text, *reading(curves), f"Protocol {protocol}: {summary.promise(protocol)}"),
+        f"Robustness under {protocol}: {corruption_title(corruption)}",
+        (*text, *reading_notes(curves), f"Protocol {protocol}: {summary.promise(protocol)}"),
         drawings,
-        tuple(lines(curves, corruption)),
+        tuple(table_lines(curves, corruption)),
     )
 
 
-def _chart(
-    protocol: str, corruption: str, curves: Sequence[Curve], kinds: Mapping[str, str]
+def _draw_chart(
+    protocol: str, corruption: str, curves: Sequence[Curve], classes: Mapping[str, str]
 ) -> markupsafe.Markup:
-    drawn, marks, ticks = [], [], set()
+    lines, marks, ticks = [], [], set()
+    to_axis = corruptions.CORRUPTIONS[corruption].axis_position
     for curve in curves:
-        kind = kinds[curve.row]
-        points = [(_origin(corruption, curve), curve.of(NONE)[0])]
-        place = corruptions.CORRUPTIONS[corruption].axis_position
-        points += [(place(p.condition.level), p) for p in _by_severity(curve, corruption)]
-        drawn.append(plots.Line([(x, p.accuracy.mean) for x, p in points], kind))
+        css_class = classes[curve.row]
+        points = [(_untouched_position(corruption, curve), curve.get_points(NONE)[0])]
+        points += [(to_axis(p.condition.level), p) for p in _by_severity(curve, corruption)]
+        lines.append(plots.Line([(x, p.accuracy.mean) for x, p in points], css_class))
         marks += [
-            plots.Mark(x, p.accuracy.mean, kind, (p.accuracy.low, p.accuracy.high))
+            plots.Mark(x, p.accuracy.mean, css_class, (p.accuracy.low, p.accuracy.high))
             for x, p in points
         ]
         ticks |= {round(x) for x, _ in points}
     return plots.chart(
-        f"Accuracy against the level of {title(corruption)} under {protocol}",
-        drawn,
+        f"Accuracy against the level of {corruption_title(corruption)} under {protocol}",
+        lines,
         marks,
         sorted(ticks),
         y_max=1.0,
@@ -155,8 +165,8 @@ def _chart(
     )
 
 
-def _key(curves: Sequence[Curve], kinds: Mapping[str, str]) -> markupsafe.Markup:
-    """Which line is which row, as an <svg> element."""
+def _draw_legend(curves: Sequence[Curve], classes: Mapping[str, str]) -> markupsafe.Markup:
+    """Draws an <svg> element with the line and the name of each row."""
     height = 18
     size = f"0 0 {plots.WIDTH} {height * len(curves)}"
     svg = ElementTree.Element("svg", {"viewBox": size, "role": "img", "class": "chart"})
@@ -164,35 +174,37 @@ def _key(curves: Sequence[Curve], kinds: Mapping[str, str]) -> markupsafe.Markup
     for i, curve in enumerate(curves):
         middle = f"{height * (i + 0.5):g}"
         ends = {"x1": f"{plots.LEFT}", "x2": f"{plots.LEFT + 24}", "y1": middle, "y2": middle}
-        ElementTree.SubElement(svg, "line", {**ends, "class": f"line {kinds[curve.row]}"})
-        where = {"x": f"{plots.LEFT + 32}", "y": f"{height * (i + 0.5) + 4:g}"}
-        ElementTree.SubElement(svg, "text", where).text = curve.row
+        ElementTree.SubElement(svg, "line", {**ends, "class": f"line {classes[curve.row]}"})
+        position = {"x": f"{plots.LEFT + 32}", "y": f"{height * (i + 0.5) + 4:g}"}
+        ElementTree.SubElement(svg, "text", position).text = curve.row
     return markupsafe.Markup(ElementTree.tostring(svg, encoding="unicode"))
 
 
-def _origin(corruption: str, curve: Curve) -> float:
-    """Where untouched inputs stand across."""
-    known = corruptions.CORRUPTIONS[corruption]
-    if known.clean_position is not None:
-        return known.clean_position
-    return known.axis_position(curve.lines[0]["dataset"]["size"])
+def _untouched_position(corruption: str, curve: Curve) -> float:
+    """Returns the position of untouched inputs on the horizontal axis."""
+    definition = corruptions.CORRUPTIONS[corruption]
+    if definition.clean_position is not None:
+        return definition.clean_position
+    return definition.axis_position(curve.lines[0]["dataset"]["size"])
 
 
 def _by_severity(curve: Curve, corruption: str) -> list[Point]:
-    """The points of a corruption, the mildest first; missing inputs in the inputs' own order."""
+    """Sorts the points of a corruption, the mildest first; missing inputs in joining order."""
+    points = curve.get_points(corruption)
     if corruption == MISSING:
         names = list(modalities.MODALITIES)
-        return sorted(curve.of(corruption), key=lambda p: names.index(p.condition.level))
-    known = corruptions.CORRUPTIONS[corruption]
-    sign = -1 if known.clean_position is None else 1  # fewer pixels are worse, more noise is
-    return sorted(curve.of(corruption), key=lambda p: sign * known.axis_position(p.condition.level))
+        return sorted(points, key=lambda p: names.index(p.condition.level))
+    definition = corruptions.CORRUPTIONS[corruption]
+    sign = -1 if definition.clean_position is None else 1  # less resolution is worse; so is more
+    noise return sorted(points, key=lambda p: sign * definition.axis_position(p.condition.level))
 
 
-def _figure(interval: intervals.Interval) -> str:
+def _format_percent(interval: intervals.Interval) -> str:
     spread = "" if interval.spread is None else f" ±{percent(interval.spread)}"
     return f"{percent(interval.mean)}{spread} ({percent(interval.low)}-{percent(interval.high)})"
 
 
-def _points(interval: intervals.Interval) -> str:
+def _format_points(interval: intervals.Interval) -> str:
+    """Formats a difference of accuracies in percentage points."""
     mean, low, high = (100 * v for v in (interval.mean, interval.low, interval.high))
     return f"{mean:.1f} ({low:.1f} to {high:.1f})"

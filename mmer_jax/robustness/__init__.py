@@ -1,1 +1,1 @@
-"""Trained networks tested again: an input missing, noisy audio, faces that are hard to see."""
+"""Robustness of trained networks to missing modalities, noisy audio and degraded face images."""

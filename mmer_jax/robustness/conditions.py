@@ -1,4 +1,4 @@
-"""What is wrong with a network's inputs when it is tested, and which inputs that alters."""
+"""Test conditions: corruptions of a network's inputs, and the modalities that each one alters."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -13,11 +13,11 @@ NAMES = (*corruptions.CORRUPTIONS, MISSING)
 
 
 class Condition(NamedTuple):
-    """One way of testing a network.
+    """A corruption at one level.
 
     Attributes:
-      corruption: NONE, MISSING or a name in media.corruptions.CORRUPTIONS.
-      level: of the corruption; of MISSING the modality that is absent; of NONE nothing.
+      corruption: NONE, MISSING or a name in `media.corruptions.CORRUPTIONS`.
+      level: Level of the corruption; for MISSING the name of the absent modality, for NONE None.
     """
 
     corruption: str
@@ -25,7 +25,7 @@ class Condition(NamedTuple):
 
     @property
     def name(self) -> str:
-        """For file names and messages: "blur-4", "missing-face"."""
+        """Name for files and messages, such as "blur-4" or "missing-face"."""
         if self.level is None:
             return self.corruption
         level = self.level if isinstance(self.level, str) else f"{self.level:g}"
@@ -35,10 +35,18 @@ class Condition(NamedTuple):
 UNTOUCHED = Condition(NONE, None)
 
 
-def altered(condition: Condition, names: Iterable[str]) -> list[str]:
-    """Which of some modalities a condition alters.
+def altered_modalities(condition: Condition, names: Iterable[str]) -> list[str]:
+    """Returns those of some modalities that a condition alters, in joining order.
 
-    A corrupted image is the face frame's alone: flow is not computed again from it.
+    Corruptions of images alter face frames only: optical flow is not computed again from the
+    corrupted frames.
+
+    Args:
+      condition: The test condition.
+      names: Names of modalities.
+
+    Raises:
+      UserError: A name is unknown or repeated, or there is none.
     """
     inputs = modalities.get(names)
     if condition.corruption == NONE:
@@ -50,42 +58,46 @@ def altered(condition: Condition, names: Iterable[str]) -> list[str]:
     return [m.name for m in inputs if m.is_photograph]
 
 
-def applicable(
+def list_conditions(
     names: Sequence[str],
-    wanted: Iterable[str] = NAMES,
+    requested: Iterable[str] = NAMES,
     levels: Mapping[str, Sequence[float]] | None = None,
 ) -> list[Condition]:
-    """The conditions under which a network of some modalities can be tested.
+    """Lists the conditions that alter some input of a network.
 
     Args:
-      names: the modalities. Of one alone none can be missing.
-      wanted: corruptions, of NAMES.
-      levels: by corruption; its own default levels where there are none.
+      names: Modalities of the network. The only modality of a network cannot be missing.
+      requested: Corruptions, out of NAMES.
+      levels: Corruption -> levels, in place of the corruption's default levels.
+
+    Returns:
+      Conditions without repetition, in the order of `requested`.
 
     Raises:
-      UserError: an unknown corruption, or a level that it does not have.
+      UserError: A corruption is unknown, or a level is out of its range.
     """
-    found = []
-    for corruption in wanted:
+    conditions = []
+    for corruption in requested:
         if corruption not in NAMES:
             raise errors.unknown("corruption", corruption, NAMES)
         if corruption == MISSING:
-            found += [Condition(MISSING, name) for name in names if len(names) > 1]
+            conditions += [Condition(MISSING, name) for name in names if len(names) > 1]
             continue
-        known = corruptions.CORRUPTIONS[corruption]
-        for level in (levels or {}).get(corruption) or known.levels:
-            known.check(level)
-            found.append(Condition(corruption, float(level)))
-    return [condition for condition in dict.fromkeys(found) if altered(condition, names)]
+        definition = corruptions.CORRUPTIONS[corruption]
+        for level in (levels or {}).get(corruption) or definition.levels:
+            definition.check(level)
+            conditions.append(Condition(corruption, float(level)))
+    return [c for c in dict.fromkeys(conditions) if altered_modalities(c, names)]
 
 
 def corrupt(condition: Condition, images: np.ndarray, clips: Sequence[str]) -> np.ndarray:
-    """Photographs as a condition has them.
+    """Applies a corruption of images to face frames.
 
     Args:
-      condition: of a corruption of images.
+      condition: A corruption whose stream is "image", with its level.
       images: uint8 [n, s, s, c].
-      clips: the clip of each: what is random depends on the clip and the corruption alone.
+      clips: Name of each image's clip. Random choices depend on the clip and the corruption alone,
+        so that all frames of a clip, all levels and all networks share them.
 
     Returns:
       uint8 [n, s, s, c].
@@ -93,12 +105,12 @@ def corrupt(condition: Condition, images: np.ndarray, clips: Sequence[str]) -> n
     apply = corruptions.CORRUPTIONS[condition.corruption].apply
     return np.stack(
         [
-            apply(image, condition.level, random_of(clip, condition.corruption))
+            apply(image, condition.level, make_rng(clip, condition.corruption))
             for image, clip in zip(images, clips, strict=True)
         ]
     )
 
 
-def random_of(clip: str, purpose: str) -> np.random.Generator:
-    """Random numbers that depend on the clip and on what they are for, and on nothing else."""
+def make_rng(clip: str, purpose: str) -> np.random.Generator:
+    """Returns a random generator whose seed is the clip's name and a purpose, and nothing else."""
     return np.random.default_rng(list(f"{clip} {purpose}".encode()))

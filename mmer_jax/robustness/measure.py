@@ -1,8 +1,8 @@
-"""A workdir's networks, tested again under conditions that they were not trained for.
+"""Tests of a workdir's trained networks under corruptions that they were not trained on.
 
-Nothing is trained. Each cell's kept parameters first predict their own test examples untouched, and
-must say what the cell's predictions say; then with each corruption at each level. What is there is
-not measured again.
+Nothing is trained. Each cell's saved parameters predict the cell's own test examples: first
+untouched, which must reproduce the cell's stored predictions, then with each corruption at each
+level. Results that exist already are not measured again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,8 +24,8 @@ from mmer_jax.training import checkpoints, normalization, sharding
 from mmer_jax.utils import provenance
 from mmer_jax.utils.progress import Progress
 
-# How far probabilities may be from the stored ones: on the device that made them, and on another,
-# whose convolutions may round to fewer digits.
+# Largest allowed difference from the stored probabilities: on the same kind of device, and on
+# another, whose convolutions may have a lower precision.
 TOLERANCE, TOLERANCE_ELSEWHERE = 1e-4, 2e-2
 
 
@@ -39,25 +39,26 @@ def run(
     pack_folder: Path | None = None,
     manual_dir: Path | None = None,
 ) -> list[str]:
-    """Tests the finished cells of a workdir under what they lack, and adds to its results.
+    """Tests the finished cells of a workdir under the conditions that have no results yet.
 
     Args:
-      workdir: of run.py.
-      protocols, rows: names of those wanted; none for all.
-      wanted: corruptions, of conditions.NAMES.
-      levels: by corruption, if others than its own.
-      pack_folder: the pack that the rows were trained from, if it was moved.
-      manual_dir: the folder of the recordings, for noisy audio, if they were moved.
+      workdir: Workdir of a finished run; results are added to it.
+      protocols: Names of protocols; all if empty.
+      rows: Names of rows; all if empty.
+      wanted: Corruptions, out of `conditions.NAMES`.
+      levels: Corruption -> levels, in place of the corruption's default levels.
+      pack_folder: Path of the pack that the rows were trained from, if it was moved.
+      manual_dir: Folder of the recordings, for noisy audio, if it was moved.
 
     Returns:
-      sentences on what could not be tested, and why.
+      Messages on what could not be tested, and why.
 
     Raises:
-      UserError: nothing to test, names that the workdir does not have, or networks that do not say
-        what they said.
+      UserError: There is nothing to test, the workdir lacks a name, or a network does not reproduce
+        its stored predictions.
     """
     found = _networks(workdir, protocols, rows)
-    done = {results.key(line) for line in results.read(workdir)}
+    done = {results.make_key(line) for line in results.read(workdir)}
     problems, networks = [], 0
     by_row: dict[str, list[dict]] = {}
     for record in found:
@@ -70,11 +71,11 @@ def run(
                 "parameters: they are not finished, or ran with --config.run.keep_params=False"
             )
         networks += len(usable)
-        applicable = conditions.applicable(cells[0]["modalities"], wanted, levels)
+        applicable = conditions.list_conditions(cells[0]["modalities"], wanted, levels)
         missing = [
             (record, lacking)
             for record in usable
-            if (lacking := [c for c in applicable if results.key(record, c) not in done])
+            if (lacking := [c for c in applicable if results.make_key(record, c) not in done])
         ]
         if missing:
             problems += _test_row(missing, workdir, pack_folder, manual_dir, done)
@@ -84,29 +85,31 @@ def run(
 
 
 def _networks(workdir: Path, protocols: Sequence[str], rows: Sequence[str]) -> list[dict]:
-    """Each network's record after most epochs: that of the parameters that its cell has kept."""
-    found = records.read(workdir / records.FILE_NAME)
-    if not found:
-        raise errors.UserError(f"{workdir} holds no record; run.py --workdir={workdir} writes them")
-    for what, names in (("protocol", protocols), ("row", rows)):
-        known = dict.fromkeys(record[what] for record in found)
+    """Returns each network's record after its last epoch, the one of the saved parameters."""
+    all_records = records.read(workdir / records.FILE_NAME)
+    if not all_records:
+        raise errors.UserError(
+            f"{workdir} holds no records; run.py --workdir={workdir} writes them"
+        )
+    for field, names in (("protocol", protocols), ("row", rows)):
+        existing = dict.fromkeys(record[field] for record in all_records)
         for name in names:
-            if name not in known:
-                raise errors.unknown(what, name, known)
+            if name not in existing:
+                raise errors.unknown(field, name, existing)
     last: dict[str, dict] = {}
-    for record in sorted(found, key=lambda record: record["epochs"]):
+    for record in sorted(all_records, key=lambda record: record["epochs"]):
         if (
             record["protocol"] in (protocols or [record["protocol"]])
             and record["row"] in (rows or [record["row"]])
-            and not record["config"]["fusion"]["method"]  # decisions of other rows see no images
+            and not record["config"]["fusion"]["method"]  # late fusion sees no inputs
         ):
             last[_cell(record).name] = record
     if not last:
         raise errors.UserError(
-            f"{workdir} has no network of the rows and protocols asked for: rows that join the "
-            "decisions of others have none of their own"
+            f"{workdir} has no network of these rows and protocols: late fusion combines the "
+            "predictions of other rows and has no network of its own"
         )
-    return [record for record in found if record is last.get(_cell(record).name)]
+    return [record for record in all_records if record is last.get(_cell(record).name)]
 
 
 def _cell(record: Mapping[str, Any]) -> Cell:
@@ -120,23 +123,34 @@ def _test_row(
     manual_dir: Path | None,
     done: set[results.Key],
 ) -> list[str]:
-    """Tests cells of one row under the conditions that each lacks; what could not be tested."""
+    """Tests cells of one row under the conditions that each lacks.
+
+    Args:
+      missing: (record of a cell, conditions without results) for each cell.
+      workdir: As in `run`.
+      pack_folder: As in `run`.
+      manual_dir: As in `run`.
+      done: Keys of the results that exist.
+
+    Returns:
+      Messages on what could not be tested, and why.
+    """
     record = missing[-1][0]
     config = workdirs.config_of(record, {"pack": str(pack_folder)} if pack_folder else {})
     data = workdirs.open_data(record, config, workdir)
     tests = {_cell(r).name: workdirs.tested(_cell(r), config, data) for r, _ in missing}
     noisy, problems = {}, []
-    for corruption, levels in _of_audio(missing).items():
+    for corruption, levels in _audio_levels(missing).items():
         try:
-            noisy[corruption] = noisy_audio.corrupted(
+            noisy[corruption] = noisy_audio.compute_images(
                 data,
                 record,
                 workdir,
                 manual_dir,
-                rows=_audio_rows([test for test, _ in tests.values()], config.modalities),
+                indices=_audio_indices([test for test, _ in tests.values()], config.modalities),
                 corruption=corruption,
                 levels=levels,
-                names=conditions.altered(Condition(corruption, 0.0), config.modalities),
+                names=conditions.altered_modalities(Condition(corruption, 0.0), config.modalities),
             )
         except errors.UserError as error:
             problems.append(str(error))
@@ -152,7 +166,7 @@ def _test_row(
             params = checkpoints.load_params(workdirs.params_folder(workdir, cell))
             test, standard = tests[cell.name]
             for condition in (UNTOUCHED, *lacking):
-                altered = conditions.altered(condition, config.modalities)
+                altered = conditions.altered_modalities(condition, config.modalities)
                 probabilities = predict(
                     params,
                     *_inputs(test, data, standard, condition, altered, noisy),
@@ -162,29 +176,29 @@ def _test_row(
                 how = dict(about)
                 if condition == UNTOUCHED:
                     how["largest_difference"] = _check_same(said, r, workdir)
-                if results.key(r, condition) not in done:
+                if results.make_key(r, condition) not in done:
                     results.save(workdir, r, condition, altered, said, how)
                 progress.update(1, note=f"{cell.name} {condition.name}")
     return problems
 
 
-_AUDIOS = [c.name for c in corruptions.CORRUPTIONS.values() if c.stream == "audio"]
+_AUDIO_CORRUPTIONS = [c.name for c in corruptions.CORRUPTIONS.values() if c.stream == "audio"]
 
 
-def _of_audio(missing: Sequence[tuple[dict, list[Condition]]]) -> dict[str, list[float]]:
-    """Corruption of the audio -> levels that some cell lacks."""
-    lacking = dict.fromkeys(condition for _, conditions in missing for condition in conditions)
-    found: dict[str, list[float]] = {}
-    for corruption, level in lacking:
-        if corruption in _AUDIOS:
-            found.setdefault(corruption, []).append(level)
-    return found
+def _audio_levels(missing: Sequence[tuple[dict, list[Condition]]]) -> dict[str, list[float]]:
+    """Returns corruption -> levels, for the corruptions of audio that some cell lacks."""
+    unique = dict.fromkeys(condition for _, conditions in missing for condition in conditions)
+    levels: dict[str, list[float]] = {}
+    for corruption, level in unique:
+        if corruption in _AUDIO_CORRUPTIONS:
+            levels.setdefault(corruption, []).append(level)
+    return levels
 
 
-def _audio_rows(tests: Sequence[selection.Examples], names: Sequence[str]) -> np.ndarray:
-    """Rows of the pack whose audio some test hears."""
-    heard = [m.name for m in modalities.get(names) if m.stream == "audio"]
-    return np.unique(np.concatenate([test.indices[name] for test in tests for name in heard]))
+def _audio_indices(tests: Sequence[selection.Examples], names: Sequence[str]) -> np.ndarray:
+    """Returns the indices of the pack's examples whose audio some test uses; int [n], sorted."""
+    waveforms = [m.name for m in modalities.get(names) if m.stream == "audio"]
+    return np.unique(np.concatenate([test.indices[name] for test in tests for name in waveforms]))
 
 
 def _inputs(
@@ -193,52 +207,74 @@ def _inputs(
     standard: Mapping[str, normalization.Standard],
     condition: Condition,
     altered: Sequence[str],
-    noisy: Mapping[str, noisy_audio.Noisy],
+    noisy: Mapping[str, noisy_audio.NoisyImages],
 ) -> tuple[dict, dict, dict]:
-    """What a test sees under a condition: its images, the image of each example, standards."""
-    images, member, of_images = {}, {}, {}
-    for name, rows in test.indices.items():
-        used, member[name] = np.unique(rows, return_inverse=True)
-        images[name] = np.asarray(data.arrays[name][used])
-        if name in standard:  # measured on untouched images, as when the network was trained
-            of_images[name] = standard[name].replace(group=standard[name].group[used])
+    """Returns the inputs of a test under a condition.
+
+    Args:
+      test: The test examples.
+      data: The pack.
+      standard: Modality -> normalization statistics, of the normalized modalities.
+      condition: The condition.
+      altered: Modalities that the condition alters.
+      noisy: Corruption -> images of noisy audio.
+
+    Returns:
+      Modality -> uint8 [m, s, s, c], the different images; modality -> int [n], the index of each
+      example's image among these; modality -> normalization statistics, with the group of each of
+      the m images.
+    """
+    images, inverse, statistics = {}, {}, {}
+    for name, example_indices in test.indices.items():
+        indices, inverse[name] = np.unique(example_indices, return_inverse=True)
+        images[name] = np.asarray(data.arrays[name][indices])
+        if name in standard:  # statistics of untouched images, as in training
+            statistics[name] = standard[name].replace(group=standard[name].group[indices])
         if name not in altered or condition.corruption == MISSING:
             continue
         if condition.corruption in noisy:
-            made = noisy[condition.corruption]
-            images[name] = np.stack([made[row, condition.level][name] for row in used.tolist()])
+            by_index = noisy[condition.corruption]
+            images[name] = np.stack([by_index[i, condition.level][name] for i in indices.tolist()])
         else:
-            clips = data.table["clip"][used].tolist()
+            clips = data.table["clip"][indices].tolist()
             images[name] = conditions.corrupt(condition, images[name], clips)
-    return images, member, of_images
+    return images, inverse, statistics
 
 
-def _check_same(said: Examples, record: Mapping[str, Any], workdir: Path) -> float:
-    """How far untouched probabilities are from the cell's own; refuses what is no rounding."""
+def _check_same(examples: Examples, record: Mapping[str, Any], workdir: Path) -> float:
+    """Compares the probabilities of untouched inputs with the cell's stored predictions.
+
+    Returns:
+      The largest absolute difference of a probability.
+
+    Raises:
+      UserError: The examples differ, or the difference is larger than rounding explains.
+    """
     cell = _cell(record).name
     path = workdir / "predictions" / f"{cell}.npz"
     stored = predictions.load(path).examples.get((record["epochs"], "test"))
     fields = ("clip", "view", "label")
     if stored is None or not all(
-        np.array_equal(getattr(stored, field), getattr(said, field)) for field in fields
+        np.array_equal(getattr(stored, field), getattr(examples, field)) for field in fields
     ):
         raise errors.UserError(
-            f"{path} is about other test examples than those that the cell has now: its data or "
-            "the software have changed. Run its config again in another --workdir"
+            f"{path} has other test examples than the cell has now: the data or the software have "
+            "changed. Run the config again in another --workdir"
         )
-    difference = float(np.abs(stored.probabilities - said.probabilities).max())
+    difference = float(np.abs(stored.probabilities - examples.probabilities).max())
     same_device = record["device"] == sharding.describe()
     if difference > (TOLERANCE if same_device else TOLERANCE_ELSEWHERE):
         raise errors.UserError(
-            f"the network of {cell} does not say what it said: probabilities differ by up to "
-            f"{difference:.2g} (trained on {record['device']}, now on {sharding.describe()}). Its "
-            "parameters, data or the software have changed. Run its config again in another "
-            "--workdir"
+            f"the network of {cell} does not reproduce its stored predictions: probabilities "
+            f"differ by up to {difference:.2g} (trained on {record['device']}, now on "
+            f"{sharding.describe()}). Its parameters, the data or the software have changed. Run "
+            "the config again in another --workdir"
         )
     return difference
 
 
 def _about() -> dict[str, Any]:
+    """Returns the provenance of results measured now."""
     return {
         "device": sharding.describe(),
         "versions": provenance.versions(),

@@ -1,144 +1,214 @@
-"""Where the audio of tested clips is found again, and what its noisy images are.
+"""Spectrograms and other images of noisy audio, for the test examples of a pack.
 
-A pack holds images of audio, and noise belongs to the audio itself. A built `speech` set has it;
-of others it is read from the recordings once more, into a `speech` set in WORKDIR/data.
+A pack stores images of the waveform, but noise has to be added to the waveform itself. `speech`
+builds store it; for other builds it is read from the recordings again, into a `speech` build in
+WORKDIR/data.
 """
 
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmer_jax import errors
 from mmer_jax.datasets import pack
+from mmer_jax.media import corruptions
+from mmer_jax.robustness import conditions
 from mmer_jax.utils import parallel
 from mmer_jax.utils.progress import Progress
 
-# (row of the pack, level) -> modality -> uint8 [s, s, c]
-Noisy = dict[tuple[int, float], dict[str, np.ndarray]]
+if TYPE_CHECKING:  # needs librosa, which hosts that train from a pack may lack
+    from mmer_jax.media import augment
+
+# (index into the pack, level) -> modality -> uint8 [s, s, c]
+NoisyImages = dict[tuple[int, float], dict[str, np.ndarray]]
 
 
-def corrupted(
+@dataclasses.dataclass(frozen=True)
+class ClipAudio:
+    """A clip's audio and the versions of it that are tested.
+
+    Attributes:
+      clip: Name of the clip.
+      samples: int16 [n].
+      rate: Samples per second.
+      variants: Versions, out of `media.augment.AUDIO_VARIANTS`.
+    """
+
+    clip: str
+    samples: np.ndarray
+    rate: int
+    variants: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.clip
+
+
+def compute_images(
     data: pack.Pack,
     record: Mapping[str, Any],
     workdir: Path,
     manual_dir: Path | None,
     *,
-    rows: Iterable[int],
+    indices: Iterable[int],
     corruption: str,
     levels: Sequence[float],
     names: Sequence[str],
-) -> Noisy:
-    """Images of corrupted audio, for some rows of a pack.
+) -> NoisyImages:
+    """Computes the images of corrupted audio for some examples of a pack.
 
     Args:
-      data: the pack that the record's cell was tested on.
-      record: says where the recordings were.
-      workdir: where the record is from.
-      manual_dir: where the recordings are, if not there any more.
-      rows: of the pack, whose audio is wanted in the version that the row has.
-      corruption: of the audio.
-      levels: of the corruption.
-      names: modalities of the audio.
+      data: The pack that the record's cell was tested on.
+      record: Record of the cell, whose config has the folder of the recordings.
+      workdir: The workdir of the record.
+      manual_dir: Folder of the recordings, if they were moved.
+      indices: Indices of the examples in the pack. Noise is added to the version of the audio
+        (`audio_variant`) that the example has.
+      corruption: Name of a corruption of audio.
+      levels: Levels of the corruption.
+      names: Modalities whose images are computed from audio.
+
+    Returns:
+      (index, level) -> modality -> uint8 [s, s, c], where s is the pack's image size.
 
     Raises:
-      UserError: the audio cannot be had; it says what would help.
+      UserError: The audio is not available, or is not the audio that the pack was made from; the
+        message says what to do.
     """
-    beside, recordings = _places(data, record, workdir, manual_dir)
+    build_folder, recordings = _find_audio(data, record, workdir, manual_dir)
     try:
         from mmer_jax.datasets import packing, tfds_io
         from mmer_jax.media import augment
-        from mmer_jax.robustness import noisy_images
     except ModuleNotFoundError as e:
         raise errors.UserError(
-            f"audio can be made noisy only with the package {e.name}, which is not installed here: "
-            "install mmer-jax[data]"
+            f"tests on noisy audio need the package {e.name}, which is not installed: install "
+            "mmer-jax[data]"
         ) from e
     workers = record["config"]["run"]["workers"]
     if recordings is None:
-        built = tfds_io.open_built(beside)
+        built = tfds_io.open_built(build_folder)
     else:
         built = tfds_io.ensure_built(
-            _tested(data),
+            _tested_dataset(data),
             "speech",
             data_dir=workdir / "data",
             manual_dir=recordings,
             workers=workers,
         )
-    wanted = {}
-    for row in rows:
-        clip, variant = str(data.table["clip"][row]), str(data.table["audio_variant"][row])
-        wanted.setdefault(clip, {})[variant] = row
-    _check_same(built, data, wanted)
-    options = data.info["options"].get("test", data.info["options"])  # of two sets the tested one
-    named = [field.name for field in dataclasses.fields(augment.AudioAmounts)]
-    amounts = {name: options[name] for name in named if name in options}
+    by_clip: dict[str, dict[str, int]] = {}
+    for i in indices:
+        clip, variant = str(data.table["clip"][i]), str(data.table["audio_variant"][i])
+        by_clip.setdefault(clip, {})[variant] = i
+    _check_same_audio(built, data, by_clip)
+    # The options of a pack of two data sets are grouped by subset.
+    options = data.info["options"].get("test", data.info["options"])
+    fields = [field.name for field in dataclasses.fields(augment.AudioAmounts)]
+    amounts = augment.AudioAmounts(**{name: options[name] for name in fields if name in options})
     work = functools.partial(
-        noisy_images.images,
-        amounts=augment.AudioAmounts(**amounts),
+        compute_clip_images,
+        amounts=amounts,
         corruption=corruption,
         levels=tuple(levels),
         names=tuple(names),
     )
-    heard = (
-        noisy_images.Heard(e["clip"], e["samples"], int(e["sample_rate"]), tuple(wanted[e["clip"]]))
+    clips = (
+        ClipAudio(e["clip"], e["samples"], int(e["sample_rate"]), tuple(by_clip[e["clip"]]))
         for e in tfds_io.read(built, ["clip", "samples", "sample_rate"])
-        if e["clip"] in wanted
+        if e["clip"] in by_clip
     )
-    found: Noisy = {}
-    with Progress(len(wanted), f"audio with {corruption}", "clips") as progress:
-        for made in parallel.ordered_map(work, heard, workers):
-            for (clip, variant, level), images in made.items():
-                found[wanted[clip][variant], level] = {
+    noisy: NoisyImages = {}
+    with Progress(len(by_clip), f"audio with {corruption}", "clips") as progress:
+        for clip_images in parallel.ordered_map(work, clips, workers):
+            for (clip, variant, level), images in clip_images.items():
+                noisy[by_clip[clip][variant], level] = {
                     name: packing.resize(image, data.info["size"]) for name, image in images.items()
                 }
             progress.update()
-    return found
+    return noisy
 
 
-def _places(
+def compute_clip_images(
+    audio: ClipAudio,
+    *,
+    amounts: "augment.AudioAmounts",
+    corruption: str,
+    levels: Sequence[float],
+    names: Sequence[str],
+) -> dict[tuple[str, str, float], dict[str, np.ndarray]]:
+    """Computes the images of one clip's corrupted audio, in a worker process.
+
+    Args:
+      audio: The clip's audio. Each version is computed first, as in a build, and corrupted then.
+        All levels and versions of a clip get the same noise.
+      amounts: Parameters of the versions.
+      corruption: Name of a corruption of audio.
+      levels: Levels of the corruption.
+      names: Modalities.
+
+    Returns:
+      (clip, variant, level) -> modality -> uint8 [clips.SIZE, clips.SIZE, c].
+    """
+    from mmer_jax.datasets import clips
+    from mmer_jax.media import augment, compiled, representations, spectrogram
+
+    compiled.compile_librosa()
+    waveform, rate = clips.at_spectrogram_rate(audio.samples, audio.rate), spectrogram.RATE
+    apply = corruptions.CORRUPTIONS[corruption].apply
+    images = {}
+    for variant in audio.variants:
+        rng = clips.random_of(audio.clip, f"audio {variant}")  # the seed of clips.audio_images
+        version = augment.vary(waveform, rate, variant, amounts, rng)
+        for level in levels:
+            noisy = apply(version, level, conditions.make_rng(audio.clip, corruption))
+            images[audio.clip, variant, level] = {
+                name: representations.IMAGES[name](noisy, rate, clips.SIZE) for name in names
+            }
+    return images
+
+
+def _find_audio(
     data: pack.Pack, record: Mapping[str, Any], workdir: Path, manual_dir: Path | None
 ) -> tuple[Path, Path | None]:
-    """The folder of the pack's own built set; and the recordings, if that one holds no audio."""
-    beside = data.path.parent.parent
+    """Returns the folder of the pack's build, and that of the recordings if it has no audio."""
+    build_folder = data.path.parent.parent
     is_audio = data.info["builder_config"].partition("-")[0] == "speech"
-    if is_audio and manual_dir is None and (beside / "dataset_info.json").exists():
-        return beside, None
+    if is_audio and manual_dir is None and (build_folder / "dataset_info.json").exists():
+        return build_folder, None
     config = record["config"]
-    part = config["test_data"] if config["test_data"]["dataset"] else config["data"]
-    folder = manual_dir or part["manual_dir"]
-    if folder is None and part["rendered"]["enabled"]:
-        folder = workdir / "clips" / _tested(data)
+    fields = config["test_data"] if config["test_data"]["dataset"] else config["data"]
+    folder = manual_dir or fields["manual_dir"]
+    if folder is None and fields["rendered"]["enabled"]:
+        folder = workdir / "clips" / _tested_dataset(data)
     if folder is None or not Path(folder).expanduser().is_dir():
-        where = "are not known" if folder is None else f"are not in {folder} any more"
+        reason = "is not known" if folder is None else f"{folder} does not exist any more"
         raise errors.UserError(
-            f"row {record['row']} cannot be tested on noisy audio: {data.path} holds images of "
-            f"audio, and the recordings {where}; name their folder with --manual_dir=DIR"
+            f"row {record['row']} cannot be tested on noisy audio: {data.path} holds images, not "
+            f"waveforms, and the folder of the recordings {reason}; name it with --manual_dir=DIR"
         )
-    return beside, Path(folder).expanduser()
+    return build_folder, Path(folder).expanduser()
 
 
-def _tested(data: pack.Pack) -> str:
-    """Name of the data set that was tested on, which of two is the second."""
+def _tested_dataset(data: pack.Pack) -> str:
+    """Returns the name of the data set tested on: of "A to B" it is B."""
     return data.info["dataset"].split(" to ")[-1]
 
 
-def _check_same(built, data: pack.Pack, wanted: Mapping[str, Mapping[str, int]]) -> None:
-    """Refuses a set whose audio are not those that the pack's images were made of."""
+def _check_same_audio(built, data: pack.Pack, by_clip: Mapping[str, Mapping[str, int]]) -> None:
+    """Refuses a build whose audio is not what the pack's images were computed from."""
     from mmer_jax.datasets import tfds_io
 
-    there = {e["clip"]: e["content_id"] for e in tfds_io.read(built, ["clip", "content_id"])}
-    other = [
+    content_ids = {e["clip"]: e["content_id"] for e in tfds_io.read(built, ["clip", "content_id"])}
+    different = [
         clip
-        for clip, variants in wanted.items()
-        if there.get(clip) != data.table["content_id"][next(iter(variants.values()))]
+        for clip, variants in by_clip.items()
+        if content_ids.get(clip) != data.table["content_id"][next(iter(variants.values()))]
     ]
-    if other:
+    if different:
         raise errors.UserError(
-            f"{built.data_dir} does not hold the audio of {len(other)} of {len(wanted)} tested "
-            f"clips, {min(other)} first: name the folder of the very recordings that were built "
-            "with --manual_dir=DIR"
+            f"{built.data_dir} does not hold the audio of {len(different)} of {len(by_clip)} "
+            f"tested clips (the first is {min(different)}): name the folder of the recordings that "
+            "the pack was built from with --manual_dir=DIR"
         )

@@ -1,8 +1,8 @@
-"""WORKDIR/robustness.jsonl, and the curves that follow from it.
+"""Robustness results: WORKDIR/robustness.jsonl, and the curves computed from it.
 
-One JSON object a line for each (cell, epochs, corruption, level), appended and never rewritten.
-What the network said lies beside it, in predictions/robustness/<cell>/<condition>.npz, so that
-figures and intervals never need the network again.
+The file has one JSON object per line for each (cell, epochs, corruption, level), appended and never
+rewritten. The predictions of each test are in predictions/robustness/<cell>/<condition>.npz, so
+that figures and intervals need no network.
 """
 
 import dataclasses
@@ -21,8 +21,8 @@ from mmer_jax.robustness.conditions import UNTOUCHED, Condition
 
 FILE_NAME = "robustness.jsonl"
 
-# Taken over from the cell's record.
-OF_RECORD = (
+# Fields copied from the cell's record.
+RECORD_FIELDS = (
     "table",
     "row",
     "protocol",
@@ -34,7 +34,7 @@ OF_RECORD = (
     "config_digest",
 )
 REQUIRED = (
-    *OF_RECORD,
+    *RECORD_FIELDS,
     "corruption",
     "level",
     "altered",
@@ -49,7 +49,7 @@ REQUIRED = (
 
 
 class Key(NamedTuple):
-    """What a line is the result of."""
+    """Fields that identify a line: a cell after some epochs, and a condition."""
 
     table: str
     row: str
@@ -61,14 +61,20 @@ class Key(NamedTuple):
     level: float | str | None
 
 
-def key(line: Mapping[str, Any], condition: Condition | None = None) -> Key:
-    """The key of a line; or of a cell's record under a condition."""
-    said = condition._asdict() if condition else line
-    return Key(*({**line, **said}[field] for field in Key._fields))
+def make_key(fields: Mapping[str, Any], condition: Condition | None = None) -> Key:
+    """Returns the key of a line.
+
+    Args:
+      fields: A line; or the record of a cell, if `condition` is given.
+      condition: Condition under which the cell is tested.
+    """
+    if condition is not None:
+        fields = {**fields, **condition._asdict()}
+    return Key(*(fields[field] for field in Key._fields))
 
 
-def condition_of(line: Mapping[str, Any]) -> Condition:
-    """The condition that a line is about."""
+def get_condition(line: Mapping[str, Any]) -> Condition:
+    """Returns the condition of a line."""
     return Condition(line["corruption"], line["level"])
 
 
@@ -77,80 +83,86 @@ def save(
     record: Mapping[str, Any],
     condition: Condition,
     altered: Sequence[str],
-    said: Examples,
-    about: Mapping[str, Any],
+    examples: Examples,
+    details: Mapping[str, Any],
 ) -> None:
-    """Writes what a cell's network said under a condition, and its line.
+    """Writes the predictions of a cell's network under a condition, and appends their line.
 
     Args:
-      workdir: of the run.
-      record: of the cell.
-      condition: which.
-      altered: modalities that the condition alters.
-      said: one example a test example.
-      about: other fields of the line: how it came about.
+      workdir: The workdir of the run.
+      record: Record of the cell.
+      condition: Condition of the test.
+      altered: Modalities that the condition alters.
+      examples: The test examples with their predicted probabilities.
+      details: Further fields of the line: device, versions and so on.
     """
-    # Predictions first: a line without them would be taken for finished work.
-    path = _predictions(workdir, record, condition)
-    predictions.save(path, record["epochs"], {"test": said}, record["emotions"])
-    decided = aggregation.by_clip(said)
-    measured = metrics.measure(decided.label, decided.probabilities)
-    del measured["accuracy_interval"]  # clips are not independent: `curves` has intervals
+    # Predictions first: a line without them would count as finished.
+    path = _predictions_path(workdir, record, condition)
+    predictions.save(path, record["epochs"], {"test": examples}, record["emotions"])
+    by_clip = aggregation.by_clip(examples)
+    measured = metrics.measure(by_clip.label, by_clip.probabilities)
+    del measured["accuracy_interval"]  # clips of a subject are dependent: see `compute_curves`
     line = {
-        **{field: record[field] for field in OF_RECORD},
+        **{field: record[field] for field in RECORD_FIELDS},
         **condition._asdict(),
         "altered": list(altered),
         "dataset": {
             field: record["dataset"][field] for field in ("name", "origin", "size", "pack_digest")
         },
         "tested": record["config"]["split"]["tested"],
-        "n_test": len(said),
-        "n_test_clips": len(decided),
+        "n_test": len(examples),
+        "n_test_clips": len(by_clip),
         **measured,
-        **about,
+        **details,
     }
     records.append_line(workdir / FILE_NAME, line)
 
 
 def read(workdir: Path) -> list[dict[str, Any]]:
-    """The lines of a workdir, the last of each key; none if it was never tested so.
+    """Reads the lines of a workdir.
+
+    Returns:
+      The last line of each key; an empty list if the workdir has no robustness results.
 
     Raises:
-      UserError: a line that is none.
+      UserError: A line is not a robustness result.
     """
     lines = records.read_lines(workdir / FILE_NAME, REQUIRED)
-    return list({key(line): line for line in lines}.values())
+    return list({make_key(line): line for line in lines}.values())
 
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """A row under one condition, per clip, over seeds and folds.
+    """Metrics of a row under one condition, per clip, over seeds and folds.
 
     Attributes:
-      condition: which.
-      accuracy, recall: in 0..1; recall is the unweighted average recall.
-      fall: of the accuracy, from that of the same networks on untouched inputs; in 0..1, below 0
-        where it rose.
-      cells: how many networks.
+      condition: The condition.
+      accuracy: In 0..1.
+      recall: Unweighted average recall, in 0..1.
+      drop: Accuracy of the same networks on untouched inputs minus `accuracy`, in -1..1; paired
+        over clips.
+      cells: Number of networks.
     """
 
     condition: Condition
     accuracy: intervals.Interval
     recall: intervals.Interval
-    fall: intervals.Interval
+    drop: intervals.Interval
     cells: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """A row under one protocol and all conditions that it was tested under.
+    """Metrics of a row under one protocol, for all conditions under which it was tested.
 
     Attributes:
-      table, protocol, row: which row.
-      lines: what it is made of.
-      points: by condition, in the order of testing.
-      units: what the intervals resample: "subject" or "clip".
-      chance: accuracy of always naming the commonest emotion.
+      table: Table of the row.
+      protocol: Name of the protocol.
+      row: Name of the row.
+      lines: Lines of the results file that the points are computed from.
+      points: Condition -> point, in the order of testing.
+      resampled: What the bootstrap resamples: "subject" or "clip".
+      chance: Accuracy of a constant prediction of the most frequent emotion, in 0..1.
     """
 
     table: str
@@ -158,40 +170,43 @@ class Curve:
     row: str
     lines: tuple[dict[str, Any], ...]
     points: dict[Condition, Point]
-    units: str
+    resampled: str
     chance: float
 
-    def of(self, corruption: str) -> list[Point]:
-        """Its points of one corruption."""
+    def get_points(self, corruption: str) -> list[Point]:
+        """Returns the points of one corruption, in the order of testing."""
         return [p for c, p in self.points.items() if c.corruption == corruption]
 
 
-def curves(workdir: Path, protocols: Sequence[str] = (), rows: Sequence[str] = ()) -> list[Curve]:
-    """The curves of a workdir; each row after most of its epochs.
+def compute_curves(
+    workdir: Path, protocols: Sequence[str] = (), rows: Sequence[str] = ()
+) -> list[Curve]:
+    """Computes the curves of a workdir, each row after its largest number of epochs.
 
     Args:
-      workdir: of the run.
-      protocols, rows: names of those wanted; none for all.
+      workdir: The workdir of the run.
+      protocols: Names of protocols; all if empty.
+      rows: Names of rows; all if empty.
 
     Raises:
-      UserError: predictions that are not there, or not those of the lines.
+      UserError: A file of predictions is missing, or does not belong to its line.
     """
     grouped: dict[tuple[str, str, str], list[dict]] = {}
     for line in read(workdir):
         if (not protocols or line["protocol"] in protocols) and (not rows or line["row"] in rows):
             name = (line["table"], line["protocol"], line["row"])
             grouped.setdefault(name, []).append(line)
-    return [_curve(workdir, *name, lines) for name, lines in grouped.items()]
+    return [_compute_curve(workdir, *name, lines) for name, lines in grouped.items()]
 
 
-def _curve(workdir: Path, table: str, protocol: str, row: str, lines: list[dict]) -> Curve:
-    most = max(line["epochs"] for line in lines)
+def _compute_curve(workdir: Path, table: str, protocol: str, row: str, lines: list[dict]) -> Curve:
+    epochs = max(line["epochs"] for line in lines)
     by_condition: dict[Condition, dict[tuple[int, int], Examples]] = {}
-    lines = [line for line in lines if line["epochs"] == most]
+    lines = [line for line in lines if line["epochs"] == epochs]
     for line in lines:
-        cells = by_condition.setdefault(condition_of(line), {})
+        cells = by_condition.setdefault(get_condition(line), {})
         cells[line["seed"], line["fold"]] = _load(workdir, line)
-    untouched = by_condition[UNTOUCHED]  # tested before any other
+    untouched = by_condition[UNTOUCHED]  # always tested first
     dataset = lines[0]["dataset"]["name"]
     counts = np.sum([line["confusion"] for line in lines], axis=0).sum(axis=1)
     return Curve(
@@ -200,7 +215,9 @@ def _curve(workdir: Path, table: str, protocol: str, row: str, lines: list[dict]
         row,
         tuple(lines),
         {
-            condition: _point(condition, cells, {cell: untouched[cell] for cell in cells}, dataset)
+            condition: _compute_point(
+                condition, cells, {cell: untouched[cell] for cell in cells}, dataset
+            )
             for condition, cells in by_condition.items()
         },
         aggregation.units(list(untouched.values()), dataset).name,
@@ -208,25 +225,31 @@ def _curve(workdir: Path, table: str, protocol: str, row: str, lines: list[dict]
     )
 
 
-def _point(condition: Condition, cells: Mapping, untouched: Mapping, dataset: str) -> Point:
-    """A cell is (seed, fold); both mappings have the same cells."""
-    tests, before = _by_seed(cells), _by_seed(untouched)
-    units = aggregation.units(tests, dataset).of
-    falls = [_right(b) - _right(t) for b, t in zip(before, tests, strict=True)]
+def _compute_point(
+    condition: Condition,
+    cells: Mapping[tuple[int, int], Examples],
+    untouched: Mapping[tuple[int, int], Examples],
+    dataset: str,
+) -> Point:
+    """Computes a point from the examples of each (seed, fold), the same ones in both mappings."""
+    tests, baselines = _join_folds(cells), _join_folds(untouched)
+    groups = aggregation.units(tests, dataset).of
+    drops = [_is_correct(b) - _is_correct(t) for b, t in zip(baselines, tests, strict=True)]
     return Point(
         condition,
-        intervals.bootstrap(intervals.STATISTICS["accuracy"], tests, units),
-        intervals.bootstrap(intervals.STATISTICS["unweighted_average_recall"], tests, units),
+        intervals.bootstrap(intervals.STATISTICS["accuracy"], tests, groups),
+        intervals.bootstrap(intervals.STATISTICS["unweighted_average_recall"], tests, groups),
         intervals.bootstrap_sums(
             intervals.mean_of_sums,
-            [np.stack([fall, np.ones_like(fall)], axis=1) for fall in falls],
-            units,
+            [np.stack([drop, np.ones_like(drop)], axis=1) for drop in drops],
+            groups,
         ),
         len(cells),
     )
 
 
-def _by_seed(cells: Mapping[tuple[int, int], Examples]) -> list[Examples]:
+def _join_folds(cells: Mapping[tuple[int, int], Examples]) -> list[Examples]:
+    """Joins the folds of each seed; seeds and folds ascend."""
     seeds = sorted({seed for seed, _ in cells})
     return [
         aggregation.joined([cells[cell] for cell in sorted(cells) if cell[0] == seed])
@@ -234,30 +257,30 @@ def _by_seed(cells: Mapping[tuple[int, int], Examples]) -> list[Examples]:
     ]
 
 
-def _right(examples: Examples) -> np.ndarray:
+def _is_correct(examples: Examples) -> np.ndarray:
     return (examples.probabilities.argmax(axis=1) == examples.label).astype(np.float64)
 
 
 def _load(workdir: Path, line: Mapping[str, Any]) -> Examples:
-    """One example a clip, in the order of the clips' names; checked against the line."""
-    path = _predictions(workdir, line, condition_of(line))
-    found = predictions.load(path).examples.get((line["epochs"], "test"))
-    if found is not None:
-        found = aggregation.by_clip(found)
+    """Loads a line's predictions, one example per clip, sorted by clip; checks their counts."""
+    path = _predictions_path(workdir, line, get_condition(line))
+    examples = predictions.load(path).examples.get((line["epochs"], "test"))
+    if examples is not None:
+        examples = aggregation.by_clip(examples)
         counts = metrics.confusion(
-            found.label, found.probabilities.argmax(1), len(line["emotions"])
+            examples.label, examples.probabilities.argmax(1), len(line["emotions"])
         )
-        # Saved as float32 and averaged again: a tie may be decided otherwise.
+        # Probabilities are stored as float32 and averaged again here: one tie may break otherwise.
         if np.abs(counts - np.array(line["confusion"])).sum() <= 2:
-            order = np.argsort(found.clip)
+            order = np.argsort(examples.clip)
             fields = (field.name for field in dataclasses.fields(Examples))
-            return Examples(*(getattr(found, field)[order] for field in fields))
+            return Examples(*(getattr(examples, field)[order] for field in fields))
     raise errors.UserError(
-        f"{path} does not hold the predictions that {FILE_NAME} tells of: files of different runs "
-        "lie in this folder"
+        f"{path} does not hold the predictions that {FILE_NAME} was computed from: the files come "
+        "from different runs"
     )
 
 
-def _predictions(workdir: Path, of: Mapping[str, Any], condition: Condition) -> Path:
-    cell = cell_name(*(of[field] for field in ("row", "protocol", "fold", "seed")))
+def _predictions_path(workdir: Path, fields: Mapping[str, Any], condition: Condition) -> Path:
+    cell = cell_name(*(fields[field] for field in ("row", "protocol", "fold", "seed")))
     return workdir / "predictions" / "robustness" / cell / f"{condition.name}.npz"

@@ -1,1 +1,1 @@
-"""A random search over fields of a config, by validation data alone: `mmer tune`."""
+"""Hyperparameter search: random search over fields of a config, on validation data alone."""

@@ -1,7 +1,8 @@
-"""Trials one after another, each a run on validation data; and which did best.
+"""Random search: runs the trials one after another on validation data, and ranks them.
 
-Every trial is `run.run` with `config.split.tested` "validation" in WORKDIR/trials/<n>: the
-test part of each cell is put away, unread. WORKDIR/tuning.json has what is finished.
+Every trial is `experiments.run.run_experiment` in WORKDIR/trials/<n> with `config.split.tested` set
+to "validation": the test split of each cell is not read. WORKDIR/tuning.json has the finished
+trials.
 """
 
 import contextlib
@@ -16,15 +17,16 @@ import ml_collections
 from mmer_jax import errors, training
 from mmer_jax.config import identity, resolve
 from mmer_jax.evaluation import comparable
-from mmer_jax.experiments import cells, learning_rate_search
+from mmer_jax.experiments import learning_rate_search
 from mmer_jax.experiments.run import check_config, run_experiment
 from mmer_jax.experiments.workdir import lock_workdir
 from mmer_jax.tuning import space
+from mmer_jax.utils import files
 from mmer_jax.utils.progress import Progress
 
 FILE_NAME = "tuning.json"
 
-# What holds for every trial, whatever the config says. Networks are not wanted, their scores are.
+# Fields with the same value in every trial, whatever the config has. Parameters are not needed.
 EVERY_TRIAL = {"split.tested": "validation", "run.keep_params": False}
 
 Trial = Mapping[str, Any]
@@ -34,71 +36,73 @@ def tune(
     config: ml_collections.ConfigDict,
     workdir: pathlib.Path,
     overrides: Mapping[str, object],
-    searched: Sequence[str],
+    specs: Sequence[str],
     *,
     trials: int,
     seed: int,
 ) -> list[Trial]:
-    """Runs the trials that the workdir lacks.
+    """Runs the trials that the workdir lacks, and ranks all of them.
 
     Args:
-      config: as one of configs/ gives it; one row, one protocol.
-      workdir: where trials and tuning.json go; continued if it exists.
-      overrides: dotted fields given on the command line, already in `config`.
-      searched: FIELD=WHAT, as space.parse reads them.
-      trials: how many, the config's own values included, which are the first.
-      seed: of what is drawn for the others.
+      config: Config of one row and one protocol, as loaded.
+      workdir: Folder of the trials and of tuning.json; an existing search is continued.
+      overrides: Dotted fields given on the command line, already set in `config`.
+      specs: What is searched, as FIELD=WHAT; see `space.parse`.
+      trials: Number of trials. The first one has the config's own values.
+      seed: Seed of the values of the other trials.
 
     Returns:
-      the trials, the best first. Each has `trial`, its number; `values`, by field; and of the
-      clips of the validation part, all None if it diverged: `accuracy` in 0..1, over seeds, with
-      `spread` (None with one seed) and `interval`, 95% over people; `negative_log_likelihood`; and
-      `difference`, [mean, low, high] of the accuracy less that of trial 0.
+      The trials, the best first. Each one has `trial`, its number; `values`, by field; and metrics
+      of the validation split, per clip, which are None if the trial diverged: `accuracy` in 0..1,
+      over seeds; its `spread`, the standard deviation over seeds (None with one seed); its
+      `interval`, the 95% interval over subjects; `negative_log_likelihood` in nats; and
+      `difference`, [mean, low, high] of the accuracy minus that of trial 0.
 
     Raises:
-      UserError: a mistake in what is searched; a config without validation data of its own; or a
-        workdir that holds trials of another search.
-      training.Interrupted: SIGTERM or SIGINT; the same call continues.
+      UserError: A spec is wrong, the config has no validation split that can be used, or the
+        workdir holds trials of another search.
+      training.Interrupted: On SIGTERM or SIGINT; the same call continues the search.
     """
     if trials < 2:
-        raise errors.UserError(f"--trials is {trials}; a search needs 2 or more")
+        raise errors.UserError(f"--trials is {trials}; it must be 2 or more")
     if seed < 0:
         raise errors.UserError(f"--seed is {seed}; it must be 0 or more")
     row = _only_row(config, overrides)
-    fields = [space.parse(config, text) for text in searched]
+    fields = [space.parse(config, spec) for spec in specs]
     if len({field.name for field in fields}) < len(fields):
-        raise errors.UserError("--search names a field twice")
+        raise errors.UserError("--search has a field twice")
     flat = identity.flatten(row.to_dict())
     own = {field.name: flat[field.name] for field in fields}
-    drawn = space.draw(fields, own, trials, seed)
-    prepared = [_prepare(config, overrides, n, values) for n, values in enumerate(drawn)]
+    trial_values = space.draw(fields, own, trials, seed)
+    prepared = [_prepare(config, overrides, n, values) for n, values in enumerate(trial_values)]
 
     with lock_workdir(workdir):
-        asked = {f: row.to_dict()[f] for f in ("protocols", "folds", "seeds", "protocol_seeds")}
-        asked |= {"config": identity.fields(row), "searched": list(searched), "seed": seed}
-        settings = identity.flatten(asked)
-        done = _finished(workdir, settings)
-        with Progress(len(drawn), "tuning", "trials") as progress:
-            progress.skip_to(min(len(done), len(drawn)))
-            for n in range(len(done), len(drawn)):
-                _say(f"trial {n}: {space.flags(drawn[n])}")
-                compared = n > 0 and done[0]["accuracy"] is not None
-                first = _folder(workdir, 0) if compared else None
-                figures = _score(*prepared[n], _folder(workdir, n), first)
-                done.append({"trial": n, "values": drawn[n], **figures})
-                cells.write_json(workdir / FILE_NAME, {"settings": settings, "trials": done})
-                progress.update(1, note=f"best: trial {ranked(done)[0]['trial']}")
-    return ranked(done[: len(drawn)])
+        names = ("protocols", "folds", "seeds", "protocol_seeds")
+        settings = {name: row.to_dict()[name] for name in names}
+        settings |= {"config": identity.fields(row), "searched": list(specs), "seed": seed}
+        settings = identity.flatten(settings)
+        finished = _read_finished(workdir, settings)
+        with Progress(len(trial_values), "tuning", "trials") as progress:
+            progress.skip_to(min(len(finished), len(trial_values)))
+            for n in range(len(finished), len(trial_values)):
+                _log(f"trial {n}: {space.format_flags(trial_values[n])}")
+                is_compared = n > 0 and finished[0]["accuracy"] is not None
+                baseline = _trial_folder(workdir, 0) if is_compared else None
+                metrics = _run_trial(*prepared[n], _trial_folder(workdir, n), baseline)
+                finished.append({"trial": n, "values": trial_values[n], **metrics})
+                files.write_json(workdir / FILE_NAME, {"settings": settings, "trials": finished})
+                progress.update(1, note=f"best: trial {rank(finished)[0]['trial']}")
+    return rank(finished[: len(trial_values)])
 
 
-def ranked(done: Sequence[Trial]) -> list[Trial]:
-    """The best first: by accuracy, then negative log-likelihood, then number; diverged ones last.
+def rank(trials: Sequence[Trial]) -> list[Trial]:
+    """Sorts trials by accuracy, then negative log-likelihood, then number, the best first.
 
     Args:
-      done: as `tune` returns them, in any order.
+      trials: Trials as `tune` returns them, in any order. Those that diverged are sorted last.
     """
     return sorted(
-        done,
+        trials,
         key=lambda t: (
             t["accuracy"] is None,
             -(t["accuracy"] or 0.0),
@@ -108,14 +112,16 @@ def ranked(done: Sequence[Trial]) -> list[Trial]:
     )
 
 
-def _only_row(config, overrides) -> ml_collections.ConfigDict:
-    """The config of the row that is tuned; UserError if it has no validation data of its own."""
+def _only_row(
+    config: ml_collections.ConfigDict, overrides: Mapping[str, object]
+) -> ml_collections.ConfigDict:
+    """Returns the config of the row that is tuned, after checking that it can be."""
     resolve.split_names(config)
     names = resolve.requested_rows(config)
     if len(names) > 1:
         raise errors.UserError(
-            f"the tuner takes one row that is one network, not {', '.join(names)}; choose it after "
-            "the config's name, as in --config=configs/FILE.py:mel"
+            f"the tuner takes one row with one network, not {', '.join(names)}; choose it after "
+            "the path of the config, as in --config=configs/FILE.py:mel"
         )
     if len(config.protocols) != 1:
         raise errors.UserError(
@@ -127,62 +133,78 @@ def _only_row(config, overrides) -> ml_collections.ConfigDict:
     return row
 
 
-def _prepare(config, overrides, n: int, values) -> tuple[ml_collections.ConfigDict, dict]:
-    """A trial's config and overrides, checked before any trial runs."""
+def _prepare(
+    config: ml_collections.ConfigDict,
+    overrides: Mapping[str, object],
+    n: int,
+    values: Mapping[str, space.Value],
+) -> tuple[ml_collections.ConfigDict, dict[str, object]]:
+    """Returns the config and overrides of a trial, checked before any trial runs."""
     config = config.copy_and_resolve_references()
-    mine = {**EVERY_TRIAL, **values}
-    config.update_from_flattened_dict(mine)
-    overrides = {**overrides, **mine}
+    trial_fields = {**EVERY_TRIAL, **values}
+    config.update_from_flattened_dict(trial_fields)
+    overrides = {**overrides, **trial_fields}
     try:
         check_config(config, overrides)
     except errors.UserError as error:
-        raise errors.UserError(f"trial {n} ({space.flags(values)}): {error}") from error
+        raise errors.UserError(f"trial {n} ({space.format_flags(values)}): {error}") from error
     return config, overrides
 
 
-_FIGURES = ("accuracy", "spread", "interval", "negative_log_likelihood", "difference")
+_METRICS = ("accuracy", "spread", "interval", "negative_log_likelihood", "difference")
 
 
-def _score(config, overrides, folder: pathlib.Path, first: pathlib.Path | None) -> dict[str, Any]:
-    """Runs a trial in its folder; what it says of its clips, and beside the first trial's folder.
+def _run_trial(
+    config: ml_collections.ConfigDict,
+    overrides: Mapping[str, object],
+    folder: pathlib.Path,
+    baseline: pathlib.Path | None,
+) -> dict[str, Any]:
+    """Runs a trial and returns its metrics, with the difference from the baseline's accuracy.
+
+    Args:
+      config: Config of the trial.
+      overrides: Overrides of the trial.
+      folder: Workdir of the trial.
+      baseline: Workdir of trial 0; None for that trial itself, or if it diverged.
 
     Raises:
-      UserError: the two were measured on other data.
+      UserError: The two trials were measured on different data.
     """
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # its tables are not what was asked for
+        with contextlib.redirect_stdout(sys.stderr):  # the tables of the run are not the output
             run_experiment(config, folder, overrides)
     except training.TrainingDivergedError as error:
-        _say(f"diverged: {error}")
-        return dict.fromkeys(_FIGURES)
-    *others, row = comparable.read([first, folder] if first else [folder])
+        _log(f"diverged: {error}")
+        return dict.fromkeys(_METRICS)
+    *others, row = comparable.read([baseline, folder] if baseline else [folder])
     accuracy = row.figure("accuracy")
-    ends, difference = [accuracy.low, accuracy.high], None
+    interval, difference = [accuracy.low, accuracy.high], None
     if others:
-        less = comparable.pair(row, others[0]).difference
-        difference = [less.mean, less.low, less.high]
+        paired = comparable.pair(row, others[0]).difference
+        difference = [paired.mean, paired.low, paired.high]
     likelihood = row.figure("negative_log_likelihood").mean
-    values = (accuracy.mean, accuracy.spread, ends, likelihood, difference)
-    return dict(zip(_FIGURES, values, strict=True))
+    values = (accuracy.mean, accuracy.spread, interval, likelihood, difference)
+    return dict(zip(_METRICS, values, strict=True))
 
 
-def _finished(workdir: pathlib.Path, settings: Mapping) -> list[dict]:
-    """The trials that a workdir has; UserError if they are of another search."""
+def _read_finished(workdir: pathlib.Path, settings: Mapping[str, Any]) -> list[dict]:
+    """Reads the finished trials of a workdir, and refuses those of another search."""
     path = workdir / FILE_NAME
     if not path.exists():
         return []
     stored = json.loads(path.read_text())
-    if differ := identity.differences(settings, stored["settings"]):
+    if differences := identity.differences(settings, stored["settings"]):
         raise errors.UserError(
-            f"{workdir} holds trials of another search. What differs: {'; '.join(differ)}. Choose "
-            "another --workdir"
+            f"{workdir} holds trials of another search. Differences: {'; '.join(differences)}. "
+            "Choose another --workdir"
         )
     return stored["trials"]
 
 
-def _folder(workdir: pathlib.Path, n: int) -> pathlib.Path:
+def _trial_folder(workdir: pathlib.Path, n: int) -> pathlib.Path:
     return workdir / "trials" / str(n)
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

@@ -1,8 +1,7 @@
-"""What is searched: named fields of a config, and what is drawn for each.
+"""Search space: the fields of a config that are searched, and the distribution of their values.
 
-    optimizer.learning_rate=log:1e-4:3e-3      between the two, evenly in the logarithm
-    model.dropout_output=0.2:0.6               between the two, evenly; whole numbers where the
-                                               field has them
+    optimizer.learning_rate=log:1e-4:3e-3      log-uniform between the two
+    model.dropout_output=0.2:0.6               uniform between the two; integers for integer fields
     optimizer.weight_decay=1e-5,1e-4,1e-3      one of these
 
 Bergstra and Bengio, Random search for hyper-parameter optimization, JMLR 13 (2012).
@@ -21,8 +20,8 @@ from mmer_jax.config import identity, validation
 
 Value = bool | int | float | str
 
-# Fields that say what is measured, or where and how it runs. Trials that differ in one of them
-# would not be answers to the same question.
+# Fields that define what is measured, or where and how it runs. Trials that differ in one of them
+# could not be compared.
 FIXED = (
     *identity.EXCLUDED,
     "table",
@@ -37,16 +36,16 @@ FIXED = (
     "paper",
 )
 
-DIGITS = 3  # significant ones of a drawn float, so that what is printed is what was trained
+DIGITS = 3  # significant digits of a float, so that the printed value is the trained one
 
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """A field of the config, and how its values are drawn.
+    """A field of the config, and the distribution of its values.
 
     Attributes:
-      name: dotted.
-      draw: a generator -> a value.
+      name: Dotted name.
+      draw: Draws a value with a random generator.
     """
 
     name: str
@@ -54,50 +53,53 @@ class Field:
 
 
 def parse(config: ml_collections.ConfigDict, text: str) -> Field:
-    """A field from the command line.
+    """Parses a field and its distribution from the command line.
 
     Args:
-      config: as loaded, so that fields without a value have a type.
-      text: FIELD=WHAT, as above.
+      config: Config as loaded, which has the type of each field.
+      text: FIELD=WHAT, where WHAT is LOW:HIGH, log:LOW:HIGH or A,B,C.
 
     Raises:
-      UserError: no such field, one that is not searched, or nothing that could be drawn for it.
+      UserError: The field does not exist or cannot be searched, or WHAT is not a distribution of
+        values of its type.
     """
     name, equals, what = text.partition("=")
     if not equals or not what:
         raise errors.UserError(
-            f"{text!r} is no FIELD=WHAT, such as optimizer.learning_rate=log:1e-4:3e-3, "
+            f"{text!r} is not FIELD=WHAT, such as optimizer.learning_rate=log:1e-4:3e-3, "
             "model.dropout_output=0.2:0.6 or optimizer.weight_decay=1e-4,1e-3"
         )
     if problem := validation.unknown_field(config, name):
         raise errors.UserError(f"--search {text}: {problem}")
     if any(name == fixed or name.startswith(fixed + ".") for fixed in FIXED):
         raise errors.UserError(
-            f"--search {text}: config.{name} says what is measured, or where; it is the same for "
-            "all trials and cannot be searched"
+            f"--search {text}: config.{name} defines what is measured, or where; it must be the "
+            "same for all trials"
         )
-    *parts, last = name.split(".")
+    *parents, last = name.split(".")
     node = config
-    for part in parts:
-        node = node[part]
-    kind = node.get_type(last)
-    if kind not in _READ:
+    for parent in parents:
+        node = node[parent]
+    field_type = node.get_type(last)
+    if field_type not in _PARSERS:
         raise errors.UserError(
-            f"--search {text}: config.{name} is neither a number nor a name; only such are searched"
+            f"--search {text}: config.{name} cannot be searched: it is not a number, a name or "
+            "true/false"
         )
-    return Field(name, _drawn(kind, what, text))
+    return Field(name, _make_draw(field_type, what, text))
 
 
-def _drawn(kind: type, what: str, text: str) -> Callable[[np.random.Generator], Value]:
+def _make_draw(field_type: type, what: str, text: str) -> Callable[[np.random.Generator], Value]:
+    """Makes the function that draws a value; `text` is for messages."""
     ends = what.removeprefix("log:").split(":")
-    if kind not in (int, float) or len(ends) == 1:
-        values = [_read(kind, word, text) for word in what.split(",")]
+    if field_type not in (int, float) or len(ends) == 1:
+        values = [_parse_value(field_type, word, text) for word in what.split(",")]
         if len(set(values)) < 2 or len(set(values)) < len(values):
             raise errors.UserError(f"--search {text}: give two or more different values")
         return lambda rng: values[rng.integers(len(values))]
     if len(ends) != 2:
         raise errors.UserError(f"--search {text}: a range is LOW:HIGH or log:LOW:HIGH")
-    low, high = (_read(kind, end, text) for end in ends)
+    low, high = (_parse_value(field_type, end, text) for end in ends)
     is_log = what.startswith("log:")
     if not low < high or (is_log and low <= 0):
         raise errors.UserError(
@@ -105,60 +107,66 @@ def _drawn(kind: type, what: str, text: str) -> Callable[[np.random.Generator], 
         )
 
     def draw(rng: np.random.Generator) -> Value:
-        if kind is int and not is_log:
+        if field_type is int and not is_log:
             return int(rng.integers(low, high + 1))
         x = (
             math.exp(rng.uniform(math.log(low), math.log(high)))
             if is_log
             else rng.uniform(low, high)
         )
-        return min(max(round(x) if kind is int else float(f"{x:.{DIGITS}g}"), low), high)
+        return min(max(round(x) if field_type is int else float(f"{x:.{DIGITS}g}"), low), high)
 
     return draw
 
 
-def _read(kind: type, word: str, text: str) -> Value:
+def _parse_value(field_type: type, word: str, text: str) -> Value:
     try:
-        value = _READ[kind](word.strip())
-        if kind is float and not math.isfinite(value):
+        value = _PARSERS[field_type](word.strip())
+        if field_type is float and not math.isfinite(value):
             raise ValueError(f"{word} is not finite")
     except (KeyError, ValueError) as error:
-        raise errors.UserError(f"--search {text}: {word!r} is no {_NAMES[kind]}") from error
+        raise errors.UserError(
+            f"--search {text}: {word!r} is not {_TYPE_NAMES[field_type]}"
+        ) from error
     return value
 
 
-_READ: dict[type, Callable[[str], Value]] = {
+_PARSERS: dict[type, Callable[[str], Value]] = {
     bool: lambda word: {"true": True, "false": False}[word.lower()],
     int: int,
     float: float,
     str: str,
 }
-_NAMES = {bool: "true or false", int: "whole number", float: "number", str: "name"}
+_TYPE_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a name"}
 
 
 def draw(
     fields: Sequence[Field], own: Mapping[str, Value], trials: int, seed: int
 ) -> list[dict[str, Value]]:
-    """The values of each trial: the config's own, and then random ones, no two trials alike.
+    """Draws the values of each trial, all different.
 
-    With more trials the first ones stay the same.
+    The first trial has the config's own values. A larger number of trials does not change the first
+    ones.
 
     Args:
-      fields: what is searched.
-      own: field -> its value in the config.
-      trials: how many; fewer come where there are no more different values.
-      seed: of the draw.
+      fields: The fields that are searched.
+      own: Field -> its value in the config.
+      trials: Number of trials; fewer are returned if there are fewer different values.
+      seed: Seed of the random generator.
+
+    Returns:
+      Field -> value, for each trial.
     """
     rng = np.random.default_rng(seed)
-    found, missed = [dict(own)], 0
-    while len(found) < trials and missed < 1000:
+    drawn, repetitions = [dict(own)], 0
+    while len(drawn) < trials and repetitions < 1000:
         values = {field.name: field.draw(rng) for field in fields}
-        missed = missed + 1 if values in found else 0
-        if not missed:
-            found.append(values)
-    return found
+        repetitions = repetitions + 1 if values in drawn else 0
+        if not repetitions:
+            drawn.append(values)
+    return drawn
 
 
-def flags(values: Mapping[str, Value]) -> str:
-    """A trial's values as they are given on the command line of run.py."""
+def format_flags(values: Mapping[str, Value]) -> str:
+    """Formats a trial's values as flags of run.py, quoted for a shell."""
     return " ".join(shlex.quote(f"--config.{name}={value}") for name, value in values.items())

@@ -102,10 +102,10 @@ def test_every_row_runs(file, places, tmp_path):
 
 def test_frames_are_picked_ranked_and_joined(places, tmp_path):
     """baum1_selector.py's networks choose the frames of baum1_fusion.py."""
-    from mmer_jax.frame_selection import automatic, recordings_of, scores
+    from mmer_jax.frame_selection import automatic, processing, scores
 
     picks, ranked = tmp_path / "picks.csv", tmp_path / "scores.csv"
-    automatic.pick(recordings_of.select("baum1_acted", places["baum1_acted"]), picks)
+    automatic.pick(processing.select_recordings("baum1_acted", places["baum1_acted"]), picks)
     config = small("baum1_selector", places)
     config.data.picked = str(picks)
     config.run.keep_params = True

@@ -1,4 +1,4 @@
-"""Figure 11, from a work folder with planted predictions."""
+"""Figure 11 of a workdir with random predictions."""
 
 import numpy as np
 import pytest
@@ -16,26 +16,31 @@ EMOTIONS = ["anger", "fear", "sadness"]
 
 @pytest.fixture
 def write_cells(tmp_path):
-    """Writes cells of one row into a work folder; returns it, and all (true, guessed) by epoch."""
+    """A function that writes the cells of a row into a workdir.
+
+    It returns the workdir, and (protocol, epoch) -> (labels, predicted labels) of all cells.
+    """
 
     def write(row="mel", protocols=("clip_random",), cells=((0, 0),), epochs=(10, 20), name="w"):
-        truth = {}
+        pairs = {}
         for protocol in protocols:
             for fold, seed in cells:
                 rng = np.random.default_rng([fold, seed])
                 label = rng.integers(3, size=40)
                 for epoch in epochs:
-                    said = rng.dirichlet(np.ones(3), 40).astype(np.float32)
-                    truth.setdefault((protocol, epoch), []).append((label, said.argmax(1)))
-                    _write(tmp_path / name, row, protocol, fold, seed, epoch, label, said)
-        return tmp_path / name, {k: np.concatenate(v, axis=1) for k, v in truth.items()}
+                    probabilities = rng.dirichlet(np.ones(3), 40).astype(np.float32)
+                    pair = (label, probabilities.argmax(1))
+                    pairs.setdefault((protocol, epoch), []).append(pair)
+                    _write(tmp_path / name, row, protocol, fold, seed, epoch, label, probabilities)
+        return tmp_path / name, {k: np.concatenate(v, axis=1) for k, v in pairs.items()}
 
     return write
 
 
-def _write(workdir, row, protocol, fold, seed, epoch, label, said):
+def _write(workdir, row, protocol, fold, seed, epoch, label, probabilities):
     cell = cell_name(row, protocol, fold, seed)
-    examples = predictions.Examples([f"c{i}" for i in range(40)], np.zeros(40), label, said)
+    clips = [f"c{i}" for i in range(40)]
+    examples = predictions.Examples(clips, np.zeros(40), label, probabilities)
     path = workdir / "predictions" / f"{cell}.npz"
     predictions.save(path, epoch, {"test": examples, "validation": examples}, EMOTIONS)
     record = dict.fromkeys(records.REQUIRED) | {
@@ -48,45 +53,45 @@ def _write(workdir, row, protocol, fold, seed, epoch, label, said):
         "n_test": 40,
         "emotions": EMOTIONS,
         "dataset": {"name": "ravdess", "intensities": ["strong"], "origin": "rendered"},
-        **metrics.measure(label, said),
+        **metrics.measure(label, probabilities),
     }
     records.append(workdir / records.FILE_NAME, record)
 
 
-def test_counts_are_scikit_learns_over_all_seeds_and_folds(write_cells):
-    workdir, truth = write_cells(cells=((0, 0), (1, 0), (0, 1), (1, 1)))
+def test_counts_equal_scikit_learn_over_all_seeds_and_folds(write_cells):
+    workdir, pairs = write_cells(cells=((0, 0), (1, 0), (0, 1), (1, 1)))
     for epochs, expected in ((10, 10), (None, 20)):
-        found = confusion.count(workdir, "mel", "clip_random", epochs)
+        counted = confusion.count(workdir, "mel", "clip_random", epochs)
         np.testing.assert_array_equal(
-            found.counts, confusion_matrix(*truth["clip_random", expected])
+            counted.counts, confusion_matrix(*pairs["clip_random", expected])
         )
-        assert (found.epochs, found.seeds, found.folds) == (expected, 2, 2)
+        assert (counted.epochs, counted.seeds, counted.folds) == (expected, 2, 2)
 
 
-def test_the_figure_says_what_it_shows(write_cells):
+def test_counts_shares_and_titles_of_the_figure(write_cells):
     one, _ = write_cells(row="start", cells=((0, 0), (0, 1)))
     other, _ = write_cells(row="change3", name="v")
     counted = [
         confusion.count(one, "start", "clip_random"),
         confusion.count(other, "change3", "clip_random"),
     ]
-    made = confusion.draw(counted)
-    panels = [axes for axes in made.axes if axes.texts]
-    assert len(panels) == 2 and len(made.axes) == 3
+    figure = confusion.draw(counted)
+    panels = [axes for axes in figure.axes if axes.texts]
+    assert len(panels) == 2 and len(figure.axes) == 3
     for axes, panel in zip(panels, counted, strict=True):
-        written = np.array([int(text.get_text()) for text in axes.texts]).reshape(3, 3)
-        np.testing.assert_array_equal(written, panel.counts)
+        numbers = np.array([int(text.get_text()) for text in axes.texts]).reshape(3, 3)
+        np.testing.assert_array_equal(numbers, panel.counts)
         share = np.asarray(axes.get_images()[0].get_array())
         np.testing.assert_allclose(share.sum(axis=1), 100)
         assert [label.get_text() for label in axes.get_xticklabels()] == EMOTIONS
-    row, data, way = panels[0].get_title().split("\n")
-    right = 100 * np.trace(counted[0].counts) / 80
-    assert row == f"start: {right:.1f}% right"
+    row, data, training = panels[0].get_title().split("\n")
+    accuracy = 100 * np.trace(counted[0].counts) / 80
+    assert row == f"start: accuracy {accuracy:.1f}%"
     assert data == "ravdess, strong, rendered clips"
-    assert way == "clip_random, 20 epochs, 2 seeds"
+    assert training == "clip_random, 20 epochs, 2 seeds"
 
 
-def test_a_cell_that_is_not_done_does_not_lend_its_epochs(write_cells):
+def test_only_epochs_measured_in_all_cells_are_counted(write_cells):
     workdir, _ = write_cells(cells=((0, 0),))
     write_cells(cells=((0, 1),), epochs=(10,))
     assert confusion.count(workdir, "mel", "clip_random").epochs == 10
@@ -94,27 +99,27 @@ def test_a_cell_that_is_not_done_does_not_lend_its_epochs(write_cells):
         confusion.count(workdir, "mel", "clip_random", 20)
 
 
-def test_what_is_not_there_is_named(write_cells, tmp_path):
+def test_what_is_missing_is_reported(write_cells, tmp_path):
     workdir, _ = write_cells()
     with pytest.raises(errors.UserError, match="expected WORKDIR:ROW"):
-        confusion.parse("runs/demo")
+        confusion.parse_row("runs/demo")
     with pytest.raises(errors.UserError, match=r"unknown row of .* 'face'; known: mel"):
         confusion.count(workdir, "face", "clip_random")
     with pytest.raises(errors.UserError, match="'actor_kfold'; known: clip_random"):
         confusion.count(workdir, "mel", "actor_kfold")
     with pytest.raises(errors.UserError, match="holds no record"):
-        confusion.protocols(tmp_path / "nothing", "mel")
+        confusion.list_protocols(tmp_path / "nothing", "mel")
     (workdir / "predictions" / "mel-clip_random-fold0-seed0.npz").unlink()
     with pytest.raises(errors.UserError, match="no predictions at"):
         confusion.count(workdir, "mel", "clip_random")
 
 
-def test_a_figure_for_each_protocol_that_the_rows_share(write_cells, capsys):
+def test_a_figure_is_drawn_for_each_common_protocol(write_cells, capsys):
     both, _ = write_cells(protocols=("clip_random", "triplet_random"))
     one, _ = write_cells(name="v", protocols=("triplet_random",))
     assert command.main(["confusion", f"{both}:mel", f"{both}:mel", f"--workdir={both}"]) == 0
-    drawn = sorted(path.name for path in (both / "figures").iterdir())
-    assert drawn == [
+    names = sorted(path.name for path in (both / "figures").iterdir())
+    assert names == [
         "figure11_confusion_clip_random.png",
         "figure11_confusion_triplet_random.png",
     ]

@@ -1,4 +1,4 @@
-"""Recordings in which something happens at a known time."""
+"""Fixtures: rendered BAUM-1 recordings."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from mmer_jax.synthetic import render_baum1
 
 @pytest.fixture(scope="session")
 def baum1(tmp_path_factory) -> Path:
-    """A manual folder with three subjects' acted clips of two emotions, and every trap."""
+    """Folder of acted clips: three subjects, two emotions, all irregularities of BAUM-1."""
     folder = tmp_path_factory.mktemp("baum1")
     render_baum1(
         folder,

@@ -1,4 +1,4 @@
-"""Who ranks whom, what a score is, and the whole way from trained networks to a list."""
+"""Which networks score which frames, the scores, and the command from training to list."""
 
 import dataclasses
 
@@ -23,28 +23,28 @@ def folds_of(subjects):
     return registry.subject_folds({"subject": np.array(subjects)})
 
 
-# Pure functions, with planted probabilities.
+# Pure functions, with handmade probabilities.
 
 
-def test_no_frame_is_scored_by_a_network_that_knows_its_subject():
+def test_no_frame_is_scored_by_a_network_trained_on_its_subject():
     rng = np.random.default_rng(0)
     subject = rng.permutation(np.repeat(SUBJECTS, 5))
     trained_on = [set(SUBJECTS) - set(tested) for tested in folds_of(SUBJECTS).values()]
     probabilities = rng.dirichlet(np.ones(4), (len(trained_on), len(subject)))
-    for network, known in enumerate(trained_on):
-        probabilities[network, np.isin(subject, list(known))] = np.nan  # would poison every mean
-    used = scores.who_ranks(subject, trained_on)
+    for network, subjects in enumerate(trained_on):
+        probabilities[network, np.isin(subject, list(subjects))] = np.nan  # must not be averaged
+    used = scores.assign_networks(subject, trained_on)
     score = scores.combine(probabilities, used)
     assert (used.sum(0) == 1).all()
     np.testing.assert_allclose(score, np.nanmax(probabilities, axis=(0, 2)))
 
 
-def test_left_out_subjects_are_ranked_by_all_inner_networks_and_these_by_nobody_else():
+def test_left_out_subjects_are_scored_by_all_networks_and_others_by_one():
     left_out = folds_of(SUBJECTS)[0]
     inner = [name for name in SUBJECTS if name not in left_out]
     trained_on = [set(inner) - set(tested) for tested in folds_of(inner).values()]
     subject = np.repeat(SUBJECTS, 3)
-    used = scores.who_ranks(subject, trained_on)
+    used = scores.assign_networks(subject, trained_on)
     assert used[:, np.isin(subject, left_out)].all()
     assert (used[:, ~np.isin(subject, left_out)].sum(0) == 1).all()
     rng = np.random.default_rng(1)
@@ -54,24 +54,24 @@ def test_left_out_subjects_are_ranked_by_all_inner_networks_and_these_by_nobody_
     assert score[i] == pytest.approx(probabilities[:, i].mean(0).max())
 
 
-def test_in_sample_only_those_rank_that_know_the_subject():
+def test_in_sample_frames_are_scored_by_networks_trained_on_the_subject():
     subject = np.array(["a", "b", "c", "d"])
     trained_on = [{"b", "c"}, {"a", "c"}, {"a", "b"}]
-    used = scores.who_ranks(subject, trained_on, in_sample=True)
+    used = scores.assign_networks(subject, trained_on, in_sample=True)
     assert used.T.tolist() == [[0, 1, 1], [1, 0, 1], [1, 1, 0], [1, 1, 1]]
-    assert (scores.who_ranks(subject[:3], trained_on) == ~used[:, :3]).all()
+    assert (scores.assign_networks(subject[:3], trained_on) == ~used[:, :3]).all()
 
 
-def test_a_subject_that_all_know_is_named():
+def test_a_subject_that_all_networks_were_trained_on_is_reported():
     with pytest.raises(errors.UserError, match="trained on b: run all folds of actor_kfold"):
-        scores.who_ranks(np.array(["a", "b"]), [{"b"}, {"a", "b"}])
+        scores.assign_networks(np.array(["a", "b"]), [{"b"}, {"a", "b"}])
 
 
-# The whole way on a small pack: ten frames of each of 14 clips, 16 pixels. Two of the ten tell the
+# The command on a small pack: ten frames of each of 14 clips, 16 pixels. Two of the ten show the
 # clip's emotion, and these are picked.
 
 FRAMES = 10
-TELLING = (3, 7)
+EXPRESSIVE = (3, 7)
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +82,9 @@ def frames_pack(tmp_path_factory):
     index = np.tile(np.arange(1, FRAMES + 1), len(clips))
     emotion = np.repeat(np.array(EMOTIONS)[np.arange(len(clips)) % 2], FRAMES)
     rng = np.random.default_rng(0)
-    # Anger is red, fear is blue, and the other frames lie between the two.
-    shown = np.where(np.isin(index, TELLING), np.where(emotion == "anger", 1, -1), 0)
-    color = 125 + 90 * shown[:, None] * np.array([1, 0, -1])
+    # Anger is red, fear is blue, and the other frames are gray.
+    direction = np.where(np.isin(index, EXPRESSIVE), np.where(emotion == "anger", 1, -1), 0)
+    color = 125 + 90 * direction[:, None] * np.array([1, 0, -1])
     face = np.clip(color[:, None, None, :] + rng.normal(0, 12, (n, 16, 16, 3)), 0, 255)
     table = {
         "clip": clip,
@@ -112,7 +112,7 @@ def frames_pack(tmp_path_factory):
     }
     path = tmp_path_factory.mktemp("pack") / "16px"
     pack.write_pack(path, info, table, {"face": face.astype(np.uint8)})
-    picked = [(name, frame) for name in clips for frame in TELLING]
+    picked = [(name, frame) for name in clips for frame in EXPRESSIVE]
     frame_lists.write(path.parent / "picks.csv", frame_lists.PICKS, picked)
     return path
 
@@ -144,11 +144,11 @@ def workdir(frames_pack, tmp_path_factory):
 
 def column(path, name):
     lines = path.read_text().splitlines()
-    at = lines[0].split(",").index(name)
-    return [line.split(",")[at] for line in lines[1:]]
+    position = lines[0].split(",").index(name)
+    return [line.split(",")[position] for line in lines[1:]]
 
 
-def test_every_frame_is_scored_by_the_network_that_was_tested_on_its_subject(workdir, tmp_path):
+def test_every_frame_is_scored_by_the_network_tested_on_its_subject(workdir, tmp_path):
     out = tmp_path / "scores.csv"
     assert main(["score", "--workdir", str(workdir), "--out", str(out)]) == 0
     listed = frame_lists.read_scores(out)
@@ -159,7 +159,7 @@ def test_every_frame_is_scored_by_the_network_that_was_tested_on_its_subject(wor
 
 
 def test_a_score_is_the_largest_probability_of_that_network(workdir, frames_pack, tmp_path):
-    """Against the model's own output, frame by frame."""
+    """Against the model's output."""
     out = tmp_path / "scores.csv"
     scores.score_workdir(workdir, out)
     resolved = resolve.resolve_row(small_config(frames_pack), "face")
@@ -167,55 +167,57 @@ def test_a_score_is_the_largest_probability_of_that_network(workdir, frames_pack
     listed = frame_lists.read_scores(out).scores
     for clip, fold in (("S001_002", 0), ("S003_001", 2)):
         params = checkpoints.load_params(workdir / "params" / f"face-actor_kfold-fold{fold}-seed0")
-        rows = np.flatnonzero(data.table["clip"] == clip)
+        indices = np.flatnonzero(data.table["clip"] == clip)
         model = models.build(resolved)
-        logits = model.apply({"params": params}, {"face": data.arrays["face"][rows]}, train=False)
+        logits = model.apply(
+            {"params": params}, {"face": data.arrays["face"][indices]}, train=False
+        )
         expected = np.asarray(nn.softmax(logits)).max(-1)
         np.testing.assert_allclose(list(listed[clip].values()), expected, rtol=1e-5)
 
 
-def test_telling_frames_are_ranked_first(workdir, tmp_path):
-    """What the networks learned of other subjects holds for the strangers whom they rank."""
+def test_expressive_frames_are_ranked_first(workdir, tmp_path):
+    """The networks generalize to the unseen speakers whose frames they score."""
     out = tmp_path / "scores.csv"
     scores.score_workdir(workdir, out)
     clips = frame_lists.read_scores(out).scores
-    right = sum(set(sorted(of, key=of.get)[-2:]) == set(TELLING) for of in clips.values())
-    assert right >= 0.8 * len(clips)
+    correct = sum(set(sorted(s, key=s.get)[-2:]) == set(EXPRESSIVE) for s in clips.values())
+    assert correct >= 0.8 * len(clips)
 
 
 def test_the_clips_own_label_is_never_read(workdir, frames_pack):
-    """With all labels exchanged the trained networks give every frame the same score."""
+    """With permuted labels, the trained networks give every frame the same score."""
     resolved = resolve.resolve_row(small_config(frames_pack), "face")
     data = pack.open_pack(frames_pack)
     cells, _ = scores._finished_cells(workdir, None)
-    # Each subject's clips exchange theirs: the folds depend on how many a subject has of each.
+    # Labels are permuted within subjects, since folds depend on the labels that a subject has.
     permuted = data.table["emotion"].copy()
     for subject in np.unique(data.table["subject"]):
         clips = np.unique(data.table["clip"][data.table["subject"] == subject])
-        theirs = [data.table["emotion"][data.table["clip"] == clip][0] for clip in clips]
-        for clip, emotion in zip(clips, np.roll(theirs, 1), strict=True):
+        emotions = [data.table["emotion"][data.table["clip"] == clip][0] for clip in clips]
+        for clip, emotion in zip(clips, np.roll(emotions, 1), strict=True):
             permuted[data.table["clip"] == clip] = emotion
     other = dataclasses.replace(data, table=data.table | {"emotion": permuted})
     assert (permuted != data.table["emotion"]).any()
-    found = []
-    for given in (data, other):
-        networks = [scores._network(cell, resolved, given, workdir) for cell in cells]
-        found.append(scores.score_pack(given, resolved, networks)[0])
-    np.testing.assert_array_equal(*found)
-    # Not even a table without labels stops the ranking.
+    both = []
+    for labeled in (data, other):
+        networks = [scores._network(cell, resolved, labeled, workdir) for cell in cells]
+        both.append(scores.score_pack(labeled, resolved, networks)[0])
+    np.testing.assert_array_equal(*both)
+    # A table without labels is enough.
     bare = dataclasses.replace(data, table={"subject": data.table["subject"]})
-    np.testing.assert_array_equal(scores.score_pack(bare, resolved, networks)[0], found[0])
+    np.testing.assert_array_equal(scores.score_pack(bare, resolved, networks)[0], both[0])
 
 
-def test_left_out_subjects_have_no_part_in_training_and_are_ranked_by_all(frames_pack, tmp_path):
+def test_left_out_subjects_are_not_trained_on_and_are_scored_by_all_networks(frames_pack, tmp_path):
     config = small_config(frames_pack, leave_out_fold=1)
     config.epochs, config.measure_epochs = 1, (1,)
-    found = run_experiment(config, tmp_path / "w")
+    records = run_experiment(config, tmp_path / "w")
     left_out = folds_of(SUBJECTS)[1]
-    assert not set(found[0]["dataset"]["subjects"]) & set(left_out)
+    assert not set(records[0]["dataset"]["subjects"]) & set(left_out)
     out = tmp_path / "scores.csv"
-    said = scores.score_workdir(tmp_path / "w", out)
-    assert said.endswith(f"none of which was trained on {', '.join(left_out)}")
+    summary = scores.score_workdir(tmp_path / "w", out)
+    assert summary.endswith(f"none of which was trained on {', '.join(left_out)}")
     folds = dict(zip(column(out, "clip"), column(out, "folds"), strict=True))
     inner = folds_of([name for name in SUBJECTS if name not in left_out])
     for clip, listed in folds.items():
@@ -225,7 +227,7 @@ def test_left_out_subjects_have_no_part_in_training_and_are_ranked_by_all(frames
             assert clip[:4] in inner[int(listed)]
 
 
-def test_the_papers_way(workdir, tmp_path):
+def test_in_sample_scores_as_in_the_paper(workdir, tmp_path):
     out = tmp_path / "scores.csv"
     command = ["score", "--workdir", str(workdir), "--out", str(out), "--in_sample"]
     assert main(command) == 0
@@ -234,29 +236,29 @@ def test_the_papers_way(workdir, tmp_path):
         assert {int(f) for f in listed.split()} == set(range(5)) - {tested[clip[:4]]}
 
 
-def test_mistakes_are_one_message(workdir, frames_pack, small_pack, tmp_path, capsys):
-    def said(folder, *more):
+def test_a_mistake_gives_one_message(workdir, frames_pack, small_pack, tmp_path, capsys):
+    def message(folder, *more):
         command = ["score", "--workdir", str(folder), "--out", str(tmp_path / "scores.csv"), *more]
         assert main(command) == 2
-        message = capsys.readouterr().err
-        assert message.startswith("error: ")
-        return message
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        return error
 
-    assert "holds no results under actor_kfold: train" in said(tmp_path)
-    assert "'flow'; known: face" in said(workdir, "--row", "flow")
-    assert "nowhere is not a pack" in said(workdir, "--pack", "nowhere")
-    assert "--config.data.dataset=ravdess" in said(workdir, "--pack", str(small_pack))
-    held = workdir / "params" / "face-actor_kfold-fold3-seed0"
-    aside = held.rename(tmp_path / "aside")
-    assert "no finished network of fold 3 seed 0: run its command again" in said(workdir)
-    aside.rename(held)
+    assert "holds no results under actor_kfold: train" in message(tmp_path)
+    assert "'flow'; known: face" in message(workdir, "--row", "flow")
+    assert "nowhere is not a pack" in message(workdir, "--pack", "nowhere")
+    assert "--config.data.dataset=ravdess" in message(workdir, "--pack", str(small_pack))
+    params = workdir / "params" / "face-actor_kfold-fold3-seed0"
+    aside = params.rename(tmp_path / "aside")
+    assert "no finished network of fold 3 seed 0: run its command again" in message(workdir)
+    aside.rename(params)
     picks = frame_lists.write(tmp_path / "other.csv", frame_lists.PICKS, [("S001_001", 3)])
-    assert "are not those that the networks were" in said(workdir, "--picked", str(picks))
-    assert "no file nowhere.csv, which" in said(workdir, "--picked", "nowhere.csv")
+    assert "are not those that the networks were" in message(workdir, "--picked", str(picks))
+    assert "no file nowhere.csv, which" in message(workdir, "--picked", "nowhere.csv")
     changed = tmp_path / "changed"
     data = pack.open_pack(frames_pack)
     faces = np.array(data.arrays["face"])
     faces[0] += 1
     pack.write_pack(changed, data.info, data.table, {"face": faces})
-    assert "holds other data than" in said(workdir, "--pack", str(changed))
+    assert "holds other data than" in message(workdir, "--pack", str(changed))
     assert not (tmp_path / "scores.csv").exists()

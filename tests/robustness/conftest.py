@@ -1,4 +1,4 @@
-"""Tiny trained networks to be tested again."""
+"""Fixtures: a workdir of tiny trained networks."""
 
 import shutil
 
@@ -9,14 +9,14 @@ from mmer_jax.experiments.run import run_experiment
 
 @pytest.fixture(scope="session")
 def trained_workdir(small_pack, tmp_path_factory):
-    """Three rows trained on a pack alone, two seeds; brightness tells the emotion there."""
+    """Trains three rows with two seeds on a pack without recordings."""
     from configs import ravdess_strong
 
     workdir = tmp_path_factory.mktemp("robust") / "run"
     config = ravdess_strong.get_config()
     with config.unlocked():
-        standard = {"input": {"normalization": "global"}}
-        config.rows.normalized = config.rows.face_mel.to_dict() | standard
+        normalized = {"input": {"normalization": "global"}}
+        config.rows.normalized = config.rows.face_mel.to_dict() | normalized
     config.row, config.protocols = "face_mel,face,normalized", ("clip_random",)
     config.seeds = (0, 1)
     config.data.pack, config.data.size = str(small_pack), 16
@@ -31,6 +31,6 @@ def trained_workdir(small_pack, tmp_path_factory):
 
 @pytest.fixture
 def workdir(trained_workdir, tmp_path):
-    """A copy of it that a test may spoil."""
+    """Returns a copy of the trained workdir that a test may change."""
     shutil.copytree(trained_workdir, tmp_path / "run")
     return tmp_path / "run"

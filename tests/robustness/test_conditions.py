@@ -1,4 +1,4 @@
-"""Which inputs a condition alters, and that what is random is the clip's own."""
+"""The modalities that a condition alters, and random choices that depend on the clip alone."""
 
 import numpy as np
 import pytest
@@ -20,29 +20,31 @@ ALL = ("face", "flow", "mel")
         (Condition("missing", "mel_plot"), []),
     ],
 )
-def test_what_is_altered(condition, expected):
-    assert conditions.altered(condition, ALL) == expected
+def test_altered_modalities(condition, expected):
+    assert conditions.altered_modalities(condition, ALL) == expected
 
 
-def test_photographs_are_images_and_every_audio_can_be_noisy():
+def test_photographs_are_images_and_noise_alters_every_audio_modality():
     assert all(m.stream == "video" for m in modalities.MODALITIES.values() if m.is_photograph)
     waveforms = [m.name for m in modalities.MODALITIES.values() if m.stream == "audio"]
-    assert conditions.altered(Condition("noise", 0.0), modalities.MODALITIES) == waveforms
+    assert (
+        conditions.altered_modalities(Condition("noise", 0.0), modalities.MODALITIES) == waveforms
+    )
 
 
-def test_rows_meet_what_can_happen_to_their_inputs():
-    def names(*given, **fields):
-        return [condition.name for condition in conditions.applicable(*given, **fields)]
+def test_conditions_are_those_that_alter_an_input():
+    def names(*arguments, **options):
+        return [condition.name for condition in conditions.list_conditions(*arguments, **options)]
 
     assert names(["flow"]) == []
     assert names(["mel"], levels={"noise": [20, 20, 2.5]}) == ["noise-20", "noise-2.5"]
     assert names(["flow", "mel"], ["missing"]) == ["missing-flow", "missing-mel"]
     assert names(["face"], ["darken", "missing"]) == ["darken-50", "darken-75", "darken-90"]
     with pytest.raises(errors.UserError, match=r"unknown corruption 'fog'; known: blur, .*missing"):
-        conditions.applicable(["face"], ["fog"])
+        conditions.list_conditions(["face"], ["fog"])
 
 
-def test_frames_of_one_clip_are_covered_at_one_place():
+def test_frames_of_a_clip_are_occluded_at_the_same_place():
     images = np.full((4, 32, 32, 3), 200, np.uint8)
     clips = ["01-01-05-02-01-01-01"] * 2 + ["01-01-05-02-01-01-02", "01-01-05-02-01-01-03"]
     covered = conditions.corrupt(Condition("occlude", 10.0), images, clips)

@@ -1,4 +1,4 @@
-"""Curves and sections of results written by hand, against counting."""
+"""Curves and report sections of handmade results, against counting and scikit-learn."""
 
 from xml.etree import ElementTree
 
@@ -24,17 +24,21 @@ CLIPS = np.array(
 LABEL = np.arange(len(CLIPS)) % 3
 
 
-def decided(right):
-    """Two views a clip; the clip's decision is right where `right` says so."""
-    said = np.where(right, LABEL, (LABEL + 1) % 3)
-    probabilities = 0.1 + 0.7 * np.eye(3)[said]
+def make_examples(correct):
+    """Makes two examples per clip, whose predictions are correct where the mask `correct` is."""
+    probabilities = 0.1 + 0.7 * np.eye(3)[predict(correct)]
     return predictions.Examples(
         np.repeat(CLIPS, 2), np.tile([0, 1], len(CLIPS)), np.repeat(LABEL, 2),
         np.repeat(probabilities, 2, axis=0),
     )  # fmt: skip
 
 
-def right(share, seed):
+def predict(correct):
+    return np.where(correct, LABEL, (LABEL + 1) % 3)
+
+
+def draw(share, seed):
+    """Draws a mask over the clips that is 1 for about this share of them."""
     return np.random.default_rng(seed).random(len(CLIPS)) < share
 
 
@@ -54,54 +58,60 @@ RECORD = {
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes the result of one cell under one condition; returns the work folder."""
+    """A function that writes the result of a cell under a condition and returns the workdir."""
 
-    def write(condition, is_right, seed=0, **fields):
+    def write(condition, correct, seed=0, **fields):
         record = RECORD | {"seed": seed} | fields
-        results.save(tmp_path, record, condition, ["face"], decided(is_right), {})
+        results.save(tmp_path, record, condition, ["face"], make_examples(correct), {})
         return tmp_path
 
     return write
 
 
-def test_a_point_is_the_mean_over_seeds_and_its_fall_is_paired(write):
+def test_a_point_is_the_mean_over_seeds_and_its_drop_is_paired(write):
     blurred, share = Condition("blur", 4.0), {}
     for seed in (0, 1):
-        before, after = right(0.9, seed), right(0.9, seed) & right(0.6, seed + 10)
+        before = draw(0.9, seed)
+        after = before & draw(0.6, seed + 10)
         write(UNTOUCHED, before, seed)
         workdir = write(blurred, after, seed)
         share[seed] = before.mean(), after.mean()
-    (curve,) = results.curves(workdir)
+    (curve,) = results.compute_curves(workdir)
     point = curve.points[blurred]
     assert point.accuracy.per_seed == pytest.approx([share[0][1], share[1][1]])
-    assert point.fall.mean == pytest.approx(np.mean([b - a for b, a in share.values()]))
-    assert curve.points[UNTOUCHED].fall.low == curve.points[UNTOUCHED].fall.high == 0
-    said = np.where(right(0.9, 0) & right(0.6, 10), LABEL, (LABEL + 1) % 3)
+    assert point.drop.mean == pytest.approx(np.mean([b - a for b, a in share.values()]))
+    assert curve.points[UNTOUCHED].drop.low == curve.points[UNTOUCHED].drop.high == 0
+    predicted = predict(draw(0.9, 0) & draw(0.6, 10))
     assert point.recall.per_seed[0] == pytest.approx(
-        sklearn.metrics.balanced_accuracy_score(LABEL, said)
+        sklearn.metrics.balanced_accuracy_score(LABEL, predicted)
     )
-    assert (curve.units, point.cells, curve.chance) == ("subject", 2, pytest.approx(1 / 3))
-    # What was right stays so or not: the difference is known better than its two ends are.
-    ends = point.accuracy.high - point.accuracy.low
-    assert point.fall.low > 0 and point.fall.high - point.fall.low < 1.5 * ends
+    assert (curve.resampled, point.cells, curve.chance) == ("subject", 2, pytest.approx(1 / 3))
+    # Pairing makes the interval of the drop narrower than independent accuracies would.
+    width = point.accuracy.high - point.accuracy.low
+    assert point.drop.low > 0 and point.drop.high - point.drop.low < 1.5 * width
 
 
-def test_the_interval_resamples_people(write):
-    """Half of the people are always right, half never: clips alone would seem to be known well."""
-    by_person = np.repeat([i % 2 == 0 for i, _ in enumerate(ACTORS)], TAKES)
-    (curve,) = results.curves(write(UNTOUCHED, by_person))
+def test_the_interval_resamples_subjects(write):
+    """All clips of a subject are correct or all wrong, so resampling clips would be too narrow."""
+    by_subject = np.repeat([i % 2 == 0 for i, _ in enumerate(ACTORS)], TAKES)
+    (curve,) = results.compute_curves(write(UNTOUCHED, by_subject))
     accuracy = curve.points[UNTOUCHED].accuracy
     expected = 2 * 1.96 * (0.25 / len(ACTORS)) ** 0.5
     assert accuracy.high - accuracy.low == pytest.approx(expected, rel=0.25)
 
 
-def test_sections_have_the_curves_and_their_numbers(write):
+def test_sections_hold_curves_and_tables(write):
     conditions = [Condition("low_resolution", k) for k in (8.0, 32.0)]
     for row in ("face", "face_mel"):
-        write(UNTOUCHED, right(0.9, 1), row=row)
+        write(UNTOUCHED, draw(0.9, 1), row=row)
         for i, condition in enumerate(conditions):
-            workdir = write(condition, right(0.4 + 0.3 * i, 2), row=row)
-    write(Condition("missing", "mel"), right(0.5, 3), row="face_mel", modalities=["face", "mel"])
+            workdir = write(condition, draw(0.4 + 0.3 * i, 2), row=row)
+    write(
+        Condition("missing", "mel"),
+        draw(0.5, 3),
+        row="face_mel",
+        modalities=["face", "mel"],
+    )
     low, missing = robustness.sections(workdir)
     assert low.title == "Robustness under clip_random: low-resolution faces"
     assert [line[:2] for line in low.table] == [
@@ -109,55 +119,55 @@ def test_sections_have_the_curves_and_their_numbers(write):
         *[("face", level) for level in ("untouched", "32 px", "8 px")],
         *[("face_mel", level) for level in ("untouched", "32 px", "8 px")],
     ]
-    assert low.table[3][2].startswith(f"{100 * right(0.4, 2).mean():.1f} (")
-    chart, key = (ElementTree.fromstring(drawing) for drawing in low.drawings)
+    assert low.table[3][2].startswith(f"{100 * draw(0.4, 2).mean():.1f} (")
+    chart, legend = (ElementTree.fromstring(drawing) for drawing in low.drawings)
     lines = [e for e in chart.iter("polyline") if "row" in e.get("class")]
     assert [len(line.get("points").split()) for line in lines] == [3, 3]
     assert {"8", "32", "64"} <= {e.text for e in chart.iter("text")}
-    assert [e.text for e in key.iter("text")] == ["face", "face_mel"]
-    colors = [e.get("class").split()[-1] for e in (*lines, *key.iter("line"))]
+    assert [e.text for e in legend.iter("text")] == ["face", "face_mel"]
+    colors = [e.get("class").split()[-1] for e in (*lines, *legend.iter("line"))]
     assert colors == ["row1", "row2"] * 2
     text = " ".join(low.text)
     assert "enlarged again" in text and "resamples subjects" in text and "No clip is on" in text
 
-    assert missing.title == "Robustness under clip_random: an input missing"
+    assert missing.title == "Robustness under clip_random: a missing input"
     assert missing.drawings == ()
     assert missing.table[2][:2] == ("face_mel", "without mel spectrogram")
 
 
-def test_no_test_no_section(tmp_path):
+def test_a_workdir_without_results_has_no_section(tmp_path):
     assert robustness.sections(tmp_path) == []
 
 
-def test_rows_of_which_a_part_is_measured_say_so(write):
+def test_incomplete_results_are_marked(write):
     for seed in (0, 1):
-        write(UNTOUCHED, right(0.9, seed), seed)
-    workdir = write(Condition("blur", 4.0), right(0.5, 5), 1)
-    (curve,) = results.curves(workdir)
+        write(UNTOUCHED, draw(0.9, seed), seed)
+    workdir = write(Condition("blur", 4.0), draw(0.5, 5), 1)
+    (curve,) = results.compute_curves(workdir)
     point = curve.points[Condition("blur", 4.0)]
     assert point.cells == 1
-    assert point.fall.mean == pytest.approx(right(0.9, 1).mean() - right(0.5, 5).mean())
+    assert point.drop.mean == pytest.approx(draw(0.9, 1).mean() - draw(0.5, 5).mean())
     (section,) = robustness.sections(workdir)
-    assert "Not all is measured yet" in " ".join(section.text)
+    assert "Not everything is measured yet" in " ".join(section.text)
 
 
-def test_rendered_clips_are_called_so(write):
+def test_results_on_rendered_clips_are_marked(write):
     rendered = RECORD["dataset"] | {"origin": "rendered"}
-    write(UNTOUCHED, right(0.9, 0), dataset=rendered)
-    workdir = write(Condition("blur", 4.0), right(0.5, 5), dataset=rendered)
+    write(UNTOUCHED, draw(0.9, 0), dataset=rendered)
+    workdir = write(Condition("blur", 4.0), draw(0.5, 5), dataset=rendered)
     assert "say nothing about emotion recognition" in " ".join(robustness.sections(workdir)[0].text)
 
 
-def test_validation_parts_are_called_so(write):
+def test_results_on_validation_splits_are_marked(write):
     validation = {"split": {"tested": "validation"}}
-    write(UNTOUCHED, right(0.9, 0), config=validation)
-    workdir = write(Condition("blur", 4.0), right(0.5, 5), config=validation)
-    assert "test parts were not read" in " ".join(robustness.sections(workdir)[0].text)
+    write(UNTOUCHED, draw(0.9, 0), config=validation)
+    workdir = write(Condition("blur", 4.0), draw(0.5, 5), config=validation)
+    assert "test splits were not read" in " ".join(robustness.sections(workdir)[0].text)
 
 
 def test_predictions_of_another_run_are_refused(write):
-    workdir = write(UNTOUCHED, right(0.9, 0))
+    workdir = write(UNTOUCHED, draw(0.9, 0))
     (path,) = workdir.rglob("*.npz")
-    predictions.save(path, 10, {"test": decided(right(0.2, 9))}, EMOTIONS)
+    predictions.save(path, 10, {"test": make_examples(draw(0.2, 9))}, EMOTIONS)
     with pytest.raises(errors.UserError, match=r"does not hold the predictions that robustness"):
-        results.curves(workdir)
+        results.compute_curves(workdir)

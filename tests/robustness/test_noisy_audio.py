@@ -1,4 +1,4 @@
-"""Noisy audio from speech builds and from recordings, against what a pack has of them."""
+"""Images of noisy audio, from speech builds and from recordings, against a pack's images."""
 
 import json
 
@@ -20,7 +20,7 @@ SIZE = 32
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory, write_audio):
-    """Sixteen short tones of two actors, at 24 kHz: anger is higher than fear."""
+    """Sixteen short tones of two actors, at 24 kHz; anger is higher than fear."""
     folder, rng = tmp_path_factory.mktemp("tones"), np.random.default_rng(0)
     for i in range(16):
         angry, statement, repetition, actor = (1 + i // 2**bit % 2 for bit in range(4))
@@ -32,7 +32,7 @@ def recordings(tmp_path_factory, write_audio):
 
 @pytest.fixture(scope="module")
 def workdir(recordings, tmp_path_factory):
-    """The row mel trained on them for two epochs."""
+    """Workdir of the row `mel`, trained on the tones for two epochs."""
     from configs import ravdess_strong
 
     workdir = tmp_path_factory.mktemp("noisy") / "run"
@@ -58,37 +58,37 @@ def data(workdir):
     return pack.open_pack(folder)
 
 
-def corrupted(data, record, workdir, levels, rows, manual_dir=None):
-    return noisy_audio.corrupted(
+def compute_images(data, record, workdir, levels, indices, manual_dir=None):
+    return noisy_audio.compute_images(
         data, record, workdir, manual_dir,
-        rows=rows, corruption="noise", levels=levels, names=["mel"],
+        indices=indices, corruption="noise", levels=levels, names=["mel"],
     )  # fmt: skip
 
 
-def test_without_audible_noise_the_images_are_the_packs(data, record, workdir):
-    """In every version of the audio: so nothing but the noise differs from packing."""
-    rows = range(0, len(data), 7)
-    assert set(data.table["audio_variant"][list(rows)]) >= {"original", "noise", "pitch_shift"}
-    found = corrupted(data, record, workdir, [120.0], rows)
-    for row in rows:
-        there = data.arrays["mel"][row].astype(int)
-        assert np.abs(found[row, 120.0]["mel"] - there).max() <= 1
+def test_images_with_inaudible_noise_equal_the_packs(data, record, workdir):
+    """For every version of the audio, so that noise is the only difference from packing."""
+    indices = range(0, len(data), 7)
+    assert set(data.table["audio_variant"][list(indices)]) >= {"original", "noise", "pitch_shift"}
+    noisy = compute_images(data, record, workdir, [120.0], indices)
+    for i in indices:
+        stored = data.arrays["mel"][i].astype(int)
+        assert np.abs(noisy[i, 120.0]["mel"] - stored).max() <= 1
 
 
 def test_noise_is_added_to_the_audio_before_its_image_is_made(data, record, workdir, recordings):
-    (row, *_) = np.flatnonzero(data.table["audio_variant"] == "original")
-    clip = data.table["clip"][row]
-    found = corrupted(data, record, workdir, [10.0, 0.0], [row])
+    (i, *_) = np.flatnonzero(data.table["audio_variant"] == "original")
+    clip = data.table["clip"][i]
+    images = compute_images(data, record, workdir, [10.0, 0.0], [i])
     samples, rate = audio.read_audio(str(recordings / f"{clip}.wav"), None)
-    heard = soxr.resample(samples, rate, spectrogram.RATE, quality="HQ")
-    white = conditions.random_of(clip, "noise").standard_normal(len(heard), np.float32)
+    waveform = soxr.resample(samples, rate, spectrogram.RATE, quality="HQ")
+    white = conditions.make_rng(clip, "noise").standard_normal(len(waveform), np.float32)
     for level in (10.0, 0.0):
-        noisy = heard + white * np.sqrt(np.mean(heard**2) / 10 ** (level / 10))
+        noisy = waveform + white * np.sqrt(np.mean(waveform**2) / 10 ** (level / 10))
         large = spectrogram.mel_image(noisy, spectrogram.RATE)
         small = cv2.resize(large, (SIZE, SIZE), interpolation=cv2.INTER_AREA)[..., None]
-        assert np.abs(found[row, level]["mel"] - small.astype(int)).max() <= 1
-    # Where the tone is not, noise makes an image lighter, the more of it the lighter.
-    quiet = [np.median(p) for p in (data.arrays["mel"][row], *(f["mel"] for f in found.values()))]
+        assert np.abs(images[i, level]["mel"] - small.astype(int)).max() <= 1
+    # Away from the tone, more noise gives a brighter image.
+    quiet = [np.median(p) for p in (data.arrays["mel"][i], *(f["mel"] for f in images.values()))]
     assert quiet == sorted(quiet) and quiet[0] < quiet[2]
 
 
@@ -103,47 +103,50 @@ def test_the_command_tests_on_noise(workdir, capsys):
         ("noise", -5.0),
     ]
     folder = workdir / "predictions" / "robustness" / "mel-clip_random-fold0-seed0"
-    said = {
+    probabilities = {
         path.stem: predictions.load(path).examples[2, "test"].probabilities
         for path in folder.iterdir()
     }
-    assert set(said) == {"none", "noise-20", "noise--5"}
-    differ = [np.abs(said["none"] - said[name]).mean() for name in ("noise-20", "noise--5")]
-    assert 0 < differ[0] < differ[1]
+    assert set(probabilities) == {"none", "noise-20", "noise--5"}
+    changes = [
+        np.abs(probabilities["none"] - probabilities[name]).mean()
+        for name in ("noise-20", "noise--5")
+    ]
+    assert 0 < changes[0] < changes[1]
 
 
-def test_a_built_set_that_is_gone_is_said_to_be(workdir, capsys, tmp_path):
+def test_a_missing_build_is_reported(workdir, capsys, tmp_path):
     (built,) = workdir.parent.glob("data/ravdess/speech/*")
     built.rename(tmp_path / "away")
     try:
         assert main([str(workdir), "--noise", "7"]) == 2
-        said = " ".join(capsys.readouterr().err.split())
-        assert "the run's own command makes it again (nothing is built in" in said
+        message = " ".join(capsys.readouterr().err.split())
+        assert "the run's own command makes it again (nothing is built in" in message
     finally:
         (tmp_path / "away").rename(built)
 
 
-def test_audio_of_other_sets_is_read_from_the_recordings(
+def test_audio_of_other_builds_is_read_from_the_recordings(
     data, record, recordings, write_audio, tmp_path
 ):
-    """As of triplets, which keep images of audio and no audio."""
+    """A build of triplets stores images of the waveform, but not the waveform."""
     info = {**data.info, "builder_config": "triplets"}
     triplets = pack.Pack(tmp_path / "packs" / "32px", info, data.table, data.arrays)
-    rows = np.flatnonzero(data.table["audio_variant"] == "original")[:3]
-    found = corrupted(triplets, record, tmp_path, [120.0], rows)
-    for row in rows:
-        assert np.abs(found[row, 120.0]["mel"] - data.arrays["mel"][row].astype(int)).max() <= 1
+    indices = np.flatnonzero(data.table["audio_variant"] == "original")[:3]
+    noisy = compute_images(triplets, record, tmp_path, [120.0], indices)
+    for i in indices:
+        assert np.abs(noisy[i, 120.0]["mel"] - data.arrays["mel"][i].astype(int)).max() <= 1
     assert (tmp_path / "data" / "ravdess" / "speech").is_dir()
 
     lost = {**record, "config": {**record["config"]}}
     lost["config"]["data"] = {**record["config"]["data"], "manual_dir": None}
-    with pytest.raises(errors.UserError, match=r"recordings are not known; name .*--manual_dir"):
-        corrupted(triplets, lost, tmp_path, [0.0], rows)
-    with pytest.raises(errors.UserError, match=r"recordings are not in .*gone any more"):
-        corrupted(triplets, lost, tmp_path, [0.0], rows, manual_dir=tmp_path / "gone")
+    with pytest.raises(errors.UserError, match=r"recordings is not known; name .*--manual_dir"):
+        compute_images(triplets, lost, tmp_path, [0.0], indices)
+    with pytest.raises(errors.UserError, match=r"recordings .*gone does not exist any more"):
+        compute_images(triplets, lost, tmp_path, [0.0], indices, manual_dir=tmp_path / "gone")
     for path in recordings.iterdir():
         write_audio(tmp_path / "others" / path.name, 0.1 * np.ones(12000), rate=24000)
     with pytest.raises(errors.UserError, match="does not hold the audio of 3 of 3 tested clips"):
-        corrupted(
-            triplets, lost, tmp_path / "elsewhere", [0.0], rows, manual_dir=tmp_path / "others"
+        compute_images(
+            triplets, lost, tmp_path / "elsewhere", [0.0], indices, manual_dir=tmp_path / "others"
         )

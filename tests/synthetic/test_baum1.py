@@ -125,4 +125,4 @@ def test_render_command(tmp_path, capsys):
     assert parameters["set"] == "acted" and parameters["traps"]
     with pytest.raises(SystemExit, match="2"):
         command.main([dest, "--traps", *arguments])
-    assert "--traps are of BAUM-1" in capsys.readouterr().err
+    assert "--traps is for BAUM-1 only" in capsys.readouterr().err

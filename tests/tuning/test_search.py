@@ -1,6 +1,7 @@
-"""The tuner from its command: what it returns, that tests have no say in it, and how it goes on."""
+"""`mmer tune`: its results, their independence of test data, and continued searches."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ TRIALS = 3
 
 
 def arguments(workdir, data, *more, searched=SEARCH, trials=TRIALS):
-    """A command that searches a network which trains in a moment; validation is two people."""
-    usual = [
+    """Arguments that tune a tiny network; the validation split has two subjects."""
+    defaults = [
         "--config=configs/ravdess_strong.py:mel",
         f"--workdir={workdir}",
         f"--trials={trials}",
@@ -39,8 +40,8 @@ def arguments(workdir, data, *more, searched=SEARCH, trials=TRIALS):
         "--config.run.tensorboard=False",
     ]
     given = {argument.partition("=")[0] for argument in more}
-    kept = [a for a in usual if "=" not in a or a.partition("=")[0] not in given]
-    # The config comes before its fields.
+    kept = [a for a in defaults if "=" not in a or a.partition("=")[0] not in given]
+    # --config must come before the flags of its fields.
     return sorted([*kept, *more], key=lambda a: not a.startswith("--config="))
 
 
@@ -51,107 +52,107 @@ def workdir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(workdir, small_pack):
-    """What WORKDIR/tuning.json says of the trials."""
+    """Trials of a finished search, as in WORKDIR/tuning.json."""
     assert command.main(arguments(workdir, small_pack)) == 0
-    return trials(workdir)
+    return read_trials(workdir)
 
 
-def trials(workdir):
+def read_trials(workdir):
     with open(workdir / search.FILE_NAME) as file:
         return json.load(file)["trials"]
 
 
-def stored(workdir, n):
+def load_predictions(workdir, n):
     path = workdir / "trials" / str(n) / "predictions" / f"{CELL.name}.npz"
-    (((_, part), examples),) = predictions.load(path).examples.items()
-    assert part == "test"  # the validation part, in its place
+    (((_, subset), examples),) = predictions.load(path).examples.items()
+    assert subset == "test"  # of the validation split, which takes its place
     return examples
 
 
-def parts(data, strong_config):
-    """Names of the clips of each part, of the split that the command has."""
+def split_clips(data, strong_config):
+    """Returns the names of the clips in each subset of the command's split."""
     fields = {"data.size": 16, "split.validation_fraction": 0.25}
     row = resolve.resolve_row(strong_config, "mel", fields)
     split = splits.split_examples(CELL, row, pack.open_pack(data))
-    return {name: set(part.clip.tolist()) for name, part in split.items()}
+    return {name: set(subset.clip.tolist()) for name, subset in split.items()}
 
 
-def test_scores_are_shares_of_validation_clips_and_no_test_clip_is_in_any_file(
+def test_metrics_are_of_validation_clips_and_no_test_clip_is_in_any_file(
     tuned, workdir, small_pack, strong_config
 ):
     assert [trial["trial"] for trial in tuned] == [0, 1, 2]
     assert tuned[0]["values"] == {"optimizer.learning_rate": 3e-4, "model.dropout_output": 0.4}
-    expected = parts(small_pack, strong_config)
-    right = []
+    expected = split_clips(small_pack, strong_config)
+    correct = []
     for trial in tuned:
-        said = stored(workdir, trial["trial"])
-        assert set(said.clip.tolist()) == expected["validation"]
-        clips = {clip: said.clip == clip for clip in said.clip.tolist()}
-        right.append(
+        examples = load_predictions(workdir, trial["trial"])
+        assert set(examples.clip.tolist()) == expected["validation"]
+        masks = {clip: examples.clip == clip for clip in examples.clip.tolist()}
+        correct.append(
             [
-                said.probabilities[of].mean(axis=0).argmax() == said.label[of][0]
-                for of in clips.values()
+                examples.probabilities[mask].mean(axis=0).argmax() == examples.label[mask][0]
+                for mask in masks.values()
             ]
         )
-        assert trial["accuracy"] == pytest.approx(np.mean(right[-1]))
+        assert trial["accuracy"] == pytest.approx(np.mean(correct[-1]))
         low, high = trial["interval"]
         assert low <= trial["accuracy"] <= high
         assert trial["spread"] is None  # one seed
         if trial["trial"]:
-            difference = np.mean(right[-1]) - np.mean(right[0])
+            difference = np.mean(correct[-1]) - np.mean(correct[0])
             assert trial["difference"][0] == pytest.approx(difference)
-    assert len({tuple(r) for r in right}) > 1  # or nothing below is shown
+    assert len({tuple(c) for c in correct}) > 1  # otherwise the tests below show nothing
     assert not (workdir / "trials" / "1" / "params").exists()
 
 
-def test_it_prints_the_best_first_and_flags_to_copy(tuned, workdir, small_pack, capsys):
-    best = search.ranked(tuned)[0]
+def test_the_output_has_the_best_trial_first_and_its_flags(tuned, workdir, small_pack, capsys):
+    best = search.rank(tuned)[0]
     assert best["accuracy"] == max(trial["accuracy"] for trial in tuned)
     assert command.main(arguments(workdir, small_pack)) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[1].split()[0] == str(best["trial"])
-    assert "No network read the test part of its own fold and seed." in " ".join(out.split())
+    assert "No network read the test split of its own fold and seed." in " ".join(out.split())
     values = best["values"]
     flag = f"--config.optimizer.learning_rate={values['optimizer.learning_rate']}"
     assert (flag in out.splitlines()[-1]) == (best["trial"] != 0)
 
 
-def test_nothing_runs_twice_and_the_trials_stand(tuned, workdir, small_pack, monkeypatch, capsys):
-    monkeypatch.setattr(search, "run_experiment", lambda *_: pytest.fail("it ran again"))
+def test_finished_trials_are_not_run_again(tuned, workdir, small_pack, monkeypatch, capsys):
+    monkeypatch.setattr(search, "run_experiment", lambda *_: pytest.fail("a trial ran again"))
     assert command.main(arguments(workdir, small_pack, trials=2)) == 0
-    assert trials(workdir) == tuned
+    assert read_trials(workdir) == tuned
     assert len([line for line in capsys.readouterr().out.splitlines() if line[:5].strip()]) > 2
     other = arguments(workdir, small_pack, searched=SEARCH[:1])
     assert command.main(other) == 2
-    assert "holds trials of another search. What differs: searched: " in capsys.readouterr().err
+    assert "holds trials of another search. Differences: searched: " in capsys.readouterr().err
     assert command.main(arguments(workdir, small_pack, "--config.batch_size=20")) == 2
     assert "config.batch_size: there 30, now 20" in capsys.readouterr().err
 
 
-def test_test_clips_have_no_say_and_a_stopped_search_goes_on(
+def test_test_clips_have_no_influence_and_an_interrupted_search_continues(
     tuned, small_pack, alter_pack, strong_config, tmp_path, monkeypatch, capsys
 ):
-    """Their images noise, their labels exchanged: the same trials, scores and winner."""
-    before = parts(small_pack, strong_config)
+    """Test clips with noise for images and permuted labels give the same trials."""
+    before = split_clips(small_pack, strong_config)
     altered = alter_pack(tmp_path / "16px", small_pack, before["test"])
-    assert parts(altered, strong_config) == before
+    assert split_clips(altered, strong_config) == before
     started, run = [], search.run_experiment
 
-    def stopped_once(config, folder, overrides):
+    def interrupt_once(config, folder, overrides):
         started.append(folder.name)
         if len(started) == 2:
             raise training.Interrupted(15)
         return run(config, folder, overrides)
 
-    monkeypatch.setattr(search, "run_experiment", stopped_once)
+    monkeypatch.setattr(search, "run_experiment", interrupt_once)
     assert command.main(arguments(tmp_path / "w", altered)) == 128 + 15
-    assert "the same command continues" in capsys.readouterr().err
+    assert "run the same command again to continue" in capsys.readouterr().err
     assert command.main(arguments(tmp_path / "w", altered)) == 0
     assert started == ["0", "1", "1", "2"]
-    assert trials(tmp_path / "w") == tuned
+    assert read_trials(tmp_path / "w") == tuned
 
 
-def test_a_trial_that_diverges_is_out(small_pack, tmp_path, capsys):
+def test_a_diverged_trial_is_ranked_last(small_pack, tmp_path, capsys):
     searched = ["optimizer.learning_rate=1e38,1e37"]
     assert command.main(arguments(tmp_path, small_pack, searched=searched)) == 0
     out = capsys.readouterr().out
@@ -159,14 +160,14 @@ def test_a_trial_that_diverges_is_out(small_pack, tmp_path, capsys):
         ["1", "diverged"],
         ["2", "diverged"],
     ]
-    assert "The config's own values did best." in out
+    assert "The config's own values are the best." in out
 
 
-def test_the_order_of_trials():
+def test_rank():
     def trial(n, accuracy, likelihood):
         return {"trial": n, "accuracy": accuracy, "negative_log_likelihood": likelihood}
 
-    done = [
+    trials = [
         trial(0, None, None),
         trial(1, 0.5, 1.0),
         trial(2, 0.6, 2.0),
@@ -174,11 +175,11 @@ def test_the_order_of_trials():
         trial(4, 0.0, 9.0),
         trial(5, 0.6, 1.5),
     ]
-    assert [t["trial"] for t in search.ranked(done)] == [3, 5, 2, 1, 4, 0]
+    assert [t["trial"] for t in search.rank(trials)] == [3, 5, 2, 1, 4, 0]
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (
             ["--config.protocols=triplet_random"],
@@ -186,38 +187,36 @@ def test_the_order_of_trials():
         ),
         (["--config.split.validation_fraction=0"], "the tuner needs a validation part"),
         (["--config.protocols=actor_kfold,clip_random"], "takes one protocol, not actor_kfold, "),
-        (["--config=configs/ravdess_strong.py"], "takes one row that is one network, not face, "),
+        (["--config=configs/ravdess_strong.py"], "takes one row with one network, not face, "),
         (["--config.early_stopping.patience=3"], "chosen by the examples that it is measured on"),
         (["--config.epcohs=3"], "no field 'epcohs'; did you mean 'epochs'?"),
         (["--config.epochs=two"], "epochs"),
         (["--config=configs/nothing.py"], "configs/nothing.py"),
         (["--workdri=x"], "workdri"),
-        (["--trials=1"], "--trials is 1; a search needs 2 or more"),
+        (["--trials=1"], "--trials is 1; it must be 2 or more"),
         (["--search", "optimizer.learning_rat=1:2"], "did you mean 'learning_rate'?"),
-        (["--search", "batch_size=8,16", "batch_size=8:16"], "--search names a field twice"),
+        (["--search", "batch_size=8,16", "batch_size=8:16"], "--search has a field twice"),
         (
             ["--search", "optimizer.weight_decay=1e-4,1e-3"],
             "weight_decay is for adamw",
         ),
     ],
 )
-def test_mistakes_are_explained_before_anything_runs(small_pack, tmp_path, capsys, more, said):
+def test_mistakes_are_reported_before_anything_runs(small_pack, tmp_path, capsys, more, message):
     status = command.main(arguments(tmp_path / "w", small_pack, *more))
     assert status == 2
-    told = capsys.readouterr().err
-    assert said in told and told.startswith("error: ") and len(told.splitlines()) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and len(error.splitlines()) == 1
     assert not (tmp_path / "w").exists()
 
 
-def test_without_a_config_it_says_which_to_try(tmp_path, capsys):
+def test_a_missing_config_is_reported(tmp_path, capsys):
     assert command.main([f"--workdir={tmp_path}", "--search", *SEARCH]) == 2
     assert "--config is missing; try --config=configs/" in capsys.readouterr().err
 
 
-def test_other_clips_are_not_compared(tuned, workdir, small_pack, tmp_path):
-    """A search that goes on with a changed data set is refused, not continued."""
-    import shutil
-
+def test_trials_on_other_data_are_not_compared(tuned, workdir, small_pack, tmp_path):
+    """A search cannot be continued with a changed data set."""
     shutil.copytree(workdir, tmp_path / "w")
     data = pack.open_pack(small_pack)
     rng = np.random.default_rng(0)
@@ -225,7 +224,7 @@ def test_other_clips_are_not_compared(tuned, workdir, small_pack, tmp_path):
     keys = ("dataset", "origin", "builder_config", "version", "options", "skipped")
     info = {key: data.info[key] for key in keys}
     pack.write_pack(tmp_path / "16px", info, dict(data.table), arrays)
-    config, overrides = command.load(
+    config, overrides = command.load_config(
         [a for a in arguments("w", tmp_path / "16px") if a.startswith("--config")]
     )
     with pytest.raises(errors.UserError, match="different data of one name"):
