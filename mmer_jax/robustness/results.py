@@ -203,7 +203,7 @@ def _curve(workdir: Path, table: str, protocol: str, row: str, lines: list[dict]
             condition: _point(condition, cells, {cell: untouched[cell] for cell in cells}, dataset)
             for condition, cells in by_condition.items()
         },
-        aggregation.units(list(untouched.values()), dataset).name,
+        aggregation.groups(list(untouched.values()), dataset).name,
         float(counts.max() / counts.sum()),
     )
 
@@ -211,7 +211,7 @@ def _curve(workdir: Path, table: str, protocol: str, row: str, lines: list[dict]
 def _point(condition: Condition, cells: Mapping, untouched: Mapping, dataset: str) -> Point:
     """A cell is (seed, fold); both mappings have the same cells."""
     tests, before = _by_seed(cells), _by_seed(untouched)
-    units = aggregation.units(tests, dataset).of
+    units = aggregation.groups(tests, dataset).labels
     falls = [_right(b) - _right(t) for b, t in zip(before, tests, strict=True)]
     return Point(
         condition,
@@ -229,7 +229,7 @@ def _point(condition: Condition, cells: Mapping, untouched: Mapping, dataset: st
 def _by_seed(cells: Mapping[tuple[int, int], Examples]) -> list[Examples]:
     seeds = sorted({seed for seed, _ in cells})
     return [
-        aggregation.joined([cells[cell] for cell in sorted(cells) if cell[0] == seed])
+        aggregation.concatenate([cells[cell] for cell in sorted(cells) if cell[0] == seed])
         for seed in seeds
     ]
 

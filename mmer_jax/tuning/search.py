@@ -156,12 +156,12 @@ def _score(config, overrides, folder: pathlib.Path, first: pathlib.Path | None) 
         _say(f"diverged: {error}")
         return dict.fromkeys(_FIGURES)
     *others, row = comparable.read([first, folder] if first else [folder])
-    accuracy = row.figure("accuracy")
+    accuracy = row.metric("accuracy")
     ends, difference = [accuracy.low, accuracy.high], None
     if others:
         less = comparable.pair(row, others[0]).difference
         difference = [less.mean, less.low, less.high]
-    likelihood = row.figure("negative_log_likelihood").mean
+    likelihood = row.metric("negative_log_likelihood").mean
     values = (accuracy.mean, accuracy.spread, ends, likelihood, difference)
     return dict(zip(_FIGURES, values, strict=True))
 

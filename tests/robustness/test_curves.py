@@ -138,7 +138,7 @@ def test_rows_of_which_a_part_is_measured_say_so(write):
     assert point.cells == 1
     assert point.fall.mean == pytest.approx(right(0.9, 1).mean() - right(0.5, 5).mean())
     (section,) = robustness.sections(workdir)
-    assert "Not all is measured yet" in " ".join(section.text)
+    assert "Results are incomplete" in " ".join(section.text)
 
 
 def test_rendered_clips_are_called_so(write):
@@ -152,7 +152,7 @@ def test_validation_parts_are_called_so(write):
     validation = {"split": {"tested": "validation"}}
     write(UNTOUCHED, right(0.9, 0), config=validation)
     workdir = write(Condition("blur", 4.0), right(0.5, 5), config=validation)
-    assert "test parts were not read" in " ".join(robustness.sections(workdir)[0].text)
+    assert "test splits were not read" in " ".join(robustness.sections(workdir)[0].text)
 
 
 def test_predictions_of_another_run_are_refused(write):
