@@ -5,8 +5,8 @@ class with the largest mean probability over its examples; all metrics per clip 
 these means.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -99,7 +99,8 @@ _SUBJECT: dict[str, Callable[[str], str]] = {
 }
 
 
-class Groups(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Groups:
     """Groups of examples that a bootstrap resamples as a whole.
 
     Attributes:

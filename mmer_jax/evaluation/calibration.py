@@ -4,7 +4,7 @@ Throughout, labels are int [n] in 0..classes-1 and probabilities are float [n, c
 sum to 1. The negative log-likelihood is `metrics.cross_entropy`.
 """
 
-from typing import NamedTuple
+import dataclasses
 
 import numpy as np
 from scipy import optimize, special
@@ -16,7 +16,8 @@ BINS = 15
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 100.0
 
 
-class Bins(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Bins:
     """Reliability diagram: statistics of examples that are binned by the network's confidence.
 
     Confidence is the largest of an example's probabilities.

@@ -318,7 +318,8 @@ def pairs(rows: Sequence[Row]) -> tuple[list[Pair], dict[str, list[tuple[Row, Ro
     Returns:
       The pairs that can be compared, and a mapping from reason to the pairs that cannot.
     """
-    compared, not_compared = [], {}
+    compared: list[Pair] = []
+    not_compared: dict[str, list[tuple[Row, Row]]] = {}
     for first, second in itertools.combinations(rows, 2):
         try:
             compared.append(pair(first, second))

@@ -151,10 +151,13 @@ def fit(
 
     Raises:
       UserError: The method is unknown.
+      ValueError: The method has parameters, and there are no posteriors or labels to fit them on.
     """
     check(method)
     if method in RULES:
         return RULES[method]
+    if posteriors is None or labels is None:
+        raise ValueError(f"fusion method {method!r} needs held-out posteriors and labels")
     exact = {row: np.asarray(p, np.float64) for row, p in posteriors.items()}
     return FITTED[method](exact, np.asarray(labels))
 

@@ -11,6 +11,7 @@ import os
 import pathlib
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -80,7 +81,8 @@ class Measured:
         """Ends of the error bar in charts: the interval, or mean ± standard deviation."""
         if self.interval:
             return self.interval
-        return max(0.0, self.accuracy - self.spread), min(1.0, self.accuracy + self.spread)
+        spread = self.spread or 0.0  # Without an interval there are several seeds and a spread.
+        return max(0.0, self.accuracy - spread), min(1.0, self.accuracy + spread)
 
     @property
     def paper(self) -> float | None:
@@ -93,7 +95,7 @@ class Measured:
         """Accuracy of always predicting the most frequent emotion of the test split."""
         return float(self.confusion.sum(axis=1).max() / self.confusion.sum())
 
-    def count(self, field: str) -> str:
+    def count(self, field: Literal["n_train", "n_validation", "n_test", "n_test_clips"]) -> str:
         """Returns a count of one seed, such as n_test, summed over folds.
 
         Returns:
@@ -288,7 +290,7 @@ def _add_bootstrap(
 
 def cell_of(record: Record) -> str:
     """Returns the name of a record's cell, which its files are named after."""
-    return cell_name(*(record[field] for field in ("row", "protocol", "fold", "seed")))
+    return cell_name(record["row"], record["protocol"], record["fold"], record["seed"])
 
 
 def _pool_folds(members: list[Record]) -> Measured:

@@ -28,9 +28,9 @@ def card(
     curves, unreadable = _read_curves(last, workdir)
     measured = row.by_epochs.items()
     validation = [
-        (epochs, statistics.fmean(accuracies))
+        (epochs, statistics.fmean(values))
         for epochs, m in measured
-        if None not in (accuracies := [record["validation_accuracy"] for record in m.records])
+        if len(values := _validation_accuracies(m)) == len(m.records)
     ]
     losses = [(e, statistics.fmean(r["loss"] for r in m.records)) for e, m in measured]
     accuracies = [(e, m.accuracy) for e, m in measured]
@@ -77,6 +77,12 @@ def card(
         "temperatures": calibrated.temperatures if calibrated else (),
         "worst": clip_level.worst_errors(with_predictions, WORST_COUNT) if with_predictions else [],
     }
+
+
+def _validation_accuracies(measured: summary.Measured) -> list[float]:
+    """Returns the validation accuracies of the cells that have one."""
+    values = (record["validation_accuracy"] for record in measured.records)
+    return [value for value in values if value is not None]
 
 
 def _confusion_lines(row: summary.Row) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ HEAD = ("protocol", "accuracy", "95% interval", "trained on", "networks", "seeds
 
 def lines(rungs: Sequence[ladder.Rung]) -> list[tuple[str, ...]]:
     """Returns the lines of a table of rungs, the head first; accuracies are in percent."""
-    table = [HEAD]
+    table: list[tuple[str, ...]] = [HEAD]
     for rung in rungs:
         mean, spread = rung.accuracy.mean, rung.accuracy.spread
         table.append(
@@ -75,6 +75,7 @@ _LEFT, _WIDTH, _LINE, _TOP = 205, 560, 26, 14  # Of the drawing, in SVG user uni
 
 def drawing(rungs: Sequence[ladder.Rung]) -> str:
     """Draws the ladder as an SVG element, styled by the page's style sheet like `plots.chart`."""
+    rows: list[tuple[str, float, float, ladder.Rung | None]]
     rows = [(rung.protocol, rung.accuracy.low, rung.accuracy.high, rung) for rung in rungs]
     rows += [(result.title, result.low, result.high, None) for result in ladder.PUBLISHED]
     bottom = _TOP + _LINE * len(rows)
@@ -99,7 +100,7 @@ def drawing(rungs: Sequence[ladder.Rung]) -> str:
     for tick in (0, 0.2, 0.4, 0.6, 0.8, 1):
         add_line(x_of(tick), _TOP, x_of(tick), bottom, "grid")
         add_text(x_of(tick), bottom + 16, f"{100 * tick:.0f}%", "middle")
-    chance = np.mean([rung.chance for rung in rungs])
+    chance = float(np.mean([rung.chance for rung in rungs]))
     add_line(x_of(chance), _TOP, x_of(chance), _TOP + _LINE * len(rungs), "reference")
     for i, (title, low, high, rung) in enumerate(rows):
         y = _TOP + _LINE * (i + 0.5)

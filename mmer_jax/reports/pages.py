@@ -92,8 +92,8 @@ def _environment() -> jinja2.Environment:
 
 def title_of(modality: str) -> str:
     """Returns the title of a modality, or its name if this version does not know it."""
-    known = modalities.MODALITIES.get(modality)
-    return known.title if known else modality
+    entry = modalities.MODALITIES.get(modality)
+    return entry.title if entry else modality
 
 
 def _breakable(name: str) -> markupsafe.Markup:

@@ -109,7 +109,7 @@ def _block(
     by_name = {row.name: row for row in results.rows if row.table == block.table}
     row_cards = [cards.card(row, block, workdir, by_name.get(row.name)) for row in block.rows]
     for card in row_cards:
-        media = {}
+        media: Mapping[str, Mapping[str, Any]] = {}
         if look_up and card["worst"]:
             media = look_up(card["row"].name, [error.clip for error in card["worst"]])
         card["worst"] = [(error, _media_uris(media.get(error.clip))) for error in card["worst"]]

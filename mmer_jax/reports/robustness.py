@@ -21,10 +21,10 @@ COLORS = 7  # CSS classes row1 to row7 in report.css; further rows reuse them.
 HEAD = ("row", "level", "accuracy", "drop", "UAR", "networks")
 READING = (
     "Test metrics per clip in %: mean ± standard deviation over seeds, folds pooled, with the 95% "
-    "confidence interval of a bootstrap that resamples {units}s in brackets. Drop: accuracy of the "
-    "same networks on untouched inputs minus accuracy here, in percentage points, with the "
-    "interval of this difference. UAR: unweighted average recall. No network was trained for these "
-    "tests."
+    "confidence interval of a bootstrap that resamples {groups}s in brackets. Drop: accuracy of "
+    "the same networks on untouched inputs minus accuracy here, in percentage points, with the "
+    "interval of this difference. UAR: unweighted average recall. No network was trained for "
+    "these tests."
 )
 
 
@@ -46,7 +46,7 @@ def sections(workdir: Path) -> list[Section]:
 
 def lines(curves: Iterable[Curve], corruption: str) -> list[tuple[str, ...]]:
     """Returns the lines of a table, the head first; each row starts with its untouched inputs."""
-    table = [HEAD]
+    table: list[tuple[str, ...]] = [HEAD]
     for curve in curves:
         untouched = curve.of(NONE)
         table += [
@@ -86,8 +86,8 @@ def how(corruption: str) -> list[str]:
             "One input at a time is missing: its tower receives zeros, which networks do not see "
             "in training unless their row uses modality dropout (config.augment.modality_dropout)."
         ]
-    known = corruptions.CORRUPTIONS[corruption]
-    if known.stream == "audio":
+    spec = corruptions.CORRUPTIONS[corruption]
+    if spec.stream == "audio":
         details = (
             "Images of the altered audio are computed as those of the dataset are. All levels and "
             "all networks get the same noise for a clip."
@@ -97,12 +97,12 @@ def how(corruption: str) -> list[str]:
             "Face frames are altered at the networks' input size. Optical flow, which was computed "
             "from the original frames, is unchanged."
         )
-    return [known.how, details]
+    return [spec.how, details]
 
 
 def reading(curves: Sequence[Curve]) -> list[str]:
     """Returns sentences that explain the numbers."""
-    notes = [READING.format(units=curves[0].units)]
+    notes = [READING.format(groups=curves[0].units)]
     if any(p.cells != curve.of(NONE)[0].cells for curve in curves for p in curve.points.values()):
         notes.append("Results are incomplete: levels differ in their number of networks.")
     if any(line["tested"] != "test" for curve in curves for line in curve.lines):
@@ -115,7 +115,8 @@ def reading(curves: Sequence[Curve]) -> list[str]:
 def _section(
     protocol: str, corruption: str, curves: Sequence[Curve], kinds: Mapping[str, str]
 ) -> Section:
-    text, drawings = how(corruption), ()
+    text = how(corruption)
+    drawings: tuple[markupsafe.Markup, ...] = ()
     if corruption != MISSING:
         text.append(
             f"Horizontal axis: {corruptions.CORRUPTIONS[corruption].axis}. Vertical axis: accuracy "
@@ -174,10 +175,10 @@ def _legend(curves: Sequence[Curve], kinds: Mapping[str, str]) -> markupsafe.Mar
 
 def _untouched_position(corruption: str, curve: Curve) -> float:
     """Returns the horizontal position of untouched inputs."""
-    known = corruptions.CORRUPTIONS[corruption]
-    if known.untouched is not None:
-        return known.untouched
-    return known.place(curve.lines[0]["dataset"]["size"])
+    spec = corruptions.CORRUPTIONS[corruption]
+    if spec.untouched is not None:
+        return spec.untouched
+    return spec.place(curve.lines[0]["dataset"]["size"])
 
 
 def _by_severity(curve: Curve, corruption: str) -> list[Point]:
@@ -185,9 +186,9 @@ def _by_severity(curve: Curve, corruption: str) -> list[Point]:
     if corruption == MISSING:
         names = list(modalities.MODALITIES)
         return sorted(curve.of(corruption), key=lambda p: names.index(p.condition.level))
-    known = corruptions.CORRUPTIONS[corruption]
-    sign = -1 if known.untouched is None else 1  # Fewer pixels are worse, more noise is worse.
-    return sorted(curve.of(corruption), key=lambda p: sign * known.place(p.condition.level))
+    spec = corruptions.CORRUPTIONS[corruption]
+    sign = -1 if spec.untouched is None else 1  # Fewer pixels are worse, more noise is worse.
+    return sorted(curve.of(corruption), key=lambda p: sign * spec.place(p.condition.level))
 
 
 def _format_metric(interval: intervals.Interval) -> str:

@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, BinaryIO, NamedTuple, NotRequired, TypedDict, cast
 
 from mmer_jax import errors
 from mmer_jax.utils import files
@@ -95,7 +95,14 @@ class Key(NamedTuple):
 
 def key(record: Record) -> Key:
     """Returns the key of a record."""
-    return Key(*(record[field] for field in Key._fields))
+    return Key(
+        record["table"],
+        record["row"],
+        record["protocol"],
+        record["fold"],
+        record["seed"],
+        record["epochs"],
+    )
 
 
 def process_file_name(process: int | str) -> str:
@@ -124,9 +131,9 @@ def merge(workdir: str | os.PathLike) -> None:
         process_file.unlink()
 
 
-def has(records: Iterable[Record], wanted: Key) -> bool:
-    """Returns whether one of the records has the key `wanted`."""
-    return any(key(record) == wanted for record in records)
+def has(records: Iterable[Record], target: Key) -> bool:
+    """Returns whether one of the records has the key `target`."""
+    return any(key(record) == target for record in records)
 
 
 def append(path: str | os.PathLike, record: Record) -> None:
@@ -190,7 +197,8 @@ def read(path: str | os.PathLike) -> list[Record]:
     Raises:
       UserError: A complete line is not a record.
     """
-    return sorted(read_lines(path, REQUIRED), key=_index_in_table)
+    stored = cast(list[Record], read_lines(path, REQUIRED))
+    return sorted(stored, key=_index_in_table)
 
 
 def _index_in_table(record: Record) -> int:
@@ -238,7 +246,7 @@ _REPAIR = (
 )
 
 
-def _truncate_to_complete_lines(file) -> None:
+def _truncate_to_complete_lines(file: BinaryIO) -> None:
     """Truncates a file, open for reading and appending, after its last newline."""
     end = position = file.seek(0, os.SEEK_END)
     while position:

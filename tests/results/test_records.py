@@ -25,6 +25,12 @@ def test_appended_records_are_read_back_exactly(tmp_path, make_record):
     assert path.read_bytes().count(b"\n") == 2
 
 
+def test_the_record_type_has_all_fields(make_record):
+    record = make_record()
+    assert set(records.REQUIRED) <= set(record) <= set(records.Record.__annotations__)
+    assert set(records.CLOCK) <= set(records.Record.__annotations__)
+
+
 def test_records_are_found_by_their_key(tmp_path, make_record):
     path = tmp_path / "records.jsonl"
     assert records.read(path) == []
