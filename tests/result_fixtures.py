@@ -1,4 +1,4 @@
-"""Made-up records, as a run would leave them."""
+"""Fixtures that write synthetic records and predictions in the layout of a run."""
 
 import json
 from pathlib import Path
@@ -9,17 +9,24 @@ import pytest
 from mmer_jax.config.cell import cell_name
 from mmer_jax.evaluation import metrics
 from mmer_jax.results import predictions, records
+from mmer_jax.results.records import Record
 
 EMOTIONS = ["anger", "disgust", "fear", "happiness", "sadness"]
 
 
-def make_record(**changes) -> dict:
-    """A whole record; `right` in 0..1 sets how good it is, any field can be replaced."""
-    right, emotions = changes.pop("right", 0.8), changes.get("emotions", EMOTIONS)
+def make_record(**changes) -> Record:
+    """Makes a record with all required fields.
+
+    Args:
+      **changes: Fields to replace, and `accuracy_target` in 0..1, the probability of a correct
+        prediction.
+    """
+    accuracy_target = changes.pop("accuracy_target", 0.8)
+    emotions = changes.get("emotions", EMOTIONS)
     seed, epochs = changes.get("seed", 0), changes.get("epochs", 10)
     rng = np.random.default_rng([seed, epochs])
     labels = np.arange(100) % len(emotions)
-    predicted = np.where(rng.random(100) < right, labels, (labels + 1) % len(emotions))
+    predicted = np.where(rng.random(100) < accuracy_target, labels, (labels + 1) % len(emotions))
     probabilities = np.full((100, len(emotions)), 0.05, np.float32)
     probabilities[np.arange(100), predicted] = 0.8
     return {
@@ -61,7 +68,7 @@ def make_record(**changes) -> dict:
 
 @pytest.fixture
 def write_run(tmp_path):
-    """Writes a work folder of cells (row, protocol, seed), measured at 10 and 20 epochs."""
+    """Writes a workdir with cells (row, protocol, seed), measured after 10 and 20 epochs."""
 
     def write(cells, curves=True, **changes) -> Path:
         for row, protocol, seed in cells:
@@ -90,25 +97,35 @@ def write_run(tmp_path):
 
 @pytest.fixture
 def write_cell(tmp_path):
-    """Writes a cell with predictions of 20 clips, five of each of four actors, two emotions."""
+    """Writes a cell with predictions of 20 clips, five of each of four actors, two emotions.
+
+    Its predictions for the first `correct` clips are correct, and wrong for the others.
+    """
 
     def write(
-        protocol, right, seed=0, n_train=540, workdir="run", row="mel", validation=False, **changes
+        protocol,
+        correct,
+        seed=0,
+        n_train=540,
+        workdir="run",
+        row="mel",
+        validation=False,
+        **changes,
     ) -> Path:
         clip = np.array(
             [f"03-01-{3 + i:02d}-02-01-01-{a:02d}" for a in range(1, 5) for i in range(5)]
         )
         label = np.arange(20) % 2
-        # Surest about the last clips, so that it is known which are wrong and most sure.
-        sure = np.linspace(0.6, 0.9, 20)
-        said = np.where(np.arange(20) < right, label, 1 - label)
-        probabilities = np.where(np.eye(2)[said] == 1, sure[:, None], 1 - sure[:, None])
-        part = predictions.Examples(clip, 0 * label, label, probabilities)
-        parts = {"test": part} | ({"validation": part} if validation else {})
+        # The last clips have the highest confidence, so they are the worst errors.
+        confidence = np.linspace(0.6, 0.9, 20)[:, None]
+        predicted = np.where(np.arange(20) < correct, label, 1 - label)
+        probabilities = np.where(np.eye(2)[predicted] == 1, confidence, 1 - confidence)
+        examples = predictions.Examples(clip, 0 * label, label, probabilities)
+        subsets = {"test": examples} | ({"validation": examples} if validation else {})
         cell = cell_name(row, protocol, 0, seed)
         folder = tmp_path / workdir
         emotions = ("anger", "fear")
-        predictions.save(folder / "predictions" / f"{cell}.npz", 24, parts, emotions)
+        predictions.save(folder / "predictions" / f"{cell}.npz", 24, subsets, emotions)
         record = make_record(
             **{
                 **metrics.measure(label, probabilities),

@@ -1,4 +1,4 @@
-"""Compares rows of workdirs under each protocol, with intervals and paired tests.
+"""Compares the rows of workdirs, with confidence intervals and paired significance tests.
 
 mmer compare runs/honest runs/paper --protocol actor_kfold
 """
@@ -14,25 +14,36 @@ from mmer_jax.reports import compare
 
 @errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
+    """Runs the command and returns its exit status."""
     parser = argparse.ArgumentParser(
         prog="mmer compare",
-        description="Prints the rows of work folders under each protocol with 95% intervals over "
-        "subjects, and paired tests of those that were tested on the same clips.",
+        description="Prints the results of workdirs for each protocol: metrics with 95% confidence "
+        "intervals from a bootstrap over subjects, and paired significance tests between rows that "
+        "were tested on the same clips.",
     )
-    parser.add_argument("workdirs", nargs="+", metavar="WORKDIR", type=Path, help="of run.py")
-    parser.add_argument("--protocol", nargs="+", default=[], metavar="NAME", help="only these")
-    parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="only these")
-    parser.add_argument("--epochs", type=int, help="after how many; default: each row's most")
     parser.add_argument(
-        "--per", choices=aggregation.PER, default="clip", help="what is counted; default: clip"
+        "workdirs", nargs="+", metavar="WORKDIR", type=Path, help="workdir of a run"
+    )
+    parser.add_argument(
+        "--protocol", nargs="+", default=[], metavar="NAME", help="only these protocols"
+    )
+    parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="only these rows")
+    parser.add_argument(
+        "--epochs", type=int, help="results after this number of epochs; default: each row's most"
+    )
+    parser.add_argument(
+        "--per",
+        choices=aggregation.AGGREGATIONS,
+        default="clip",
+        help="compute metrics per clip (mean probabilities of its examples) or per triplet; "
+        "default: %(default)s",
     )
     parser.add_argument(
         "--temperature",
         action="store_true",
-        help="take probabilities at the temperature fitted on each cell's validation part",
+        help="scale probabilities with a temperature fitted on each cell's validation split",
     )
-    parser.add_argument("--markdown", action="store_true", help="tables in Markdown")
+    parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
     options = parser.parse_args(arguments)
     rows = comparable.read(
         options.workdirs,

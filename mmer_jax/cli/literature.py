@@ -1,4 +1,4 @@
-"""Prints the paper's tables 9 and 10 with the rows measured here beside them.
+"""Prints the paper's tables 9 and 10 (results of the literature) with the rows measured here.
 
 mmer literature --workdir runs/ravdess_strong runs/ravdess_normal
 """
@@ -14,10 +14,11 @@ from mmer_jax.reports import literature
 
 @errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
+    """Runs the command and returns its exit status."""
     parser = argparse.ArgumentParser(
         prog="mmer literature",
-        description="Prints the paper's tables 9 and 10 with the rows measured here beside them.",
+        description="Prints the paper's tables 9 and 10 (results of the literature) with the rows "
+        "measured here, and states which of them are comparable.",
     )
     parser.add_argument(
         "--workdir",
@@ -26,10 +27,14 @@ def main(arguments: list[str] | None = None) -> int:
         default=[],
         metavar="WORKDIR",
         type=Path,
-        help="of run.py; several",
+        help="workdirs of runs",
     )
-    parser.add_argument("--best", action="store_true", help="of rows measured alike, the best")
-    parser.add_argument("--markdown", action="store_true", help="tables in Markdown")
+    parser.add_argument(
+        "--best",
+        action="store_true",
+        help="show only the best of the rows with the same recordings, emotions and protocol",
+    )
+    parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
     options = parser.parse_args(arguments)
     print(
         literature.compare(measured_rows.read_rows(options.workdir), options.best, options.markdown)

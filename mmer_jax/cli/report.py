@@ -1,4 +1,4 @@
-"""Writes the report of a workdir again; of several workdirs, a page that compares them.
+"""Writes the report of a workdir again, or a page that compares several workdirs.
 
 mmer report runs/honest
 mmer report runs/honest runs/paper
@@ -14,18 +14,20 @@ from mmer_jax.reports import comparison, report
 
 @errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
+    """Runs the command and returns its exit status."""
     parser = argparse.ArgumentParser(
         prog="mmer report",
-        description="Writes the report of a work folder again, from what is in it; of several, a "
-        "page that compares them.",
+        description="Writes the HTML report of a workdir again from its records and predictions. "
+        "For several workdirs, writes a page that compares them.",
     )
-    parser.add_argument("workdirs", nargs="+", metavar="WORKDIR", type=Path, help="of run.py")
+    parser.add_argument(
+        "workdirs", nargs="+", metavar="WORKDIR", type=Path, help="workdir of a run"
+    )
     parser.add_argument(
         "--output",
         type=Path,
         default=Path("report-compare.html"),
-        help="file of the page that compares; default: %(default)s",
+        help="path of the comparison page; default: %(default)s",
     )
     options = parser.parse_args(arguments)
     if len(options.workdirs) == 1:

@@ -1,1 +1,1 @@
-"""Metrics, records, predictions, tables and the report."""
+"""Metrics, intervals, significance tests and summaries, computed from records and predictions."""

@@ -1,11 +1,12 @@
-"""What a network said of its test examples, put together: by clip, by example, by subject.
+"""Aggregation of predictions by clip or by example, and the groups that a bootstrap resamples.
 
-A clip gives several test examples where images take part. They are one decision: the mean of
-their probabilities is what the clip's decision, and every figure per clip, is made from.
+Where images are among the inputs, a clip has several test examples. The clip's prediction is the
+class with the largest mean probability over its examples; all metrics per clip are computed from
+these means.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,73 +16,77 @@ from mmer_jax.results.predictions import Examples
 
 
 def by_clip(examples: Examples) -> Examples:
-    """The clips' decisions: for each clip the mean of its examples' probabilities.
+    """Returns the mean probabilities of each clip's examples.
 
     Args:
-      examples: of one network, or of several that are to decide together (see `joined`).
+      examples: Predictions of one network, or of several that form an ensemble (see `concatenate`).
 
     Returns:
-      one example a clip, of view 0, in the order of the clips' first appearance.
+      One example per clip, with view 0, in the order in which the clips first appear.
 
     Raises:
-      ValueError: a clip has two labels.
+      ValueError: A clip has two labels.
     """
-    return _averaged(examples, examples.clip, np.zeros_like(examples.view))
+    return _average(examples, examples.clip, np.zeros_like(examples.view))
 
 
 def by_example(examples: Examples) -> Examples:
-    """The same for (clip, view): one network's examples stay as they are.
+    """Returns the mean probabilities of each (clip, view).
+
+    The predictions of a single network are unchanged.
 
     Raises:
-      ValueError: an example has two labels.
+      ValueError: A (clip, view) has two labels.
     """
     keys = [f"{c}/{v}" for c, v in zip(examples.clip.tolist(), examples.view.tolist(), strict=True)]
-    return _averaged(examples, np.asarray(keys, np.str_), examples.view)
+    return _average(examples, np.asarray(keys, np.str_), examples.view)
 
 
-# What is measured: a name for people -> how examples are put together.
-PER: dict[str, Callable[[Examples], Examples]] = {"clip": by_clip, "triplet": by_example}
+# Name of what is counted, for users -> function that aggregates the examples.
+AGGREGATIONS: dict[str, Callable[[Examples], Examples]] = {"clip": by_clip, "triplet": by_example}
 
 
-def _averaged(examples: Examples, keys: np.ndarray, view: np.ndarray) -> Examples:
+def _average(examples: Examples, keys: np.ndarray, view: np.ndarray) -> Examples:
+    """Averages the probabilities of examples with equal keys."""
     _, first, member = np.unique(keys, return_index=True, return_inverse=True)
-    # np.unique sorts by name; groups are wanted in the order in which they appear.
+    # np.unique sorts by key; keep the order of first appearance instead.
     order = np.argsort(first)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    first, member = first[order], place[member]
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    first, member = first[order], rank[member]
     label = examples.label[first]
-    if (odd := np.flatnonzero(label[member] != examples.label)).size:
-        raise ValueError(f"{examples.clip[odd[0]]} has two labels: nothing to decide")
+    if (conflicts := np.flatnonzero(label[member] != examples.label)).size:
+        raise ValueError(f"{examples.clip[conflicts[0]]} has two labels: cannot average")
     sums = np.zeros((len(first), examples.probabilities.shape[1]))
     np.add.at(sums, member, examples.probabilities)
-    sizes = np.bincount(member, minlength=len(first))[:, None]
-    return Examples(examples.clip[first], view[first], label, sums / sizes)
+    counts = np.bincount(member, minlength=len(first))[:, None]
+    return Examples(examples.clip[first], view[first], label, sums / counts)
 
 
-def joined(parts: Sequence[Examples]) -> Examples:
-    """Several examples after one another: the folds of one seed, say.
+def concatenate(examples: Sequence[Examples]) -> Examples:
+    """Concatenates predictions, for instance those of one seed's folds.
 
     Args:
-      parts: one or more, with the same classes.
+      examples: One or more sets of predictions with the same classes.
     """
     fields = ("clip", "view", "label", "probabilities")
-    return Examples(*(np.concatenate([getattr(p, field) for p in parts]) for field in fields))
+    return Examples(*(np.concatenate([getattr(e, field) for e in examples]) for field in fields))
 
 
 def subject_of(dataset: str, clip: str) -> str:
-    """Who is seen and heard in a clip, e.g. "actor_07": a clip's name tells.
+    """Returns the subject of a clip, such as "actor_07", which its name tells.
 
     Args:
-      dataset: its name in records; of "ravdess to baum1_acted" the second, which was tested.
-      clip: its name.
+      dataset: Name of the dataset in records; of "ravdess to baum1_acted" the second is the one
+        that was tested.
+      clip: Name of the clip.
 
     Raises:
-      UserError: a data set whose names are not known here, or a clip not called as its clips are.
+      UserError: The dataset is unknown, or the clip's name does not follow its conventions.
     """
     tested = dataset.split(" to ")[-1]
     if tested not in _SUBJECT:
-        raise errors.unknown("data set", tested, _SUBJECT)
+        raise errors.unknown("dataset", tested, _SUBJECT)
     return _SUBJECT[tested](clip)
 
 
@@ -94,37 +99,43 @@ _SUBJECT: dict[str, Callable[[str], str]] = {
 }
 
 
-class Units(NamedTuple):
-    """What is drawn as a whole when examples are resampled.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Groups:
+    """Groups of examples that a bootstrap resamples as a whole.
 
     Attributes:
-      name: "subject", or "clip" where there is one subject only.
-      of: for each test the unit of each of its examples, str [n].
+      name: "subject", or "clip" if there is only one subject.
+      labels: For each test set the group of each example, str [n].
     """
 
     name: str
-    of: tuple[np.ndarray, ...]
+    labels: tuple[np.ndarray, ...]
 
     @property
     def count(self) -> int:
-        """How many there are in all tests together."""
-        return len(np.unique(np.concatenate(self.of)))
+        """Number of distinct groups in all test sets together."""
+        return len(np.unique(np.concatenate(self.labels)))
 
 
-def units(tests: Sequence[Examples], dataset: str) -> Units:
-    """The subjects of some tests of one data set; its clips, if they are all of one person.
+def groups(tests: Sequence[Examples], dataset: str) -> Groups:
+    """Groups test examples by subject, or by clip if all of them show one subject.
 
-    Examples of one person are alike, so that they are drawn together or not at all. Of one person
-    alone nothing can be drawn but clips, and the figures then say nothing about other people.
+    Examples of one subject are not independent, so a bootstrap draws all of them or none. With a
+    single subject only clips can be drawn, and an interval then says nothing about other people.
 
     Args:
-      tests: one or more, of one seed each.
-      dataset: its name, for `subject_of`.
+      tests: One or more test sets, one for each seed.
+      dataset: Name of the dataset, as `subject_of` takes it.
+
+    Raises:
+      UserError: As `subject_of`.
     """
-    known = {clip: subject_of(dataset, clip) for clip in np.unique(joined(tests).clip).tolist()}
-    if len(set(known.values())) < 2:
-        return Units("clip", tuple(test.clip for test in tests))
-    return Units(
+    subjects = {
+        clip: subject_of(dataset, clip) for clip in np.unique(concatenate(tests).clip).tolist()
+    }
+    if len(set(subjects.values())) < 2:
+        return Groups("clip", tuple(test.clip for test in tests))
+    return Groups(
         "subject",
-        tuple(np.array([known[c] for c in test.clip.tolist()], np.str_) for test in tests),
+        tuple(np.array([subjects[c] for c in test.clip.tolist()], np.str_) for test in tests),
     )

@@ -1,44 +1,47 @@
-"""Rows with their predictions, and pairs of rows that were tested on the same clips.
+"""Rows with their predictions, and paired comparisons of rows that were tested on the same clips.
 
-Everything is computed from records and predictions; nothing is trained. What may not stand in one
-table, or be compared in a pair, is refused here and named.
+Everything is computed from records and predictions, without training. Rows that must not stand in
+one table, or cannot be compared in a pair, are rejected with the reason.
 """
 
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mmer_jax import errors
-from mmer_jax.config.cell import cell_name
 from mmer_jax.evaluation import (
     aggregation,
     calibration,
+    data_check,
     intervals,
     measured_rows,
     metrics,
-    same_data,
     significance,
     summary,
 )
 from mmer_jax.results import predictions, records
 from mmer_jax.results.predictions import Examples
+from mmer_jax.results.records import Record
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Row:
-    """A row of a table under one protocol, with its predictions.
+    """Results of a row of a table under one protocol, with its predictions.
 
     Attributes:
-      workdir, table, protocol, name: where it comes from.
-      epochs: after how many it is taken.
-      records: one a cell.
-      tests: seed -> its test examples, one a clip or a triplet, its folds pooled.
-      temperatures: what each cell's probabilities were taken at; empty: as they are.
+      workdir: Workdir that the results come from.
+      table: Name of the table of results.
+      protocol: Name of the protocol.
+      name: Name of the row.
+      epochs: Number of epochs trained.
+      records: Records, one for each cell.
+      tests: Seed -> predictions for its test examples, aggregated by clip or triplet, folds pooled.
+      temperatures: Temperature that the probabilities of each cell are scaled with; empty if they
+        are not scaled.
     """
 
     workdir: Path
@@ -46,46 +49,50 @@ class Row:
     protocol: str
     name: str
     epochs: int
-    records: tuple[dict[str, Any], ...]
+    records: tuple[Record, ...]
     tests: dict[int, Examples]
     temperatures: tuple[float, ...]
 
     @property
     def emotions(self) -> list[str]:
-        """The classes in the order of the probabilities' columns."""
+        """Class names, in the order of the probabilities' columns."""
         return self.records[0]["emotions"]
 
     @property
     def dataset(self) -> str:
-        """The data set's name."""
+        """Name of the dataset."""
         return self.records[0]["dataset"]["name"]
 
     @property
     def rendered(self) -> bool:
-        """Whether any of it was measured on rendered clips."""
+        """Whether any of the results were measured on rendered clips."""
         return any(r["dataset"].get("origin") == summary.RENDERED for r in self.records)
 
     @functools.cached_property
-    def units(self) -> aggregation.Units:
-        """What its intervals resample."""
-        return aggregation.units(list(self.tests.values()), self.dataset)
+    def groups(self) -> aggregation.Groups:
+        """The groups that the row's bootstrap intervals resample."""
+        return aggregation.groups(list(self.tests.values()), self.dataset)
 
-    def figure(self, name: str) -> intervals.Interval:
-        """One of intervals.STATISTICS, over its seeds."""
-        tests, units = list(self.tests.values()), self.units.of
-        return intervals.bootstrap(intervals.STATISTICS[name], tests, units)
+    def metric(self, name: str) -> intervals.Interval:
+        """Computes a metric over the row's seeds, with its bootstrap interval.
+
+        Args:
+          name: Key of `intervals.STATISTICS`.
+        """
+        tests, groups = list(self.tests.values()), self.groups.labels
+        return intervals.bootstrap(intervals.STATISTICS[name], tests, groups)
 
     @property
-    def missing(self) -> list[str]:
-        """Folds that some seeds have and others lack, in words."""
+    def missing_folds(self) -> list[str]:
+        """For each seed that lacks folds which other seeds have: a description for users."""
         folds = {
             seed: {r["fold"] for r in self.records if r["seed"] == seed} for seed in self.tests
         }
-        every = set().union(*folds.values())
+        all_folds = set().union(*folds.values())
         return [
-            f"seed {seed} lacks fold {', '.join(map(str, sorted(every - there)))}"
-            for seed, there in folds.items()
-            if there != every
+            f"seed {seed} lacks fold {', '.join(map(str, sorted(all_folds - seed_folds)))}"
+            for seed, seed_folds in folds.items()
+            if seed_folds != all_folds
         ]
 
 
@@ -98,129 +105,138 @@ def read(
     per: str = "clip",
     temperature: bool = False,
 ) -> list[Row]:
-    """The rows of some work folders.
+    """Reads the rows of some workdirs with their predictions.
 
     Args:
-      workdirs: of run.py.
-      protocols, rows: names of those wanted; none for all.
-      epochs: after how many; None: the most that each row was measured at.
-      per: of aggregation.PER.
-      temperature: take each cell's probabilities at the temperature fitted on its validation part.
+      workdirs: Workdirs of runs.
+      protocols: Names of the protocols to read; empty for all.
+      rows: Names of the rows to read; empty for all.
+      epochs: Number of epochs after which to take the results; None for each row's most.
+      per: What is counted, a key of `aggregation.AGGREGATIONS`.
+      temperature: Whether to scale each cell's probabilities with the temperature that is fitted on
+        its validation split.
 
     Raises:
-      UserError: a folder without records, a name that it does not know, predictions that are not
-        there or not those of the records, or data sets that cannot stand in one table.
+      UserError: A workdir has no records, a protocol or row is unknown, predictions are missing or
+        do not belong to the records, or results of different data would stand in one table.
     """
-    found = measured_rows.read_rows({Path(w).resolve(): Path(w) for w in workdirs}.values())
-    for what, wanted, known in (
-        ("protocol", protocols, [one.protocol for one in found]),
-        ("row", rows, [one.row.name for one in found]),
+    stored = measured_rows.read_rows({Path(w).resolve(): Path(w) for w in workdirs}.values())
+    for what, requested, known in (
+        ("protocol", protocols, [measured.protocol for measured in stored]),
+        ("row", rows, [measured.row.name for measured in stored]),
     ):
-        for name in wanted:
+        for name in requested:
             if name not in known:
                 raise errors.unknown(what, name, dict.fromkeys(known))
-    chosen = [
-        one
-        for one in found
-        if (not protocols or one.protocol in protocols) and (not rows or one.row.name in rows)
+    selected = [
+        measured
+        for measured in stored
+        if (not protocols or measured.protocol in protocols)
+        and (not rows or measured.row.name in rows)
     ]
-    if not chosen:
+    if not selected:
         raise errors.UserError(
             f"no row of {', '.join(rows)} was measured under {', '.join(protocols)}"
         )
-    measured = [_measured(one, epochs) for one in chosen]
-    rows = [
-        _row(one, at, aggregation.PER[per], temperature)
-        for one, at in zip(chosen, measured, strict=True)
+    results = [_select_epochs(measured, epochs) for measured in selected]
+    with_predictions = [
+        _load_row(measured, result, aggregation.AGGREGATIONS[per], temperature)
+        for measured, result in zip(selected, results, strict=True)
     ]
-    check_same_data(rows)
-    return rows
+    check_same_data(with_predictions)
+    return with_predictions
 
 
 def check_same_data(rows: Iterable[Row]) -> None:
-    """Refuses rows that speak of different data by one name: see same_data.check."""
-    same_data.check(
+    """Raises a UserError if rows with one dataset name have different data: `data_check.check`."""
+    data_check.check(
         (f"{row.workdir}, row {row.name}, fold {record['fold']}, seed {record['seed']}", record)
         for row in rows
         for record in row.records
     )
 
 
-def _measured(one: measured_rows.MeasuredRow, epochs: int | None) -> summary.Measured:
-    at = one.row.by_epochs
-    if epochs is not None and epochs not in at:
+def _select_epochs(measured: measured_rows.MeasuredRow, epochs: int | None) -> summary.Measured:
+    by_epochs = measured.row.by_epochs
+    if epochs is not None and epochs not in by_epochs:
         raise errors.UserError(
-            f"{one.workdir}: row {one.row.name} under {one.protocol} was measured after "
-            f"{', '.join(map(str, at))} epochs, not after {epochs}; leave it out with --rows"
+            f"{measured.workdir}: row {measured.row.name} under {measured.protocol} was measured "
+            f"after {', '.join(map(str, by_epochs))} epochs, not after {epochs}; select other rows "
+            "with --rows"
         )
-    return at[max(at) if epochs is None else epochs]
+    return by_epochs[max(by_epochs) if epochs is None else epochs]
 
 
-def _row(
-    one: measured_rows.MeasuredRow,
-    measured: summary.Measured,
-    put_together: Callable[[Examples], Examples],
+def _load_row(
+    measured: measured_rows.MeasuredRow,
+    result: summary.Measured,
+    aggregate: Callable[[Examples], Examples],
     temperature: bool,
 ) -> Row:
     folds: dict[int, list[Examples]] = {}
     temperatures = []
-    for record in measured.records:
-        examples = put_together(_load(one.workdir, record, "test"))
+    for record in result.records:
+        test = aggregate(_load(measured.workdir, record, "test"))
         if temperature:
-            validation = put_together(_load(one.workdir, record, "validation"))
+            validation = aggregate(_load(measured.workdir, record, "validation"))
             fitted = calibration.fit_temperature(validation.label, validation.probabilities)
-            said = calibration.at_temperature(examples.probabilities, fitted)
-            examples = dataclasses.replace(examples, probabilities=said)
+            scaled = calibration.apply_temperature(test.probabilities, fitted)
+            test = dataclasses.replace(test, probabilities=scaled)
             temperatures.append(fitted)
-        folds.setdefault(record["seed"], []).append(examples)
+        folds.setdefault(record["seed"], []).append(test)
     return Row(
-        one.workdir,
-        one.table,
-        one.protocol,
-        one.row.name,
-        measured.records[0]["epochs"],
-        measured.records,
-        {seed: aggregation.joined(parts) for seed, parts in folds.items()},
+        measured.workdir,
+        measured.table,
+        measured.protocol,
+        measured.row.name,
+        result.records[0]["epochs"],
+        result.records,
+        {seed: aggregation.concatenate(tests) for seed, tests in folds.items()},
         tuple(temperatures),
     )
 
 
-def _load(workdir: Path, record: Mapping[str, Any], part: str) -> Examples:
-    """A part's predictions of a record's cell, checked against the record."""
-    cell = cell_name(*(record[field] for field in ("row", "protocol", "fold", "seed")))
-    path = workdir / "predictions" / f"{cell}.npz"
-    found = predictions.load(path).examples.get((record["epochs"], part))
-    if part == "validation" and (found is None or not len(found.label)):
+def _load(workdir: Path, record: Record, subset: str) -> Examples:
+    """Loads the predictions of a record's cell for a subset, and checks them against the record."""
+    path = workdir / "predictions" / f"{summary.cell_of(record)}.npz"
+    examples = predictions.load(path).examples.get((record["epochs"], subset))
+    if subset == "validation" and (examples is None or not len(examples.label)):
         raise errors.UserError(
             f"{path} has no validation examples to fit a temperature on; run the row with "
             "--config.split.validation_fraction above 0"
         )
-    if found is None:
-        raise errors.UserError(f"{path} has no {part} predictions after {record['epochs']} epochs")
-    if part == "test":
-        said, told = found.probabilities, np.array(record["confusion"])
-        counts = metrics.confusion(found.label, said.argmax(axis=1), said.shape[1])
-        # Rounded to float32, a near tie may be decided otherwise: such an example moves two counts.
-        few = max(2, 0.02 * told.sum())
-        if counts.shape != told.shape or np.abs(counts - told).sum() > few:
+    if examples is None:
+        raise errors.UserError(
+            f"{path} has no {subset} predictions after {record['epochs']} epochs"
+        )
+    if subset == "test":
+        probabilities, recorded = examples.probabilities, np.array(record["confusion"])
+        counts = metrics.confusion(
+            examples.label, probabilities.argmax(axis=1), probabilities.shape[1]
+        )
+        # Rounding to float32 can change the predicted class of a near tie, which moves two counts.
+        tolerance = max(2, 0.02 * recorded.sum())
+        if counts.shape != recorded.shape or np.abs(counts - recorded).sum() > tolerance:
             raise errors.UserError(
-                f"{path} does not hold the predictions that {records.FILE_NAME} tells of: files of "
-                "different runs lie in this folder"
+                f"{path} does not hold the predictions that {records.FILE_NAME} was computed from: "
+                "the workdir has files of different runs"
             )
-    return found
+    return examples
 
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Two rows on the same test clips.
+    """Comparison of two rows on the same test clips.
 
     Attributes:
-      first, second: the rows.
-      seeds: those that both have.
-      difference: of their accuracies, the first's less the second's.
-      mcnemar: on the decisions of each row's seeds together, the mean of their probabilities.
-      permutation: p of exchanging whole subjects (clips, where there is one subject).
-      units: what is exchanged.
+      first: The first row.
+      second: The second row.
+      seeds: Seeds that both rows have.
+      difference: Accuracy of the first row minus that of the second.
+      mcnemar: McNemar's test on the ensemble of each row's seeds (mean probabilities).
+      permutation: p-value of the permutation test that exchanges the rows for whole groups.
+      groups: The groups (subjects, or clips if there is one subject) that are resampled and
+        exchanged.
     """
 
     first: Row
@@ -229,29 +245,29 @@ class Pair:
     difference: intervals.Interval
     mcnemar: significance.McNemar
     permutation: float
-    units: aggregation.Units
+    groups: aggregation.Groups
 
 
 def pair(first: Row, second: Row) -> Pair:
     """Compares two rows.
 
     Raises:
-      UserError: they share no seed, or were not tested on the same examples; it begins with what is
-        wrong, in lower case.
+      UserError: The rows share no seed, or were not tested on the same examples. The message gives
+        the reason only, without naming the rows.
     """
     seeds = tuple(sorted(set(first.tests) & set(second.tests)))
     if not seeds:
         raise errors.UserError("no seed in common")
-    theirs = [[_sorted(row.tests[seed]) for seed in seeds] for row in (first, second)]
-    for seed, one, other in zip(seeds, *theirs, strict=True):
-        _check_same(seed, first, one, second, other)
-    units = aggregation.units(theirs[0], first.dataset)
-    differences = [_right(a) - _right(b) for a, b in zip(*theirs, strict=True)]
-    # A unit's share of the difference of accuracies: those of a seed, then the mean over seeds.
-    shares = np.concatenate([d / len(d) / len(seeds) for d in differences])
-    _, member = np.unique(np.concatenate(units.of), return_inverse=True)
-    # A clip's decision is that of all seeds together: seeds are no further clips.
-    together = [aggregation.by_example(aggregation.joined(tests)) for tests in theirs]
+    tests = [[_sort(row.tests[seed]) for seed in seeds] for row in (first, second)]
+    for seed, first_test, second_test in zip(seeds, *tests, strict=True):
+        _check_same_examples(seed, first, first_test, second, second_test)
+    groups = aggregation.groups(tests[0], first.dataset)
+    differences = [_correct(a) - _correct(b) for a, b in zip(*tests, strict=True)]
+    # Each example's contribution to the difference of accuracies, averaged over seeds.
+    contributions = np.concatenate([d / len(d) / len(seeds) for d in differences])
+    _, member = np.unique(np.concatenate(groups.labels), return_inverse=True)
+    # McNemar's test needs one prediction per clip: more seeds are not more clips.
+    ensembles = [aggregation.by_example(aggregation.concatenate(row_tests)) for row_tests in tests]
     return Pair(
         first,
         second,
@@ -259,45 +275,54 @@ def pair(first: Row, second: Row) -> Pair:
         intervals.bootstrap_sums(
             intervals.mean_of_sums,
             [np.stack([d, np.ones_like(d)], axis=1) for d in differences],
-            units.of,
+            groups.labels,
         ),
-        significance.mcnemar(*map(_right, together)),
-        significance.permutation(np.bincount(member, shares)),
-        units,
+        significance.mcnemar(*map(_correct, ensembles)),
+        significance.permutation(np.bincount(member, contributions)),
+        groups,
     )
 
 
-def _sorted(examples: Examples) -> Examples:
+def _sort(examples: Examples) -> Examples:
     order = np.lexsort((examples.view, examples.clip))
     fields = (field.name for field in dataclasses.fields(Examples))
     return Examples(*(getattr(examples, field)[order] for field in fields))
 
 
-def _right(examples: Examples) -> np.ndarray:
+def _correct(examples: Examples) -> np.ndarray:
+    """Returns 1 for each correct prediction and 0 for each wrong one, float64 [n]."""
     return (examples.probabilities.argmax(axis=1) == examples.label).astype(np.float64)
 
 
-def _check_same(seed: int, first: Row, one: Examples, second: Row, other: Examples) -> None:
-    keys = [list(zip(e.clip.tolist(), e.view.tolist(), strict=True)) for e in (one, other)]
+def _check_same_examples(
+    seed: int, first: Row, first_test: Examples, second: Row, second_test: Examples
+) -> None:
+    tests = (first_test, second_test)
+    keys = [list(zip(test.clip.tolist(), test.view.tolist(), strict=True)) for test in tests]
     if keys[0] != keys[1]:
         shared = len(set(keys[0]) & set(keys[1]))
         raise errors.UserError(
-            f"test examples of seed {seed} differ: {len(keys[0]) - shared} are the first's alone, "
-            f"{len(keys[1]) - shared} the second's, {shared} are shared"
+            f"test examples of seed {seed} differ: {len(keys[0]) - shared} only in the first, "
+            f"{len(keys[1]) - shared} only in the second, {shared} shared"
         )
     emotions = [
-        np.array(row.emotions)[examples.label] for row, examples in ((first, one), (second, other))
+        np.array(row.emotions)[test.label] for row, test in zip((first, second), tests, strict=True)
     ]
     if set(first.emotions) != set(second.emotions) or not np.array_equal(*emotions):
-        raise errors.UserError("they tell other emotions apart")
+        raise errors.UserError("their emotions differ")
 
 
 def pairs(rows: Sequence[Row]) -> tuple[list[Pair], dict[str, list[tuple[Row, Row]]]]:
-    """All pairs of rows of one protocol; and why others cannot be compared -> those."""
-    found, left_out = [], {}
+    """Compares all pairs of some rows.
+
+    Returns:
+      The pairs that can be compared, and a mapping from reason to the pairs that cannot.
+    """
+    compared: list[Pair] = []
+    not_compared: dict[str, list[tuple[Row, Row]]] = {}
     for first, second in itertools.combinations(rows, 2):
         try:
-            found.append(pair(first, second))
+            compared.append(pair(first, second))
         except errors.UserError as error:
-            left_out.setdefault(str(error), []).append((first, second))
-    return found, left_out
+            not_compared.setdefault(str(error), []).append((first, second))
+    return compared, not_compared

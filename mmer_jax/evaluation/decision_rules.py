@@ -1,8 +1,9 @@
-"""Decision-level fusion: one decision from the posteriors of separately trained networks.
+"""Late fusion (decision level): combines the posteriors of separately trained networks.
 
-Fixed rules (Kittler et al., 1998, doi:10.1109/34.667881) take the test posteriors as they are. What
-is fitted (weights, classifiers on the joined posteriors) is fitted on posteriors of examples that
-the networks were not trained on: those of training examples are near 1 and teach nothing.
+Fixed rules (Kittler et al., 1998, doi:10.1109/34.667881) combine the test posteriors directly.
+Fitted methods (a weighted mean, and classifiers stacked on the concatenated posteriors) are fitted
+on held-out examples that the networks were not trained on, since posteriors of training examples
+are close to 0 or 1 and therefore uninformative.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,52 +22,64 @@ from sklearn import (
 
 from mmer_jax import errors
 
-# Posteriors of several networks, by row -> one posterior. All float64 [n, classes].
+# (Row -> posteriors of its network) -> combined posteriors. All are float64 [n, classes].
 Combiner = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
-_TINY = 1e-12  # the least probability whose logarithm is taken
+_TINY = 1e-12  # Lower bound of probabilities before their logarithm is taken.
 
 
 def mean(posteriors: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The mean of the posteriors."""
+    """Returns the mean of the posteriors."""
     return _stacked(posteriors).mean(axis=0)
 
 
 def product(posteriors: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Their product, made to sum to 1."""
+    """Returns the product of the posteriors, normalized to sum to 1."""
     return _softmax(np.log(_stacked(posteriors).clip(_TINY)).sum(axis=0))
 
 
 def maximum(posteriors: Mapping[str, np.ndarray]) -> np.ndarray:
-    """For each class the largest of its posteriors, made to sum to 1."""
+    """Returns each class's largest posterior, normalized to sum to 1."""
     largest = _stacked(posteriors).max(axis=0)
     return largest / largest.sum(axis=1, keepdims=True)
 
 
 def majority(posteriors: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Shares of the votes; where votes are equal, the mean posterior decides."""
+    """Returns each class's share of the votes; the mean posterior breaks ties."""
     stacked = _stacked(posteriors)
     votes = (stacked.argmax(axis=2)[..., None] == np.arange(stacked.shape[2])).mean(axis=0)
-    # Less than any difference between two shares, and a share still: rows sum to 1.
+    # Below any difference between two shares of the votes. Rows still sum to 1.
     weight = 1 / (2 * len(stacked) + 1)
     return (1 - weight) * votes + weight * stacked.mean(axis=0)
 
 
 def weighted(posteriors: Mapping[str, np.ndarray], labels: np.ndarray) -> Combiner:
-    """The weighted mean whose negative log-likelihood is least; weights are shares."""
+    """Fits a weighted mean of the posteriors that minimizes the negative log-likelihood.
+
+    The weights are non-negative and sum to 1.
+
+    Args:
+      posteriors: Row -> float64 [n, classes], posteriors of held-out examples.
+      labels: int [n], true classes of these examples.
+    """
     order, stacked = list(posteriors), _stacked(posteriors)
-    of_label = stacked[:, np.arange(len(labels)), labels]  # [networks, n]
+    label_posteriors = stacked[:, np.arange(len(labels)), labels]  # [networks, n]
 
-    def loss(free):
-        return -np.log((_softmax(free[None])[0] @ of_label).clip(_TINY)).mean()
+    def loss(weight_logits):
+        weights = _softmax(weight_logits[None])[0]
+        return -np.log((weights @ label_posteriors).clip(_TINY)).mean()
 
-    found = optimize.minimize(loss, np.zeros(len(order)), method="Nelder-Mead")
-    weights = _softmax(found.x[None])[0]
+    result = optimize.minimize(loss, np.zeros(len(order)), method="Nelder-Mead")
+    weights = _softmax(result.x[None])[0]
     return lambda p: np.tensordot(weights, _stacked({row: p[row] for row in order}), axes=1)
 
 
 def _classifier(make: Callable[[np.ndarray], object]) -> Callable[..., Combiner]:
-    """A method that fits scikit-learn's classifier on the joined, standardized posteriors."""
+    """Returns a method that fits a classifier on concatenated, standardized posteriors.
+
+    Args:
+      make: Labels -> unfitted scikit-learn classifier.
+    """
 
     def fit(posteriors: Mapping[str, np.ndarray], labels: np.ndarray) -> Combiner:
         order = list(posteriors)
@@ -75,11 +88,11 @@ def _classifier(make: Callable[[np.ndarray], object]) -> Callable[..., Combiner]
         fitted.fit(np.concatenate([posteriors[row] for row in order], axis=1), labels)
 
         def combine(p: Mapping[str, np.ndarray]) -> np.ndarray:
-            said = fitted.predict_proba(np.concatenate([p[row] for row in order], axis=1))
-            # A class that the fit has not seen has probability 0.
-            whole = np.zeros((len(said), classes))
-            whole[:, fitted.classes_] = said
-            return whole
+            probabilities = fitted.predict_proba(np.concatenate([p[row] for row in order], axis=1))
+            # A class without examples among those the classifier was fitted on has probability 0.
+            all_classes = np.zeros((len(probabilities), classes))
+            all_classes[:, fitted.classes_] = probabilities
+            return all_classes
 
         return combine
 
@@ -88,22 +101,22 @@ def _classifier(make: Callable[[np.ndarray], object]) -> Callable[..., Combiner]
 
 def _svm(kernel: str) -> Callable[[np.ndarray], object]:
     def make(labels):
-        # Probabilities by Platt's scaling, on parts of what is fitted that each fit has not seen.
-        folds = min(5, np.unique(labels, return_counts=True)[1].min())
-        parts = model_selection.StratifiedKFold(max(2, folds), shuffle=True, random_state=0)
-        return calibration.CalibratedClassifierCV(svm.SVC(kernel=kernel), cv=parts, ensemble=False)
+        # Probabilities by Platt scaling, cross-validated on the examples that are fitted on.
+        folds = max(2, min(5, np.unique(labels, return_counts=True)[1].min()))
+        cv = model_selection.StratifiedKFold(folds, shuffle=True, random_state=0)
+        return calibration.CalibratedClassifierCV(svm.SVC(kernel=kernel), cv=cv, ensemble=False)
 
     return make
 
 
-# posteriors -> posterior.
+# Fixed rules.
 RULES: dict[str, Combiner] = {
     "mean": mean,
     "product": product,
     "maximum": maximum,
     "majority": majority,
 }
-# (posteriors, labels) -> what combines others.
+# Methods with parameters: (posteriors, labels) of held-out examples -> fitted combiner.
 FITTED: dict[str, Callable[..., Combiner]] = {
     "weighted": weighted,
     "logistic": _classifier(lambda labels: linear_model.LogisticRegression(max_iter=1000)),
@@ -117,7 +130,7 @@ METHODS = (*RULES, *FITTED)
 
 
 def check(method: str) -> None:
-    """Raises a UserError for an unknown method, with the known ones."""
+    """Raises a UserError that lists the known methods, if `method` is not one of them."""
     if method not in METHODS:
         raise errors.unknown("fusion method", method, METHODS)
 
@@ -125,23 +138,26 @@ def check(method: str) -> None:
 def fit(
     method: str, posteriors: Mapping[str, np.ndarray] | None, labels: np.ndarray | None
 ) -> Combiner:
-    """What combines posteriors by a method.
+    """Returns the combiner of a late-fusion method, fitted if the method has parameters.
 
     Args:
-      method: one of METHODS.
-      posteriors: for each network float [n, classes], of examples that it was not trained on; the
-        RULES take none.
-      labels: int [n], their classes.
+      method: One of METHODS.
+      posteriors: Row -> float [n, classes], posteriors of held-out examples that the row's network
+        was not trained on. Ignored by RULES.
+      labels: int [n], true classes of these examples. Ignored by RULES.
 
     Returns:
-      a function: for each network float [m, classes] -> float64 [m, classes], rows sum to 1.
+      A function: (row -> float [m, classes]) -> float64 [m, classes], whose rows sum to 1.
 
     Raises:
-      UserError: an unknown method.
+      UserError: The method is unknown.
+      ValueError: The method has parameters, and there are no posteriors or labels to fit them on.
     """
     check(method)
     if method in RULES:
         return RULES[method]
+    if posteriors is None or labels is None:
+        raise ValueError(f"fusion method {method!r} needs held-out posteriors and labels")
     exact = {row: np.asarray(p, np.float64) for row, p in posteriors.items()}
     return FITTED[method](exact, np.asarray(labels))
 

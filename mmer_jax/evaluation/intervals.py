@@ -1,9 +1,10 @@
-"""Bootstrap intervals that resample subjects: other people might have been recorded.
+"""Bootstrap confidence intervals of metrics, with a bootstrap over subjects.
 
-All clips of a person who is drawn come along, for they are right or wrong together. Seeds are
-repetitions of one experiment on one sample of people: each resample draws its people once, and its
-figure is the mean over seeds of what each seed's networks make of them. Networks are not trained
-again: the interval says how the figure would move with other people, not with other training.
+The bootstrap resamples whole groups (subjects), because the clips of one subject are not
+independent. Seeds are repetitions of one experiment on one sample of subjects: each resample draws
+subjects once for all seeds, and its value is the mean of the metric over seeds. Networks are not
+trained again, so an interval describes the variation due to the choice of test subjects, not due to
+training.
 """
 
 import dataclasses
@@ -16,36 +17,37 @@ from mmer_jax.evaluation import calibration
 from mmer_jax.results.predictions import Examples
 
 RESAMPLES = 10_000
-_AT_ONCE = 1_000  # resamples, so that thousands of clips fit into memory
+_CHUNK = 1_000  # Resamples that are evaluated at a time, to bound memory.
 
 
 @dataclasses.dataclass(frozen=True)
 class Statistic:
-    """A figure of merit that follows from sums over examples, so that resampling is adding up.
+    """A metric that is a function of sums over examples, so that a resample only adds up sums.
 
     Attributes:
-      of_examples: labels int [n] and probabilities float [n, classes] -> what each example adds,
-        float [n, ...].
-      of_sums: such sums, float [resamples, ...] -> the figure of each, float [resamples]; NaN where
-        no example was summed.
+      contributions: (labels int [n], probabilities float [n, classes]) -> float [n, ...], the terms
+        that each example adds to the sums.
+      from_sums: Sums, float [resamples, ...] -> metric, float [resamples]; NaN for the sums of no
+        examples.
     """
 
-    of_examples: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    of_sums: Callable[[np.ndarray], np.ndarray]
+    contributions: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    from_sums: Callable[[np.ndarray], np.ndarray]
 
     def __call__(self, examples: Examples) -> float:
-        """The figure itself, of all examples."""
-        sums = self.of_examples(examples.label, examples.probabilities).sum(axis=0)
-        return float(self.of_sums(sums[None])[0])
+        """Computes the metric on all examples."""
+        sums = self.contributions(examples.label, examples.probabilities).sum(axis=0)
+        return float(self.from_sums(sums[None])[0])
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A figure and how well it is known.
+    """A metric with a confidence interval.
 
     Attributes:
-      per_seed: the figure of each seed's examples.
-      low, high: ends of the percentile interval of their mean.
+      per_seed: The metric of each seed.
+      low: Lower end of the interval of the mean over seeds.
+      high: Upper end of the interval of the mean over seeds.
     """
 
     per_seed: tuple[float, ...]
@@ -54,7 +56,7 @@ class Interval:
 
     @property
     def mean(self) -> float:
-        """Over seeds."""
+        """The mean over seeds."""
         return statistics.fmean(self.per_seed)
 
     @property
@@ -66,106 +68,126 @@ class Interval:
 def bootstrap(
     statistic: Statistic,
     tests: Sequence[Examples],
-    units: Sequence[np.ndarray],
+    groups: Sequence[np.ndarray],
     *,
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """The percentile interval of a statistic's mean over seeds.
+    """Computes the percentile bootstrap interval of a statistic's mean over seeds.
 
-    Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 13. With few units it is
-    too narrow.
+    Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 13. With few groups the
+    interval is too narrow.
 
     Args:
-      statistic: one of STATISTICS.
-      tests: one a seed, its folds pooled. Seeds may have tested other clips.
-      units: one array a seed, str [n]: what each example is drawn with, as clips.units gives it.
-      resamples: how many times units are drawn, with replacement, as many as there are.
-      confidence: of the interval, in (0, 1).
-      seed: of the draw. Calls with one seed and the same units draw the same.
+      statistic: One of STATISTICS.
+      tests: Test examples of each seed, folds pooled. The clips may differ between seeds.
+      groups: For each seed str [n], the group that each example is resampled with; the `labels` of
+        `aggregation.groups`.
+      resamples: Number of resamples. Each draws groups with replacement, as many as there are.
+      confidence: Confidence level, in (0, 1).
+      seed: Seed of the resampling. Calls with equal seeds and groups draw the same resamples.
 
     Raises:
-      ValueError: no test, or one without an example.
+      ValueError: There are no tests, or one has no examples.
     """
     if not tests or not all(len(test.label) for test in tests):
-        raise ValueError("no example: nothing to measure")
-    adds = [statistic.of_examples(test.label, test.probabilities) for test in tests]
+        raise ValueError("no examples to compute a statistic of")
+    contributions = [statistic.contributions(test.label, test.probabilities) for test in tests]
     return bootstrap_sums(
-        statistic.of_sums, adds, units, resamples=resamples, confidence=confidence, seed=seed
+        statistic.from_sums,
+        contributions,
+        groups,
+        resamples=resamples,
+        confidence=confidence,
+        seed=seed,
     )
 
 
 def bootstrap_sums(
-    of_sums: Callable[[np.ndarray], np.ndarray],
-    adds: Sequence[np.ndarray],
-    units: Sequence[np.ndarray],
+    from_sums: Callable[[np.ndarray], np.ndarray],
+    contributions: Sequence[np.ndarray],
+    groups: Sequence[np.ndarray],
     *,
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """`bootstrap` of any figure of sums: `adds` is what each example adds, one [n, ...] a seed."""
-    names = np.unique(np.concatenate(units))
-    by_unit = [_summed(names, given, to) for given, to in zip(adds, units, strict=True)]
+    """Computes the `bootstrap` interval of any function of sums over examples.
+
+    Args:
+      from_sums: Sums, float [resamples, ...] -> value, float [resamples].
+      contributions: For each seed float [n, ...], the terms that each example adds to the sums.
+      groups: As for `bootstrap`.
+      resamples: As for `bootstrap`.
+      confidence: As for `bootstrap`.
+      seed: As for `bootstrap`.
+    """
+    names = np.unique(np.concatenate(groups))
+    group_sums = [
+        _sum_by_group(names, terms, labels)
+        for terms, labels in zip(contributions, groups, strict=True)
+    ]
     rng = np.random.default_rng(seed)
     values = []
-    for done in range(0, resamples, _AT_ONCE):
-        # How often each unit is drawn. Drawing n of n with replacement is a multinomial.
-        size = min(_AT_ONCE, resamples - done)
+    for start in range(0, resamples, _CHUNK):
+        # How often each group is drawn: n draws from n groups with replacement are multinomial.
+        size = min(_CHUNK, resamples - start)
         times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=size)
-        of_seeds = [of_sums(np.tensordot(times, sums, axes=1)) for sums in by_unit]
-        # A seed that tested none of the people drawn has nothing to say about them.
-        values.append(np.nanmean(of_seeds, axis=0))
-    ends = np.array([1 - confidence, 1 + confidence]) / 2
-    low, high = np.quantile(np.concatenate(values), ends)
-    whole = (float(of_sums(sums.sum(axis=0)[None])[0]) for sums in by_unit)
-    return Interval(tuple(whole), float(low), float(high))
+        seed_values = [from_sums(np.tensordot(times, sums, axes=1)) for sums in group_sums]
+        # NaN where none of the drawn subjects were tested with a seed: the mean ignores that seed.
+        values.append(np.nanmean(seed_values, axis=0))
+    quantiles = np.array([1 - confidence, 1 + confidence]) / 2
+    low, high = np.quantile(np.concatenate(values), quantiles)
+    per_seed = (float(from_sums(sums.sum(axis=0)[None])[0]) for sums in group_sums)
+    return Interval(tuple(per_seed), float(low), float(high))
 
 
-def _summed(names: np.ndarray, adds: np.ndarray, units: np.ndarray) -> np.ndarray:
-    sums = np.zeros((len(names), *adds.shape[1:]))
-    np.add.at(sums, np.searchsorted(names, units), adds)
+def _sum_by_group(names: np.ndarray, terms: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    sums = np.zeros((len(names), *terms.shape[1:]))
+    np.add.at(sums, np.searchsorted(names, labels), terms)
     return sums
 
 
-# Figures. Sums of counts are confusion matrices, float [..., classes, classes].
+# Statistics. The sums of `_confusion_terms` are confusion matrices, float [..., classes, classes].
 
 
-def _counts(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def _confusion_terms(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     classes = np.eye(probabilities.shape[1])
     return classes[labels][:, :, None] * classes[probabilities.argmax(axis=1)][:, None, :]
 
 
-def _right(counts: np.ndarray) -> np.ndarray:
+def _true_positives(counts: np.ndarray) -> np.ndarray:
     return np.diagonal(counts, axis1=-2, axis2=-1)
 
 
-def _share(part: np.ndarray, whole: np.ndarray, otherwise: float = np.nan) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(np.shape(whole), otherwise), where=whole > 0)
+def _ratio(part: np.ndarray, total: np.ndarray, if_empty: float = np.nan) -> np.ndarray:
+    return np.divide(part, total, out=np.full(np.shape(total), if_empty), where=total > 0)
 
 
 def _accuracy(counts: np.ndarray) -> np.ndarray:
-    return _share(_right(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
+    return _ratio(_true_positives(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
 
 
 def _unweighted_average_recall(counts: np.ndarray) -> np.ndarray:
     totals = counts.sum(axis=-1)
-    return _share(_share(_right(counts), totals, 0.0).sum(axis=-1), (totals > 0).sum(axis=-1))
+    recalls = _ratio(_true_positives(counts), totals, 0.0)
+    return _ratio(recalls.sum(axis=-1), (totals > 0).sum(axis=-1))
 
 
 def _macro_f1(counts: np.ndarray) -> np.ndarray:
     both = counts.sum(axis=-1) + counts.sum(axis=-2)
-    return _share(_share(2 * _right(counts), both, 0.0).sum(axis=-1), (both > 0).sum(axis=-1))
+    f1 = _ratio(2 * _true_positives(counts), both, 0.0)
+    return _ratio(f1.sum(axis=-1), (both > 0).sum(axis=-1))
 
 
-def _losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    # As metrics.cross_entropy, whose docstring says why the probability is clipped.
+def _loss_terms(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    # As metrics.cross_entropy, whose docstring gives the reason for clipping.
     true = probabilities.astype(np.float64)[np.arange(len(labels)), labels]
     return _with_count(-np.log(np.clip(true, np.finfo(np.float32).eps, 1.0)))
 
 
-def _squares(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def _brier_terms(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return _with_count(calibration.squared_distances(labels, probabilities))
 
 
@@ -174,21 +196,22 @@ def _with_count(values: np.ndarray) -> np.ndarray:
 
 
 def mean_of_sums(sums: np.ndarray) -> np.ndarray:
-    """Sums of (value, weight), float [..., 2] -> the weighted mean [...]."""
-    return _share(sums[..., 0], sums[..., 1])
+    """Returns the mean of summed (value, count): float [..., 2] -> [...], NaN for a count of 0."""
+    return _ratio(sums[..., 0], sums[..., 1])
 
 
 def _calibration_error(sums: np.ndarray) -> np.ndarray:
-    # A seed that tested none of the people drawn: 0 / 0.
+    # 0 / 0 where none of the drawn subjects were tested with a seed.
     with np.errstate(invalid="ignore"):
-        return calibration.error_of_sums(sums)
+        return calibration.error_from_sums(sums)
 
 
+# Name of a metric -> statistic; also the names under which `metrics` and `calibration` have it.
 STATISTICS = {
-    "accuracy": Statistic(_counts, _accuracy),
-    "unweighted_average_recall": Statistic(_counts, _unweighted_average_recall),
-    "macro_f1": Statistic(_counts, _macro_f1),
-    "negative_log_likelihood": Statistic(_losses, mean_of_sums),
+    "accuracy": Statistic(_confusion_terms, _accuracy),
+    "unweighted_average_recall": Statistic(_confusion_terms, _unweighted_average_recall),
+    "macro_f1": Statistic(_confusion_terms, _macro_f1),
+    "negative_log_likelihood": Statistic(_loss_terms, mean_of_sums),
     "expected_calibration_error": Statistic(calibration.bin_sums, _calibration_error),
-    "brier_score": Statistic(_squares, mean_of_sums),
+    "brier_score": Statistic(_brier_terms, mean_of_sums),
 }

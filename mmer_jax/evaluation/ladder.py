@@ -1,6 +1,7 @@
-"""The leakage ladder: one row's accuracy under each protocol, from the paper's split to strangers.
+"""The leakage ladder: a row's accuracy under each protocol, from the paper's to unseen speakers.
 
-Rungs that configs/leakage_ladder.py makes differ in nothing but what may be on both sides.
+The protocols of configs/leakage_ladder.py train on equal numbers of examples, so that they differ
+only in what training and test split may share.
 """
 
 import dataclasses
@@ -16,11 +17,12 @@ from mmer_jax.protocols import registry
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """A figure of others, to be seen beside a ladder and not compared with it.
+    """A published accuracy, shown beside a ladder for orientation.
 
     Attributes:
-      title: whose, and on what.
-      low, high: accuracy in 0..1; one number twice, or a range.
+      title: Source and setting.
+      low: Accuracy in 0..1, or the lower end of a range.
+      high: Accuracy in 0..1, or the upper end of a range.
     """
 
     title: str
@@ -28,32 +30,33 @@ class Published:
     high: float
 
 
-# Churaev and Savchenko 2021 print the first and how much less an actor split gave; the second
-# follows from it. Human listeners: Livingstone and Russo 2018, speech, audio alone.
+# Churaev and Savchenko 2021 give the first accuracy and the drop under a split by actor, from which
+# the second follows. Human listeners: Livingstone and Russo 2018, speech, audio only.
 PUBLISHED = (
     Published("Churaev and Savchenko 2021, conventional split", 0.99, 0.99),
-    Published("the same, split by actor: 20 to 30 points less", 0.69, 0.79),
-    Published("people who listen, 8 emotions, audio alone", 0.62, 0.62),
+    Published("the same, split by actor: 20 to 30 points lower", 0.69, 0.79),
+    Published("human listeners, 8 emotions, audio only", 0.62, 0.62),
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Rung:
-    """A protocol's place on the ladder.
+    """Results of the row under one protocol.
 
     Attributes:
-      protocol: its name.
-      accuracy: in 0..1 with the interval over subjects, per clip.
-      chance: the accuracy of always naming the commonest emotion.
-      trained_on: examples, the fewest and the most of any network.
-      networks, seeds: how many.
-      epochs: trained.
+      protocol: Name of the protocol.
+      accuracy: Accuracy per clip in 0..1, with the interval of a bootstrap over subjects.
+      chance: Accuracy of always predicting the most frequent emotion.
+      train_sizes: Smallest and largest number of training examples of any network.
+      networks: Number of networks.
+      seeds: Number of seeds.
+      epochs: Number of epochs trained.
     """
 
     protocol: str
     accuracy: intervals.Interval
     chance: float
-    trained_on: tuple[int, int]
+    train_sizes: tuple[int, int]
     networks: int
     seeds: int
     epochs: int
@@ -62,37 +65,39 @@ class Rung:
 def rungs(
     workdirs: Sequence[Path], row: str, epochs: int | None = None, per: str = "clip"
 ) -> list[Rung]:
-    """A row's rungs, in the order of the ladder.
+    """Reads a row's results under each protocol, in the order of the ladder.
 
     Args:
-      workdirs: of run.py; a ladder may be spread over several.
-      row: its name.
-      epochs: after how many; None: the most.
-      per: of clips.PER.
+      workdirs: Workdirs of runs; the protocols of a ladder may be in several.
+      row: Name of the row.
+      epochs: Number of epochs after which to take the results; None for the most.
+      per: What is counted, a key of `aggregation.AGGREGATIONS`.
 
     Raises:
-      UserError: as comparable.read, or a protocol is there twice.
+      UserError: As `comparable.read`, or two workdirs have results under one protocol.
     """
-    found = {}
-    for one in comparable.read(workdirs, rows=[row], epochs=epochs, per=per):
-        if one.protocol in found:
+    by_protocol: dict[str, comparable.Row] = {}
+    for measured in comparable.read(workdirs, rows=[row], epochs=epochs, per=per):
+        protocol = measured.protocol
+        if protocol in by_protocol:
             raise errors.UserError(
-                f"row {row} was measured under {one.protocol} in {found[one.protocol].workdir} and "
-                f"in {one.workdir}: one of them is a ladder's"
+                f"row {row} was measured under {protocol} in {by_protocol[protocol].workdir} and "
+                f"in {measured.workdir}: a ladder takes one of them"
             )
-        found[one.protocol] = one
-    known = [name for name in registry.LADDER if name in found]
-    return [_rung(found[name]) for name in (*known, *sorted(set(found) - set(known)))]
+        by_protocol[protocol] = measured
+    known = [name for name in registry.LADDER if name in by_protocol]
+    others = sorted(set(by_protocol) - set(known))
+    return [_make_rung(by_protocol[name]) for name in (*known, *others)]
 
 
-def _rung(row: comparable.Row) -> Rung:
-    trained = [record["n_train"] for record in row.records]
+def _make_rung(row: comparable.Row) -> Rung:
+    train_sizes = [record["n_train"] for record in row.records]
     labels = np.concatenate([test.label for test in row.tests.values()])
     return Rung(
         row.protocol,
-        row.figure("accuracy"),
+        row.metric("accuracy"),
         float(np.bincount(labels).max() / len(labels)),
-        (min(trained), max(trained)),
+        (min(train_sizes), max(train_sizes)),
         len(row.records),
         len(row.tests),
         row.epochs,

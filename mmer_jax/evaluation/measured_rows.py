@@ -1,4 +1,4 @@
-"""The rows that workdirs hold records of, one for each protocol."""
+"""The rows that the workdirs of runs hold records of, one for each protocol."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -7,11 +7,19 @@ from pathlib import Path
 from mmer_jax import errors
 from mmer_jax.evaluation import summary
 from mmer_jax.results import records
+from mmer_jax.results.records import Record
 
 
 @dataclasses.dataclass(frozen=True)
 class MeasuredRow:
-    """A row that was measured in a work folder, under one protocol."""
+    """Results of a row of a workdir under one protocol.
+
+    Attributes:
+      workdir: Path of the workdir.
+      table: Name of the table of results.
+      protocol: Name of the protocol.
+      row: Results of the row.
+    """
 
     workdir: Path
     table: str
@@ -19,36 +27,36 @@ class MeasuredRow:
     row: summary.Row
 
     @property
-    def record(self) -> dict:
-        """One of its records after most epochs; they differ in fold and seed alone."""
+    def record(self) -> Record:
+        """A record after the most epochs; the others differ in fold and seed only."""
         return self.row.last.records[0]
 
     @property
-    def tested_on(self) -> str:
-        """Name of the data set that was tested on."""
+    def test_dataset(self) -> str:
+        """Name of the dataset that the row was tested on."""
         return self.record["dataset"]["name"].split(" to ")[-1]
 
     @property
-    def data(self) -> str:
-        """The recordings, in words."""
-        described = self.record["dataset"]
-        first, *others = described["name"].split(" to ")
+    def data_description(self) -> str:
+        """Description of the recordings for a table."""
+        dataset = self.record["dataset"]
+        first, *others = dataset["name"].split(" to ")
         if others:
             return f"trained on {first}, tested on {others[0]}"
-        named = ", ".join((first, *(described.get("intensities") or ())))
-        if self.people is None or "clips" not in described:
-            return named
-        return f"{named}: {described['clips']} clips of {self.people} people"
+        name = ", ".join((first, *(dataset.get("intensities") or ())))
+        if self.subject_count is None or "clips" not in dataset:
+            return name
+        return f"{name}: {dataset['clips']} clips of {self.subject_count} subjects"
 
     @property
-    def people(self) -> int | None:
-        """How many people the recordings show, where the record says so."""
+    def subject_count(self) -> int | None:
+        """Number of subjects in the recordings, or None if the record does not tell."""
         subjects = self.record["dataset"].get("subjects")
         return len(subjects) if isinstance(subjects, list) else subjects
 
     @property
-    def why_not(self) -> str | None:
-        """Why it is set beside nothing, or None."""
+    def exclusion_reason(self) -> str | None:
+        """Why the row cannot be compared with published results, or None if it can."""
         if self.row.rendered:
             return "rendered clips"
         if self.record["config"].get("split", {}).get("shuffle_labels"):
@@ -56,27 +64,27 @@ class MeasuredRow:
         return None
 
     @property
-    def folds(self) -> int:
-        """How many folds were run."""
+    def fold_count(self) -> int:
+        """Number of folds that have been run."""
         return len({record["fold"] for record in self.row.last.records})
 
 
 def read_rows(workdirs: Iterable[Path]) -> list[MeasuredRow]:
-    """All rows of some work folders.
+    """Reads all rows of some workdirs.
 
     Raises:
-      UserError: a folder without a record.
+      UserError: A workdir has no records.
     """
-    result = []
+    rows = []
     for workdir in workdirs:
-        found = records.read(Path(workdir) / records.FILE_NAME)
-        if not found:
+        stored = records.read(Path(workdir) / records.FILE_NAME)
+        if not stored:
             raise errors.UserError(
-                f"{workdir} holds no record; run.py --workdir={workdir} writes them"
+                f"{workdir} holds no records; run.py --workdir={workdir} writes them"
             )
-        result += [
+        rows += [
             MeasuredRow(Path(workdir), block.table, block.protocol, row)
-            for block in summary.blocks(found)
+            for block in summary.blocks(stored)
             for row in block.rows
         ]
-    return result
+    return rows

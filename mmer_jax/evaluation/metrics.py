@@ -1,45 +1,59 @@
-"""Figures of merit, from labels, probabilities and counts. All in numpy float64.
+"""Classification metrics from labels, probabilities and confusion matrices. NumPy, in float64.
 
-Everything that can be is computed from a confusion matrix, int64 [classes, classes], rows the true
-class and columns the predicted one, because that is what a record keeps: figures can be pooled over
-folds and recomputed without a single prediction.
+Wherever possible a metric is computed from the confusion matrix, int64 [classes, classes], with
+true classes as rows and predicted classes as columns. Records store it, so metrics can be pooled
+over folds and recomputed without predictions.
 """
 
 import statistics
+from typing import Any
 
 import numpy as np
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Counts, int64 [classes, classes]: rows are the true class, columns the predicted one.
+    """Computes the confusion matrix.
 
     Args:
-      labels: int [n], the true class in 0..classes-1.
-      predicted: int [n], the predicted class in 0..classes-1.
-      classes: how many there are, whether they occur or not.
+      labels: int [n], true classes in 0..classes-1.
+      predicted: int [n], predicted classes in 0..classes-1.
+      classes: Number of classes, including those that do not occur.
+
+    Returns:
+      int64 [classes, classes], counts; rows are true classes, columns predicted ones.
+
+    Raises:
+      ValueError: The arrays differ in shape, are not one-dimensional, or hold other values.
     """
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     if labels.shape != predicted.shape or labels.ndim != 1:
         raise ValueError(
-            f"expected two lists of one length, found {labels.shape}, {predicted.shape}"
+            f"expected labels and predictions of one shape [n], found {labels.shape} and "
+            f"{predicted.shape}"
         )
     for name, values in (("labels", labels), ("predicted", predicted)):
         if values.size and (values.min() < 0 or values.max() >= classes):
-            raise ValueError(f"{name} outside 0..{classes - 1}: {values.min()}..{values.max()}")
+            raise ValueError(
+                f"expected {name} in 0..{classes - 1}, found {values.min()}..{values.max()}"
+            )
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (labels.astype(np.int64), predicted.astype(np.int64)), 1)
     return counts
 
 
 def accuracy(counts: np.ndarray) -> float:
-    """Share of examples on the diagonal of a confusion matrix, 0..1."""
-    counts = _checked(counts)
+    """Computes the accuracy, in 0..1, from a confusion matrix."""
+    counts = _check_counts(counts)
     return float(np.trace(counts) / counts.sum())
 
 
 def per_class_recall(counts: np.ndarray) -> np.ndarray:
-    """Share of each true class that was found, float64 [classes]; NaN for a class without any."""
-    counts = _checked(counts)
+    """Computes the recall of each class, in 0..1, from a confusion matrix.
+
+    Returns:
+      float64 [classes]; NaN for a class without examples.
+    """
+    counts = _check_counts(counts)
     totals = counts.sum(axis=1)
     return np.divide(
         np.diag(counts),
@@ -51,70 +65,97 @@ def per_class_recall(counts: np.ndarray) -> np.ndarray:
 
 
 def per_class_precision(counts: np.ndarray) -> np.ndarray:
-    """Share of each predicted class that was right, float64 [classes]; NaN for one never named."""
+    """Computes the precision of each class, in 0..1, from a confusion matrix.
+
+    Returns:
+      float64 [classes]; NaN for a class that is never predicted.
+    """
     return per_class_recall(np.transpose(counts))
 
 
 def unweighted_average_recall(counts: np.ndarray) -> float:
-    """Mean recall over the classes that occur, 0..1 (scikit-learn's balanced accuracy)."""
+    """Computes the unweighted average recall (UAR), in 0..1, from a confusion matrix.
+
+    The mean recall over the classes that occur; scikit-learn's balanced accuracy.
+    """
     return float(np.nanmean(per_class_recall(counts)))
 
 
 def macro_f1(counts: np.ndarray) -> float:
-    """Mean F1 over the classes that occur or are predicted, 0..1 (scikit-learn's macro average).
+    """Computes the macro-averaged F1 score, in 0..1, from a confusion matrix.
 
-    F1 of a class is 2 tp / (2 tp + fp + fn), which is 2 tp / (row sum + column sum).
+    The mean over the classes that occur or are predicted, as scikit-learn's. The F1
+    of a class is 2 tp / (2 tp + fp + fn), which is 2 tp / (row sum + column sum).
     """
-    counts = _checked(counts)
+    counts = _check_counts(counts)
     both = counts.sum(axis=1) + counts.sum(axis=0)
     present = both > 0
     return float(np.mean(2 * np.diag(counts)[present] / both[present]))
 
 
 def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean negative log of the true class's probability, in nats.
+    """Computes the mean cross-entropy (negative log-likelihood), in nats.
 
     Args:
-      labels: int [n].
-      probabilities: float [n, classes], rows that sum to one. A probability that float32 rounded
-        to zero counts as float32's epsilon, as in scikit-learn's log_loss, so that one confident
-        mistake doesn't make the mean infinite.
+      labels: int [n], true classes.
+      probabilities: float [n, classes], whose rows sum to 1. The probability of the true class is
+        clipped to float32's epsilon, as in scikit-learn's log_loss, so that one confident mistake
+        does not make the mean infinite.
+
+    Raises:
+      ValueError: There are no examples, the shapes do not match, or a probability is not finite.
     """
-    labels, probabilities = _examples(labels, probabilities)
+    labels, probabilities = _check_examples(labels, probabilities)
     true = probabilities[np.arange(len(labels)), labels]
     return float(-np.mean(np.log(np.clip(true, np.finfo(np.float32).eps, 1.0))))
 
 
 def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The Wilson score interval of a proportion: (low, high), each in 0..1.
+    """Computes the Wilson score interval of a proportion.
 
     Wilson, Probable inference, the law of succession, and statistical inference, Journal of the
     American Statistical Association 22 (1927). With p = correct / total and z the normal quantile:
-    (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n). It takes examples as
-    independent.
+    (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n). It assumes independent
+    examples.
+
+    Args:
+      correct: Number of correct predictions.
+      total: Number of predictions, at least 1.
+      confidence: Confidence level, in (0, 1).
+
+    Returns:
+      (low, high), each in 0..1.
+
+    Raises:
+      ValueError: `correct` is not in 0..total, or `total` is 0.
     """
     if not 0 <= correct <= total or total == 0:
-        raise ValueError(f"{correct} correct of {total} is no proportion")
+        raise ValueError(
+            f"expected 0 <= correct <= total and total > 0, found {correct} of {total}"
+        )
     z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
-    share = correct / total
-    center = share + z**2 / (2 * total)
-    half = z * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    proportion = correct / total
+    center = proportion + z**2 / (2 * total)
+    half = z * np.sqrt(proportion * (1 - proportion) / total + z**2 / (4 * total**2))
     scale = 1 + z**2 / total
     return float(max(0.0, (center - half) / scale)), float(min(1.0, (center + half) / scale))
 
 
-def measure(labels: np.ndarray, probabilities: np.ndarray) -> dict:
-    """The metric fields of a record from one set of predictions.
+def measure(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Computes the metric fields of a record from one set of predictions.
 
     Args:
-      labels: int [n], n > 0.
-      probabilities: float [n, classes]. The prediction is the largest; of equals the first.
+      labels: int [n], true classes; n > 0.
+      probabilities: float [n, classes]. The predicted class is the first of the most probable ones.
 
     Returns:
       accuracy, accuracy_interval (Wilson, 95%), unweighted_average_recall, macro_f1, loss and
       confusion, as plain Python numbers and lists.
+
+    Raises:
+      ValueError: As `cross_entropy`.
     """
-    labels, probabilities = _examples(labels, probabilities)
+    labels, probabilities = _check_examples(labels, probabilities)
     counts = confusion(labels, probabilities.argmax(axis=1), probabilities.shape[1])
     return {
         "accuracy": accuracy(counts),
@@ -126,16 +167,16 @@ def measure(labels: np.ndarray, probabilities: np.ndarray) -> dict:
     }
 
 
-def _checked(counts: np.ndarray) -> np.ndarray:
+def _check_counts(counts: np.ndarray) -> np.ndarray:
     counts = np.asarray(counts)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
-        raise ValueError(f"expected a square matrix of counts, found shape {counts.shape}")
+        raise ValueError(f"expected a square confusion matrix, found shape {counts.shape}")
     if not counts.sum():
-        raise ValueError("no example was counted: nothing to measure")
+        raise ValueError("the confusion matrix counts no examples")
     return counts
 
 
-def _examples(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _check_examples(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
         raise ValueError(
@@ -143,7 +184,7 @@ def _examples(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray
             f"{probabilities.shape}"
         )
     if not len(labels):
-        raise ValueError("no example: nothing to measure")
+        raise ValueError("no examples to compute metrics of")
     if not np.isfinite(probabilities).all():
-        raise ValueError("probabilities that are not finite")
+        raise ValueError("expected finite probabilities, found NaN or infinity")
     return labels, probabilities

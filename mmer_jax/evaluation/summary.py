@@ -1,7 +1,8 @@
-"""Records put together as tables have them: by table and protocol, then by row, then by epochs.
+"""Summaries of records for tables: by table and protocol, then by row, then by number of epochs.
 
-Folds of one seed are pooled (their test parts are disjoint, so their counts add up); seeds are not:
-their mean and their spread are shown. Everything is computed from the records' confusion counts.
+Folds of one seed are pooled: their test splits are disjoint, so their confusion matrices add up.
+Seeds are not pooled: tables show their mean and standard deviation. All metrics are computed from
+the confusion matrices of the records.
 """
 
 import dataclasses
@@ -9,61 +10,66 @@ import functools
 import os
 import pathlib
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
 from mmer_jax import errors, modalities
 from mmer_jax.config.cell import cell_name
-from mmer_jax.evaluation import aggregation, intervals, metrics, same_data
+from mmer_jax.evaluation import aggregation, data_check, intervals, metrics
 from mmer_jax.protocols import registry
 from mmer_jax.results import predictions, records
+from mmer_jax.results.records import Record
 
-# Data whose numbers are about the software, not about people.
+# The `origin` of datasets whose results test the software and say nothing about people.
 RENDERED = "rendered"
 RENDERED_NOTE = (
     "The clips are rendered drawings with a synthesized voice. "
-    "Numbers on rendered clips say nothing about emotion recognition."
+    "Results on rendered clips say nothing about emotion recognition."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """A row's result after one number of epochs, over its folds and seeds.
+    """Results of a row after one number of epochs, over its folds and seeds.
 
     Attributes:
-      records: the records behind it, one a cell.
-      seeds: the seeds, ascending.
-      accuracies: float in 0..1, one a seed, its folds pooled.
-      recalls: unweighted average recall in 0..1, one a seed, its folds pooled.
-      confusion: int64 [classes, classes], all cells together.
-      bootstrap: the accuracy with its interval over subjects; None where predictions are not there.
-      units: what the bootstrap resamples: "subject", or "clip" where there is one.
+      records: Records, one for each cell.
+      seeds: Seeds in ascending order.
+      accuracies: Accuracy in 0..1 of each seed, folds pooled.
+      recalls: Unweighted average recall in 0..1 of each seed, folds pooled.
+      confusion: int64 [classes, classes], sum over all cells.
+      bootstrap: Accuracy with the interval of a bootstrap over subjects; None without predictions.
+      groups: What the bootstrap resamples: "subject", or "clip" if there is one subject; "" without
+        predictions.
     """
 
-    records: tuple[dict[str, Any], ...]
+    records: tuple[Record, ...]
     seeds: tuple[int, ...]
     accuracies: tuple[float, ...]
     recalls: tuple[float, ...]
     confusion: np.ndarray
     bootstrap: intervals.Interval | None = None
-    units: str = ""
+    groups: str = ""
 
     @property
     def accuracy(self) -> float:
-        """The mean over seeds."""
+        """Mean accuracy over seeds."""
         return statistics.fmean(self.accuracies)
 
     @property
     def spread(self) -> float | None:
-        """The sample standard deviation over seeds; None with one seed."""
+        """Sample standard deviation of the accuracy over seeds; None for one seed."""
         return statistics.stdev(self.accuracies) if len(self.seeds) > 1 else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The bootstrap's 95% interval. Without predictions Wilson's for one seed's result, and
-        None for several, whose tests may overlap."""
+        """95% confidence interval of the accuracy.
+
+        The bootstrap interval if there are predictions. Without predictions the Wilson interval for
+        one seed, and None for several, because their test examples may overlap.
+        """
         if self.bootstrap:
             return self.bootstrap.low, self.bootstrap.high
         if len(self.seeds) > 1:
@@ -72,24 +78,29 @@ class Measured:
 
     @property
     def low_high(self) -> tuple[float, float]:
-        """What is drawn around the accuracy: the interval, or one standard deviation each way."""
+        """Ends of the error bar in charts: the interval, or mean ± standard deviation."""
         if self.interval:
             return self.interval
-        return max(0.0, self.accuracy - self.spread), min(1.0, self.accuracy + self.spread)
+        spread = self.spread or 0.0  # Without an interval there are several seeds and a spread.
+        return max(0.0, self.accuracy - spread), min(1.0, self.accuracy + spread)
 
     @property
     def paper(self) -> float | None:
-        """The paper's number, where the records have one and agree about it."""
+        """The paper's accuracy if all records have the same one, else None."""
         numbers = {record["paper_accuracy"] for record in self.records}
         return numbers.pop() if len(numbers) == 1 else None
 
     @property
     def chance(self) -> float:
-        """The accuracy of always naming the commonest emotion of the test parts."""
+        """Accuracy of always predicting the most frequent emotion of the test split."""
         return float(self.confusion.sum(axis=1).max() / self.confusion.sum())
 
-    def count(self, field: str) -> str:
-        """One seed's n_test or other count, folds added up: "96", or "94-97" where seeds differ."""
+    def count(self, field: Literal["n_train", "n_validation", "n_test", "n_test_clips"]) -> str:
+        """Returns a count of one seed, such as n_test, summed over folds.
+
+        Returns:
+          "96", or a range such as "94-97" if seeds differ.
+        """
         per_seed = {
             sum(record[field] for record in self.records if record["seed"] == seed)
             for seed in self.seeds
@@ -99,7 +110,14 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row of a table under one protocol."""
+    """Results of a row of a table under one protocol.
+
+    Attributes:
+      name: Name of the row.
+      modalities: Names of its inputs.
+      emotions: Class names.
+      by_epochs: Number of epochs -> results.
+    """
 
     name: str
     modalities: tuple[str, ...]
@@ -108,12 +126,12 @@ class Row:
 
     @property
     def last(self) -> Measured:
-        """The result after most epochs."""
+        """Results after the most epochs."""
         return self.by_epochs[max(self.by_epochs)]
 
     @property
     def rendered(self) -> bool:
-        """Whether any of it was measured on rendered clips."""
+        """Whether any of the results were measured on rendered clips."""
         return any(
             record["dataset"].get("origin") == RENDERED
             for measured in self.by_epochs.values()
@@ -123,7 +141,14 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A table under one protocol."""
+    """Results of a table under one protocol.
+
+    Attributes:
+      table: Name of the table.
+      protocol: Name of the protocol.
+      epochs: Numbers of epochs that any row was measured after, in ascending order.
+      rows: Results of the rows.
+    """
 
     table: str
     protocol: str
@@ -132,12 +157,12 @@ class Block:
 
     @property
     def has_paper(self) -> bool:
-        """Whether any number of it has one of the paper to stand beside."""
+        """Whether the paper has a comparable number for any of the results."""
         return any(m.paper is not None for row in self.rows for m in row.by_epochs.values())
 
 
-# Protocols as people read them: strangers first, the paper's own split last.
-READING_ORDER = (
+# Order of protocols in reports: from speaker-independent ones to the paper's own random split.
+PROTOCOL_ORDER = (
     "leave_one_actor_out",
     "actor_kfold",
     "cross_dataset",
@@ -149,48 +174,51 @@ READING_ORDER = (
 )
 
 
-def honest_first(found: Sequence[Block]) -> list[Block]:
-    """Blocks in READING_ORDER, so that what holds for strangers is read before what flatters."""
-    known = [block.protocol for block in found if block.protocol not in READING_ORDER]
-    order = (*READING_ORDER, *known)
-    return sorted(found, key=lambda block: order.index(block.protocol))
+def speaker_independent_first(blocks: Sequence[Block]) -> list[Block]:
+    """Sorts blocks by PROTOCOL_ORDER, so that results for unseen speakers come first.
+
+    Protocols that are not in PROTOCOL_ORDER come last, in the order given.
+    """
+    others = [block.protocol for block in blocks if block.protocol not in PROTOCOL_ORDER]
+    order = (*PROTOCOL_ORDER, *others)
+    return sorted(blocks, key=lambda block: order.index(block.protocol))
 
 
-def blocks(
-    found: Sequence[Mapping[str, Any]], workdir: str | os.PathLike | None = None
-) -> list[Block]:
-    """All records as blocks, in the order of their first appearance.
+def blocks(measured: Sequence[Record], workdir: str | os.PathLike | None = None) -> list[Block]:
+    """Groups records into blocks, in the order in which their tables and protocols first appear.
+
+    Rows are sorted by their number of modalities, then by the order of the modalities, then by
+    first appearance. Of several records with the same key the last one counts.
 
     Args:
-      found: the records.
-      workdir: where they are from. With it accuracies have intervals over subjects, made from the
-        predictions that are there.
-
-    Rows are ordered by how many modalities they join, then by the modalities' own order, then by
-    first appearance. Of records with one key the last counts.
+      measured: Records.
+      workdir: Workdir of the records. If given, accuracies have bootstrap intervals over subjects
+        wherever the workdir has predictions.
     """
-    by_key = {records.key(record): dict(record) for record in found}
-    grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    by_key = {records.key(record): record for record in measured}
+    by_block: dict[tuple[str, str], list[Record]] = {}
     for record in by_key.values():
-        grouped.setdefault((record["table"], record["protocol"]), []).append(record)
+        by_block.setdefault((record["table"], record["protocol"]), []).append(record)
     result = []
-    for (table, protocol), members in grouped.items():
+    for (table, protocol), members in by_block.items():
         names = list(dict.fromkeys(record["row"] for record in members))
-        rows = [_row(name, [r for r in members if r["row"] == name], workdir) for name in names]
-        rows.sort(key=lambda row: _joining_order(row.modalities))
+        rows = [
+            _make_row(name, [r for r in members if r["row"] == name], workdir) for name in names
+        ]
+        rows.sort(key=lambda row: _modality_order(row.modalities))
         epochs = tuple(sorted({record["epochs"] for record in members}))
         result.append(Block(table, protocol, epochs, tuple(rows)))
     return result
 
 
-def check_same_data(found: Iterable[Block]) -> None:
-    """Refuses a table whose numbers are of different data under one name.
+def check_same_data(blocks: Iterable[Block]) -> None:
+    """Raises an error if a block has results from different data with one dataset name.
 
     Raises:
-      UserError: names the data, and cells with each.
+      UserError: See `data_check.check`; the message names the cells.
     """
-    for block in found:
-        same_data.check(
+    for block in blocks:
+        data_check.check(
             (
                 f"row {row.name}, {block.protocol}, fold {record['fold']}, seed {record['seed']}",
                 record,
@@ -202,59 +230,70 @@ def check_same_data(found: Iterable[Block]) -> None:
 
 
 def promise(protocol: str, promises: Mapping[str, str] | None = None) -> str:
-    """What a protocol keeps apart, in words: those given, or those of datasets.protocols."""
+    """Returns a description of what training and test split cannot share under a protocol.
+
+    Args:
+      protocol: Name of the protocol.
+      promises: Name of a protocol -> description; those of the protocol registry by default.
+    """
     if promises is None:
-        known = registry.PROTOCOLS
-        promises = {name: entry.promise for name, entry in known.items()}
-    return promises.get(protocol, "A protocol that this version of the software does not know.")
+        promises = {name: entry.promise for name, entry in registry.PROTOCOLS.items()}
+    return promises.get(protocol, "This version of the software does not know the protocol.")
 
 
 def percent(share: float) -> str:
-    """0.9377 as "93.8"; halves go up as people round them, so the paper's 0.9285 is "92.9"."""
+    """Formats a value in 0..1 in percent with one decimal: 0.9377 becomes "93.8".
+
+    Halves are rounded up, so that the paper's 0.9285 becomes "92.9".
+    """
     return f"{100 * share + 1e-9:.1f}"
 
 
-def _joining_order(names: Sequence[str]) -> tuple[int, list[int]]:
+def _modality_order(names: Sequence[str]) -> tuple[int, list[int]]:
     order = list(modalities.MODALITIES)
-    # A modality that this version doesn't know comes last.
+    # Modalities that this version does not know come last.
     return len(names), [order.index(n) if n in order else len(order) for n in names]
 
 
-def _row(name: str, members: list[dict[str, Any]], workdir) -> Row:
-    epochs = sorted({record["epochs"] for record in members})
-    load = functools.lru_cache(predictions.load)  # a cell's file holds all of its epochs
+def _make_row(name: str, members: list[Record], workdir: str | os.PathLike | None) -> Row:
+    load = functools.lru_cache(predictions.load)  # The file of a cell holds all of its epochs.
     by_epochs = {}
-    for at in epochs:
-        measured = _measured([r for r in members if r["epochs"] == at])
-        by_epochs[at] = measured if workdir is None else _with_bootstrap(measured, workdir, load)
+    for epochs in sorted({record["epochs"] for record in members}):
+        measured = _pool_folds([r for r in members if r["epochs"] == epochs])
+        if workdir is not None:
+            measured = _add_bootstrap(measured, pathlib.Path(workdir), load)
+        by_epochs[epochs] = measured
     last = members[-1]
     return Row(name, tuple(last["modalities"]), tuple(last["emotions"]), by_epochs)
 
 
-def _with_bootstrap(measured: Measured, workdir, load) -> Measured:
-    """With the interval over subjects, or as it is where predictions are not to be had."""
+def _add_bootstrap(
+    measured: Measured,
+    workdir: pathlib.Path,
+    load: Callable[[pathlib.Path], predictions.Predictions],
+) -> Measured:
+    """Adds the bootstrap interval over subjects; returns `measured` if predictions are missing."""
     by_seed: dict[int, list[predictions.Examples]] = {}
     try:
         for record in measured.records:
-            cell = cell_of(record)
-            said = load(pathlib.Path(workdir) / "predictions" / f"{cell}.npz").examples
-            if (record["epochs"], "test") not in said:
+            examples = load(workdir / "predictions" / f"{cell_of(record)}.npz").examples
+            if (record["epochs"], "test") not in examples:
                 return measured
-            by_seed.setdefault(record["seed"], []).append(said[record["epochs"], "test"])
-        tests = [aggregation.joined(parts) for parts in by_seed.values()]
-        units = aggregation.units(tests, measured.records[0]["dataset"]["name"])
-    except errors.UserError:  # no file, or clips of a set that is not known here
+            by_seed.setdefault(record["seed"], []).append(examples[record["epochs"], "test"])
+        tests = [aggregation.concatenate(folds) for folds in by_seed.values()]
+        groups = aggregation.groups(tests, measured.records[0]["dataset"]["name"])
+    except errors.UserError:  # No file, or a dataset whose clip names are unknown here.
         return measured
-    interval = intervals.bootstrap(intervals.STATISTICS["accuracy"], tests, units.of)
-    return dataclasses.replace(measured, bootstrap=interval, units=units.name)
+    interval = intervals.bootstrap(intervals.STATISTICS["accuracy"], tests, groups.labels)
+    return dataclasses.replace(measured, bootstrap=interval, groups=groups.name)
 
 
-def cell_of(record: Mapping[str, Any]) -> str:
-    """Name of a record's cell, as files are called after it."""
-    return cell_name(*(record[field] for field in ("row", "protocol", "fold", "seed")))
+def cell_of(record: Record) -> str:
+    """Returns the name of a record's cell, which its files are named after."""
+    return cell_name(record["row"], record["protocol"], record["fold"], record["seed"])
 
 
-def _measured(members: list[dict[str, Any]]) -> Measured:
+def _pool_folds(members: list[Record]) -> Measured:
     members = sorted(members, key=lambda record: (record["seed"], record["fold"] or 0))
     seeds = tuple(sorted({record["seed"] for record in members}))
     pooled = [

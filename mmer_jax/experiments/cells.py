@@ -145,7 +145,7 @@ def leave_record(cell: Cell, config, data, workdir, epoch, parts, probabilities,
         "validation_accuracy": _accuracy(parts, probabilities, "validation"),
         "paper_accuracy": paper_accuracy(cell, config, data, epoch),
     }
-    path = workdir / records.of_process(jax.process_index())
+    path = workdir / records.process_file_name(jax.process_index())
     if records.has(records.read(path), records.key(record)):
         return  # measured before the run was killed, and its predictions are there
     # Predictions first: a record without them would be taken for finished work.

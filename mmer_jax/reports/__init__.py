@@ -1,1 +1,1 @@
-"""Results as people read them: report, tables, comparison pages, literature."""
+"""Results for readers: HTML reports, terminal tables, comparisons, and tables of the literature."""

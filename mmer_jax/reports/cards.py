@@ -1,4 +1,4 @@
-"""What a report shows of one row: learning curves, confusion, calibration, its worst clips."""
+"""Cards of a report: a row's learning curves, confusion matrix, calibration and worst errors."""
 
 import json
 import math
@@ -8,58 +8,59 @@ from pathlib import Path
 from typing import Any
 
 from mmer_jax.evaluation import comparable, metrics, summary
-from mmer_jax.reports import judged, plots
+from mmer_jax.reports import clip_level, plots
 
-WORST = 6  # clips that are shown
+WORST_COUNT = 6  # Number of misclassified clips on a card.
 
 
 def card(
-    row: summary.Row, block: summary.Block, workdir: Path, one: comparable.Row | None
+    row: summary.Row, block: summary.Block, workdir: Path, with_predictions: comparable.Row | None
 ) -> dict[str, Any]:
-    """A row under a protocol.
+    """Returns the template values of a row's card.
 
     Args:
-      row, block: of the report.
-      workdir: holds curves/<cell>.json, where the training loop kept them.
-      one: the row with its predictions, or None where they are not there.
+      row: Results of the row.
+      block: Block that the row belongs to.
+      workdir: Workdir whose curves/<cell>.json holds the training curves, if they were kept.
+      with_predictions: The row with its predictions, or None if they could not be read.
     """
     last = row.last
-    curves, unreadable = _curves(last, workdir)
+    curves, unreadable = _read_curves(last, workdir)
     measured = row.by_epochs.items()
     validation = [
-        (epochs, statistics.fmean(shares))
+        (epochs, statistics.fmean(values))
         for epochs, m in measured
-        if None not in (shares := [record["validation_accuracy"] for record in m.records])
+        if len(values := _validation_accuracies(m)) == len(m.records)
     ]
     losses = [(e, statistics.fmean(r["loss"] for r in m.records)) for e, m in measured]
     accuracies = [(e, m.accuracy) for e, m in measured]
     name = f"{row.name}, {block.protocol}"
     seconds = [r["seconds_per_epoch"] for r in last.records if r["seconds_per_epoch"]]
-    calibrated = one and judged.at_temperature(one)
+    calibrated = with_predictions and clip_level.scale_temperatures(with_predictions)
     return {
         "row": row,
         "epochs": max(row.by_epochs),
         "accuracy_chart": plots.chart(
             f"Accuracy over epochs: {name}",
             [
-                _middle(curves, "train_accuracy"),
+                _mean_line(curves, "train_accuracy"),
                 plots.Line(validation, "validation"),
                 plots.Line(accuracies, "test"),
             ],
-            [plots.Mark(e, share, "validation") for e, share in validation]
+            [plots.Mark(e, accuracy, "validation") for e, accuracy in validation]
             + [plots.Mark(e, m.accuracy, "test", m.low_high) for e, m in measured],
             list(row.by_epochs),
-            bands=[_band(curves, "train_accuracy")],
+            bands=[_range_band(curves, "train_accuracy")],
             y_max=1.0,
             percent=True,
             reference=last.chance,
         ),
         "loss_chart": plots.chart(
-            f"Cross entropy over epochs: {name}",
-            [_middle(curves, "train_loss"), plots.Line(losses, "test")],
+            f"Cross-entropy over epochs: {name}",
+            [_mean_line(curves, "train_loss"), plots.Line(losses, "test")],
             [plots.Mark(epochs, loss, "test") for epochs, loss in losses],
             list(row.by_epochs),
-            bands=[_band(curves, "train_loss")],
+            bands=[_range_band(curves, "train_loss")],
         ),
         "has_curves": bool(curves),
         "networks": len(curves),
@@ -69,14 +70,22 @@ def card(
         "loss": losses[-1][1],
         "seconds": statistics.fmean(seconds) if seconds else None,
         "parameters": last.records[-1]["parameters"],
-        "confusion": _confusion(row),
-        "reliability": judged.reliability(one, calibrated) if one else None,
+        "confusion": _confusion_lines(row),
+        "reliability": clip_level.reliability_chart(with_predictions, calibrated)
+        if with_predictions
+        else None,
         "temperatures": calibrated.temperatures if calibrated else (),
-        "worst": judged.worst(one, WORST) if one else [],
+        "worst": clip_level.worst_errors(with_predictions, WORST_COUNT) if with_predictions else [],
     }
 
 
-def _confusion(row: summary.Row) -> list[dict[str, Any]]:
+def _validation_accuracies(measured: summary.Measured) -> list[float]:
+    """Returns the validation accuracies of the cells that have one."""
+    values = (record["validation_accuracy"] for record in measured.records)
+    return [value for value in values if value is not None]
+
+
+def _confusion_lines(row: summary.Row) -> list[dict[str, Any]]:
     counts = row.last.confusion
     recalls, precisions = metrics.per_class_recall(counts), metrics.per_class_precision(counts)
     totals = counts.sum(axis=1)
@@ -95,33 +104,33 @@ def _confusion(row: summary.Row) -> list[dict[str, Any]]:
 Curve = list[dict[str, float]]
 
 
-def _middle(curves: Sequence[Curve], field: str) -> plots.Line:
-    """The mean over cells, epoch by epoch."""
-    points = [(e, statistics.fmean(values)) for e, values in _by_epoch(curves, field)]
+def _mean_line(curves: Sequence[Curve], field: str) -> plots.Line:
+    """Returns the mean over cells at each epoch."""
+    points = [(e, statistics.fmean(values)) for e, values in _group_by_epoch(curves, field)]
     return plots.Line(points, "train")
 
 
-def _band(curves: Sequence[Curve], field: str) -> plots.Band:
-    """From the least to the largest value over cells; nothing to see of a single one."""
-    points = [(e, min(values), max(values)) for e, values in _by_epoch(curves, field)]
+def _range_band(curves: Sequence[Curve], field: str) -> plots.Band:
+    """Returns the range over cells at each epoch; empty for a single cell."""
+    points = [(e, min(values), max(values)) for e, values in _group_by_epoch(curves, field)]
     return plots.Band(points if len(curves) > 1 else [], "train")
 
 
-def _by_epoch(curves: Sequence[Curve], field: str) -> list[tuple[float, list[float]]]:
-    found: dict[float, list[float]] = {}
+def _group_by_epoch(curves: Sequence[Curve], field: str) -> list[tuple[float, list[float]]]:
+    by_epoch: dict[float, list[float]] = {}
     for curve in curves:
         for entry in curve:
-            found.setdefault(entry["epoch"], []).append(entry[field])
-    return sorted(found.items())
+            by_epoch.setdefault(entry["epoch"], []).append(entry[field])
+    return sorted(by_epoch.items())
 
 
-def _curves(measured: summary.Measured, workdir: Path) -> tuple[list[Curve], list[str]]:
-    """The training curves of a row's cells, and the files that cannot be read."""
+def _read_curves(measured: summary.Measured, workdir: Path) -> tuple[list[Curve], list[str]]:
+    """Returns the training curves of a row's cells, and descriptions of unreadable files."""
     curves, unreadable = [], []
     for record in measured.records:
         path = workdir / "curves" / f"{summary.cell_of(record)}.json"
         try:
-            curves.append(_curve(path))
+            curves.append(_read_curve(path))
         except FileNotFoundError:
             continue
         except (ValueError, KeyError, TypeError) as error:
@@ -129,8 +138,8 @@ def _curves(measured: summary.Measured, workdir: Path) -> tuple[list[Curve], lis
     return curves, unreadable
 
 
-def _curve(path: Path) -> Curve:
-    """The epochs of one cell, ascending."""
+def _read_curve(path: Path) -> Curve:
+    """Returns the epochs of one cell in ascending order."""
     fields = ("epoch", "train_loss", "train_accuracy")
     epochs = [
         {field: float(entry[field]) for field in fields} for entry in json.loads(path.read_text())

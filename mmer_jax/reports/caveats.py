@@ -1,13 +1,13 @@
-"""What a reader has to know before believing a number: each caveat appears where the records call
-for it, and only there."""
+"""Caveats of results: each is shown only if the records call for it."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mmer_jax.evaluation import summary
 from mmer_jax.protocols import registry
+from mmer_jax.results.records import Record
 
-# Test parts smaller than this make one clip worth a percentage point or more.
+# In a test split with fewer clips, one clip changes the accuracy by a percentage point or more.
 FEW_CLIPS = 100
 
 
@@ -19,112 +19,113 @@ class Caveat(NamedTuple):
 
 
 def caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
-    """The caveats that these results call for, the gravest first."""
+    """Returns the caveats that apply to some results, the most important first."""
     rows = [row for block in blocks for row in block.rows]
-    found = [record for row in rows for m in row.by_epochs.values() for record in m.records]
-    result = []
+    results = [measured for row in rows for measured in row.by_epochs.values()]
+    records = [record for measured in results for record in measured.records]
+    caveats = []
     if any(row.rendered for row in rows):
-        result.append(
+        caveats.append(
             Caveat(
                 "Rendered clips",
                 summary.RENDERED_NOTE
-                + " They show that every part of the software works, from the "
-                "video file to this page, and nothing else.",
+                + " They show only that every step of the software works, from the video file to "
+                "this page.",
             )
         )
     for block in blocks:
         protocol = registry.PROTOCOLS.get(block.protocol)
         if protocol and protocol.caveat:
-            result.append(Caveat(*protocol.caveat))
-    if any(_subjects(record["dataset"]) == 1 for record in found):
-        result.append(
+            caveats.append(Caveat(*protocol.caveat))
+    if any(_subject_count(record["dataset"]) == 1 for record in records):
+        caveats.append(
             Caveat(
                 "One speaker",
-                "All clips are of one person: the accuracy tells whether the data flow through "
-                "everything, and nothing about other people.",
+                "All clips show one person: the accuracy tells whether the pipeline works, and "
+                "nothing about other people.",
             )
         )
-    clips = min((record["n_test_clips"] for record in found), default=0)
+    clips = min((record["n_test_clips"] for record in records), default=0)
     if clips < FEW_CLIPS:
-        result.append(
+        caveats.append(
             Caveat(
-                "A small test part",
-                f"The smallest test part holds {clips} clips: one clip more or less right moves "
-                f"its accuracy by {100 / max(clips, 1):.1f} percentage points.",
+                "A small test split",
+                f"The smallest test split has {clips} clips, so a single clip changes its accuracy "
+                f"by {100 / max(clips, 1):.1f} percentage points.",
             )
         )
-    without = [m for row in rows for m in _all(row) if m.interval and not m.bootstrap]
-    if any(_siblings(m.records) for m in without):
-        result.append(
+    without_bootstrap = [m for m in results if m.interval and not m.bootstrap]
+    if any(_has_several_per_clip(measured.records) for measured in without_bootstrap):
+        caveats.append(
             Caveat(
                 "The intervals are too narrow",
-                "Wilson's interval takes test examples as independent. Several of them come from "
-                "one clip here and tend to be right or wrong together, so the true uncertainty is "
-                "larger. (With the predictions at hand intervals resample people instead.)",
+                "The Wilson interval assumes independent test examples. Here several examples come "
+                "from one clip and tend to be classified alike, so the true uncertainty is larger. "
+                "(If the workdir has predictions, intervals come from a bootstrap over subjects "
+                "instead.)",
             )
         )
-    if any(m.bootstrap for row in rows for m in _all(row)):
-        result.append(
+    if any(measured.bootstrap for measured in results):
+        caveats.append(
             Caveat(
-                "Intervals are over people",
-                "95% intervals are a bootstrap's that resamples subjects with all that was tested "
-                "of each: how the number would move with other people, not with other training. "
-                "With few subjects they are too narrow.",
+                "Intervals describe the choice of subjects",
+                "95% confidence intervals come from a bootstrap over subjects, which resamples "
+                "each subject with all its test examples: they describe how the result would vary "
+                "with other test subjects, not with another training run. With few subjects they "
+                "are too narrow.",
             )
         )
-    if any(record["config"].get("split", {}).get("tested") == "validation" for record in found):
-        result.append(
+    if any(record["config"].get("split", {}).get("tested") == "validation" for record in records):
+        caveats.append(
             Caveat(
-                "These are validation figures",
-                "The test part was put away unread (config.split.tested is validation): numbers "
-                "are of the validation part, to choose by. They are not results.",
+                "These are validation results",
+                "The test split was not used (config.split.tested is validation): metrics are of "
+                "the validation split, for choosing hyperparameters. They are not test results.",
             )
         )
-    if any(m.spread is not None for row in rows for m in _all(row)):
-        result.append(
+    if any(measured.spread is not None for measured in results):
+        caveats.append(
             Caveat(
-                "± is the spread over seeds",
-                "It is the sample standard deviation over repeated runs: how much training, and "
-                "the split where the seed draws it, move the number. It is no confidence interval.",
+                "± is the standard deviation over seeds",
+                "It describes how much the result varies between training runs, and between splits "
+                "if the seed draws the split. It is not a confidence interval.",
             )
         )
     else:
-        result.append(
+        caveats.append(
             Caveat(
                 "One seed",
-                "Each row was trained once. Another seed gives another number; differences between "
-                "rows smaller than the intervals may be luck.",
+                "Each row was trained once. Another seed gives another result; differences between "
+                "rows that are smaller than the intervals may be due to chance.",
             )
         )
     if any(block.has_paper for block in blocks):
-        result.append(
+        caveats.append(
             Caveat(
                 "The paper's numbers",
-                "They are printed test accuracies without seeds, intervals or split ratio; "
-                "learning rate, image size and several other choices are not in the paper and "
-                "are ours.",
+                "They are printed test accuracies without seeds, confidence intervals or split "
+                "ratio. The learning rate, the image size and several other choices are not in the "
+                "paper and are ours.",
             )
         )
     if any(len(row.by_epochs) > 1 for row in rows):
-        result.append(
+        caveats.append(
             Caveat(
-                "No best epoch is picked",
-                "Each row is one run, measured at the epochs shown. Taking the best of them would "
-                "be choosing on test data: read the last column, or one fixed beforehand.",
+                "No best epoch is selected",
+                "Each row is one training run, measured after the numbers of epochs shown. To take "
+                "the best of them would be a choice on test data: read the last column, or one "
+                "that is fixed beforehand.",
             )
         )
-    return result
+    return caveats
 
 
-def _all(row: summary.Row) -> Iterable[summary.Measured]:
-    return row.by_epochs.values()
-
-
-def _siblings(records: Iterable[dict]) -> bool:
+def _has_several_per_clip(records: Iterable[Record]) -> bool:
+    """Returns whether any test split has more examples than clips."""
     return any(record["n_test"] > record["n_test_clips"] for record in records)
 
 
-def _subjects(dataset: dict) -> int | None:
-    """How many people a data set holds, where the record says so (a count or their names)."""
+def _subject_count(dataset: dict) -> int | None:
+    """Returns the number of subjects in a dataset, from a count or a list; None if unknown."""
     subjects = dataset.get("subjects")
     return len(subjects) if isinstance(subjects, list) else subjects

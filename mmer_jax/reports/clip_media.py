@@ -1,96 +1,122 @@
-"""What a report shows of clips: images from their packs, audio from where it is at hand."""
+"""Images and audio of the clips that a report shows."""
 
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import ml_collections
 import numpy as np
 
 from mmer_jax import errors, modalities
 from mmer_jax.datasets import pack
 from mmer_jax.protocols import splits
 
-RATE = 16000  # of audio in a page: good for speech, and half as large as the recordings' own
+# Sample rate of the audio in a report, in Hz: sufficient for speech, and it limits the file's size.
+RATE = 16000
 
 
-def examples(rows, packs: Mapping[str, pack.Pack], clips: int = 2) -> list[dict]:
-    """A few clips of each emotion: of the row with the most inputs.
+def examples(
+    rows: Mapping[str, ml_collections.ConfigDict], packs: Mapping[str, pack.Pack], clips: int = 2
+) -> list[dict[str, Any]]:
+    """Selects a few clips of each emotion, with the inputs of the row that has the most.
 
     Args:
-      rows: name -> config.
-      packs: name -> what the row is trained from.
-      clips: of each emotion.
+      rows: Name of a row -> config.
+      packs: Name of a row -> pack that it is trained from.
+      clips: Number of clips per emotion.
+
+    Returns:
+      For each clip `clip`, `emotion`, `view`, `audio_variant` and `images`, as
+      `report.write_report` takes them.
     """
     row = max(rows, key=lambda name: len(rows[name].modalities))
     config, data = rows[row], packs[row]
-    taking_part = splits.taking_part(config, data)
-    taking_part = taking_part[np.unique(data.table["clip"][taking_part], return_index=True)[1]]
-    chosen = []
+    indices = splits.taking_part(config, data)
+    indices = indices[np.unique(data.table["clip"][indices], return_index=True)[1]]
+    selected = []
     for emotion in config.data.emotions:
-        of_emotion = taking_part[data.table["emotion"][taking_part] == emotion]
-        spread = np.linspace(0, len(of_emotion) - 1, min(clips, len(of_emotion))).round()
-        chosen += of_emotion[spread.astype(int)].tolist()
+        candidates = indices[data.table["emotion"][indices] == emotion]
+        positions = np.linspace(0, len(candidates) - 1, min(clips, len(candidates))).round()
+        selected += candidates[positions.astype(int)].tolist()
     return [
         {
-            "clip": str(data.table["clip"][row]),
-            "emotion": str(data.table["emotion"][row]),
-            "view": int(data.table["view"][row]),
-            "audio_variant": str(data.table["audio_variant"][row]),
-            "images": _images(data, row, data.arrays),
+            "clip": str(data.table["clip"][index]),
+            "emotion": str(data.table["emotion"][index]),
+            "view": int(data.table["view"][index]),
+            "audio_variant": str(data.table["audio_variant"][index]),
+            "images": _images(data, index, data.arrays),
         }
-        for row in chosen
+        for index in selected
     ]
 
 
 class Finder:
-    """Finds images and audio of clips by name: report.LookUp.
+    """Finds images and audio of clips by name; a `report.LookUp`.
 
-    Audio are remembered, since rows are often wrong about the same clips.
+    Audio is cached, since several rows often misclassify the same clips.
     """
 
-    def __init__(self, rows, packs: Mapping[str, pack.Pack], workdir: pathlib.Path):
+    def __init__(
+        self,
+        rows: Mapping[str, ml_collections.ConfigDict],
+        packs: Mapping[str, pack.Pack],
+        workdir: pathlib.Path,
+    ):
+        """Creates a finder.
+
+        Args:
+          rows: Name of a row -> config.
+          packs: Name of a row -> pack that it is trained from.
+          workdir: Workdir of the run.
+        """
         self._rows, self._packs, self._workdir = rows, packs, workdir
         self._audio: dict[tuple[str, str], tuple[np.ndarray, int] | None] = {}
 
     def __call__(self, row: str, clips: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """For each clip of the row's data its images, and its audio or None."""
-        if row not in self._rows:  # measured by an earlier command
+        """Returns the images of clips in the row's pack, and their audio or None."""
+        if row not in self._rows:  # The row was measured by an earlier command.
             return {}
         config, data = self._rows[row], self._packs[row]
-        known = data.info["dataset"]
-        wanted = [clip for clip in clips if (known, clip) not in self._audio]
-        if wanted:
-            heard = waveforms(data, config, self._workdir, wanted)
-            self._audio |= {(known, clip): heard.get(clip) for clip in wanted}
-        names, index = np.unique(data.table["clip"], return_index=True)
-        first = dict(zip(names.tolist(), index.tolist(), strict=True))
+        dataset = data.info["dataset"]
+        missing = [clip for clip in clips if (dataset, clip) not in self._audio]
+        if missing:
+            audio = waveforms(data, config, self._workdir, missing)
+            self._audio |= {(dataset, clip): audio.get(clip) for clip in missing}
+        names, indices = np.unique(data.table["clip"], return_index=True)
+        first_index = dict(zip(names.tolist(), indices.tolist(), strict=True))
         return {
             clip: {
-                "images": _images(data, first[clip], config.modalities),
-                "audio": self._audio[known, clip],
+                "images": _images(data, first_index[clip], config.modalities),
+                "audio": self._audio[dataset, clip],
             }
             for clip in clips
-            if clip in first
+            if clip in first_index
         }
 
 
-def _images(data: pack.Pack, row: int, names: Iterable[str]) -> dict[str, np.ndarray]:
-    return {m.name: np.asarray(data.arrays[m.name][row]) for m in modalities.get(names)}
+def _images(data: pack.Pack, index: int, names: Iterable[str]) -> dict[str, np.ndarray]:
+    return {m.name: np.asarray(data.arrays[m.name][index]) for m in modalities.get(names)}
 
 
 def waveforms(
-    data: pack.Pack, config, workdir: pathlib.Path, clips: Iterable[str]
+    data: pack.Pack,
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    clips: Iterable[str],
 ) -> dict[str, tuple[np.ndarray, int]]:
-    """The audio of some clips, int16 [n] and its rate, of those whose audio is at hand.
+    """Reads the audio of clips, as far as it is available.
 
-    A built `speech` set has it; of others it is read from the recordings, where these are files in
-    a folder. A machine that has a pack alone has none.
+    A dataset built with the `speech` builder config has the audio. Otherwise it is read from the
+    recordings, if the config names their folder. A machine that has only a pack has no audio.
 
     Args:
-      data: the pack that the clips are in.
-      config: of the row: where the recordings are.
-      workdir: where they were rendered, if they were.
-      clips: names.
+      data: Pack that the clips are in.
+      config: Config of the row, which names the folder of the recordings.
+      workdir: Workdir, which holds the clips if they were rendered.
+      clips: Names of the clips.
+
+    Returns:
+      Name of a clip -> (int16 [n], sample rate in Hz).
     """
     try:
         import soxr
@@ -99,32 +125,35 @@ def waveforms(
         from mmer_jax.media import audio
     except ModuleNotFoundError:
         return {}
-    clips, found = set(clips), {}
+    clips, samples_of = set(clips), {}
     built = data.path.parent.parent
     if data.info["builder_config"].startswith("speech") and (built / "dataset_info.json").exists():
-        read = tfds_io.read(tfds_io.open_built(built), ["clip", "samples", "sample_rate"])
-        for e in read:
-            if e["clip"] in clips:
-                samples = e["samples"].astype(np.float32) / 32768
-                found[e["clip"]] = soxr.resample(samples, int(e["sample_rate"]), RATE)
-    for path in _recordings(data, config, workdir) if clips - set(found) else ():
-        if path.stem in clips and path.stem not in found:
+        features = ["clip", "samples", "sample_rate"]
+        for example in tfds_io.read(tfds_io.open_built(built), features):
+            if example["clip"] in clips:
+                samples = example["samples"].astype(np.float32) / 32768
+                rate = int(example["sample_rate"])
+                samples_of[example["clip"]] = soxr.resample(samples, rate, RATE)
+    for path in _recordings(data, config, workdir) if clips - set(samples_of) else ():
+        if path.stem in clips and path.stem not in samples_of:
             try:
-                found[path.stem] = audio.read_audio(path, RATE)[0]
+                samples_of[path.stem] = audio.read_audio(path, RATE)[0]
             except (errors.ClipError, errors.UserError):
-                continue  # the page names the clip all the same
+                continue  # The report shows the clip without audio.
     return {
         clip: (np.round(samples * 32767).clip(-32768, 32767).astype(np.int16), RATE)
-        for clip, samples in found.items()
+        for clip, samples in samples_of.items()
     }
 
 
-def _recordings(data: pack.Pack, config, workdir: pathlib.Path) -> Iterable[pathlib.Path]:
-    """Files of the data set that is tested."""
+def _recordings(
+    data: pack.Pack, config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> Iterable[pathlib.Path]:
+    """Returns the recordings of the dataset that is tested."""
     name = data.info["dataset"].split(" to ")[-1]
-    part = config.test_data if config.test_data.dataset else config.data
-    folder = part.manual_dir
-    if folder is None and part.rendered.enabled:
+    data_config = config.test_data if config.test_data.dataset else config.data
+    folder = data_config.manual_dir
+    if folder is None and data_config.rendered.enabled:
         folder = workdir / "clips" / name
     if folder is None:
         return ()

@@ -1,41 +1,47 @@
-"""A page that sets several work folders side by side, protocol by protocol."""
+"""HTML page that compares several workdirs, protocol by protocol."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmer_jax import errors
 from mmer_jax.config import identity
 from mmer_jax.evaluation import summary
-from mmer_jax.reports import caveats, judged, pages
+from mmer_jax.reports import caveats, clip_level, pages
 from mmer_jax.results import records
+from mmer_jax.results.records import Record
 
 
 def write(workdirs: Sequence[Path], path: Path) -> Path:
-    """Writes the page and returns its path.
+    """Writes the page.
 
     Args:
-      workdirs: of run.py, two or more.
-      path: of the page.
+      workdirs: Workdirs of two or more runs.
+      path: Path of the page.
+
+    Returns:
+      The path of the page.
 
     Raises:
-      UserError: a folder without a record, or rows of one protocol that speak of different data by
-        one name.
+      UserError: A workdir has no records, or rows of one protocol have different data under one
+        dataset name.
     """
     workdirs = list({Path(w).resolve(): Path(w) for w in workdirs}.values())
-    found = {workdir: records.read(workdir / records.FILE_NAME) for workdir in workdirs}
-    for workdir, there in found.items():
-        if not there:
+    by_workdir = {workdir: records.read(workdir / records.FILE_NAME) for workdir in workdirs}
+    for workdir, stored in by_workdir.items():
+        if not stored:
             raise errors.UserError(
-                f"{workdir} holds no record; run.py --workdir={workdir} writes them"
+                f"{workdir} holds no records; run.py --workdir={workdir} writes them"
             )
-    blocks = [block for workdir, there in found.items() for block in summary.blocks(there, workdir)]
-    protocols = list(dict.fromkeys(b.protocol for b in summary.honest_first(blocks)))
+    blocks = [
+        block for workdir, stored in by_workdir.items() for block in summary.blocks(stored, workdir)
+    ]
+    protocols = dict.fromkeys(b.protocol for b in summary.speaker_independent_first(blocks))
     page = pages.render(
         "comparison.html.j2",
         workdirs=[str(workdir) for workdir in workdirs],
-        protocols=[_protocol(name, workdirs) for name in protocols],
-        differences=differences(found),
+        protocols=[_protocol_section(name, workdirs) for name in protocols],
+        differences=differences(by_workdir),
         caveats=list(dict.fromkeys(caveats.caveats(blocks))),
         rendered_note=summary.RENDERED_NOTE
         if any(row.rendered for block in blocks for row in block.rows)
@@ -44,34 +50,34 @@ def write(workdirs: Sequence[Path], path: Path) -> Path:
     return pages.write(Path(path), page)
 
 
-def _protocol(name: str, workdirs: Sequence[Path]) -> dict[str, Any]:
-    known = judged.judge(workdirs, name)
-    pairs, not_compared = judged.pairs(known)
+def _protocol_section(name: str, workdirs: Sequence[Path]) -> dict[str, Any]:
+    results = clip_level.read(workdirs, name)
+    pairs, not_compared = clip_level.pairs_table(results)
     return {
         "name": name,
         "promise": summary.promise(name),
-        "figures": judged.figures(known),
-        "figures_head": judged.FIGURES_HEAD,
+        "metrics": clip_level.metrics_table(results),
+        "metrics_head": clip_level.METRICS_HEAD,
         "pairs": pairs,
-        "pairs_head": judged.PAIRS_HEAD,
-        "notes": [*known.left_out, *not_compared],
+        "pairs_head": clip_level.PAIRS_HEAD,
+        "notes": [*results.left_out, *not_compared],
     }
 
 
-def differences(found: dict[Path, list[dict]]) -> list[list[str]]:
-    """The fields of configs that differ between rows of the work folders.
+def differences(by_workdir: Mapping[Path, Sequence[Record]]) -> list[list[str]]:
+    """Lists the config fields that differ between the rows of the workdirs.
 
     Args:
-      found: work folder -> its records.
+      by_workdir: Workdir -> its records.
 
     Returns:
-      lines of cells, the head first: field, then the value in each row of each folder; empty where
-      nothing differs.
+      Lines of cells, the head first: name of the field, then its value for each row of each
+      workdir. Empty if nothing differs.
     """
     configs = {}
-    for workdir, there in found.items():
-        for record in there:
-            key = f"{workdir}: {record['row']}" if len(found) > 1 else record["row"]
+    for workdir, stored in by_workdir.items():
+        for record in stored:
+            key = f"{workdir}: {record['row']}" if len(by_workdir) > 1 else record["row"]
             configs[key] = {
                 field: ", ".join(map(str, value)) if isinstance(value, list) else str(value)
                 for field, value in identity.flatten(record["config"]).items()

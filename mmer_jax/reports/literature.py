@@ -1,10 +1,11 @@
-"""The paper's tables 9 and 10, and the rows measured here beside them.
+"""The paper's tables 9 and 10 (results of the literature), with the rows measured here.
 
     mmer literature --workdir runs/ravdess_strong runs/ravdess_normal
 
-The tables set numbers side by side that were measured on other recordings, over other emotions and
-under other protocols. So every line here names all three, an entry says what the paper tells of it
-and no more, and a row measured here says which entries were measured as it was.
+The paper's tables compare accuracies that were measured on different recordings, with different
+emotions and under different protocols. Every line here therefore states all three: for an entry of
+the paper as far as the paper gives them, and for a row measured here with the entries that it can
+be compared with.
 """
 
 import dataclasses
@@ -19,39 +20,43 @@ from mmer_jax.utils import columns
 UNKNOWN = "not given"
 FIVE = frozenset({"anger", "disgust", "fear", "happiness", "sadness"})
 EIGHT = FIVE | {"neutral", "calm", "surprise"}
-WIDTH = 100  # of the notes, in characters
+WIDTH = 100  # Of the notes, in characters.
 
 
 @dataclasses.dataclass(frozen=True)
-class Likeness:
-    """What a row measured here must be to stand beside an entry: as far as the paper tells.
+class Conditions:
+    """Conditions under which an entry was measured, as far as the paper gives them.
+
+    A row measured here can be compared with the entry if it meets them.
 
     Attributes:
-      protocol: a name in datasets.protocols.
-      folds: how many of the protocol's must have been run.
-      emotions: their names.
-      data: name of the data set.
-      intensities: of the recordings; None where the paper does not say.
+      protocol: Name of the protocol.
+      folds: Number of folds of the protocol that must have been run.
+      emotions: Names of the emotions.
+      dataset: Name of the dataset.
+      intensities: Intensities of the recordings; None if the paper does not give them.
     """
 
     protocol: str
     folds: int
     emotions: frozenset[str]
-    data: str
+    dataset: str
     intensities: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A line of the paper's table.
+    """A line of one of the paper's tables.
 
     Attributes:
-      work: authors and year of the reference; the printed year may be another.
-      year: as printed.
-      accuracy: in percent, as printed.
-      emotions, data, protocol: in words, as far as the paper tells.
-      note: what else it tells.
-      like: what compares with it; None where the paper tells too little.
+      work: Authors and year of the reference; the printed year can differ.
+      year: Year as printed.
+      accuracy: Accuracy in percent, as printed.
+      emotions: Number of emotions, if the paper gives it.
+      data: Description of the recordings, if the paper gives it.
+      protocol: Description of the protocol, if the paper gives it.
+      note: Further information.
+      conditions: Conditions for comparison; None if the paper gives too little information.
     """
 
     work: str
@@ -61,7 +66,7 @@ class Entry:
     data: str = UNKNOWN
     protocol: str = UNKNOWN
     note: str = ""
-    like: Likeness | None = None
+    conditions: Conditions | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,23 +74,23 @@ class Table:
     """One of the paper's tables.
 
     Attributes:
-      number: in the paper.
-      title: the data set, as people write it.
-      sets: names of the data sets here that belong to it.
-      people: how many the data set has; None where a part of it need not have them all.
-      entries: the lines, in the paper's order.
+      number: Number of the table in the paper.
+      title: Name of the dataset as commonly written.
+      datasets: Names of the datasets here that belong to it.
+      subjects: Number of subjects of the dataset; None if its subsets need not have all of them.
+      entries: Lines of the table, in the paper's order.
     """
 
     number: int
     title: str
-    sets: tuple[str, ...]
-    people: int | None
+    datasets: tuple[str, ...]
+    subjects: int | None
     entries: tuple[Entry, ...]
 
 
 _OWN_PROTOCOL = (
-    '"A random sampling of the test data", with every person in training too (section 8); that '
-    "triplets are what is drawn is our reading."
+    '"A random sampling of the test data", with all subjects in training too (section 8). That '
+    "triplets are sampled is our reading."
 )
 
 TABLES = (
@@ -104,7 +109,8 @@ TABLES = (
                 data="spontaneous",
                 note="Section 6.3 gives 55.85 as the best accuracy of this work, on spontaneous "
                 "videos and six emotions (anger, disgust, fear, happiness, sadness, surprise), "
-                "which are told here. The table prints 54.57. Why they differ is not said.",
+                "which are given here. The table prints 54.57. The paper does not explain the "
+                "difference.",
             ),
             Entry("Cornejo and Pedrini (2019)", 2019, "56.01"),
             Entry("Ma et al. (2020)", 2020, "67.59"),
@@ -124,9 +130,9 @@ TABLES = (
                 data="acted",
                 protocol="random sampling of triplets",
                 note=f"Face frames and mel spectrogram after 40 epochs (table 6, where 30 epochs "
-                f"give 96.67). {_OWN_PROTOCOL} Frames were chosen by a network that has seen the "
-                "clips.",
-                like=Likeness("triplet_random", 1, FIVE, "baum1_acted"),
+                f"give 96.67). {_OWN_PROTOCOL} Frames were selected by a network that was trained "
+                "on the same clips.",
+                conditions=Conditions("triplet_random", 1, FIVE, "baum1_acted"),
             ),
         ),
     ),
@@ -143,10 +149,10 @@ TABLES = (
                 2021,
                 "80.08",
                 emotions="8",
-                protocol="five folds of whole subjects",
+                protocol="speaker-independent, 5 folds",
                 note='"A subject-wise 5-cross validation" (section 8), up to 500 epochs. The paper '
-                "names neither the folds nor the intensities.",
-                like=Likeness("actor_kfold", 5, EIGHT, "ravdess"),
+                "gives neither the folds nor the intensities.",
+                conditions=Conditions("actor_kfold", 5, EIGHT, "ravdess"),
             ),
             Entry("Radoi et al. (2021)", 2021, "78.70"),
             Entry("Mocanu and Tapu (2022)", 2022, "87.89"),
@@ -166,117 +172,129 @@ TABLES = (
                 protocol="random sampling of triplets",
                 note=f"Face frames and mel spectrogram after 40 epochs (table 8). {_OWN_PROTOCOL} "
                 "On eight emotions of normal intensity the paper has 91.62 (section 8).",
-                like=Likeness("triplet_random", 1, FIVE, "ravdess", ("strong",)),
+                conditions=Conditions("triplet_random", 1, FIVE, "ravdess", ("strong",)),
             ),
         ),
     ),
 )
 
 
-def is_like(row: MeasuredRow, likeness: Likeness) -> bool:
-    """Whether a row's data, emotions and protocol are those."""
-    described = row.record["dataset"]
+def meets(row: MeasuredRow, conditions: Conditions) -> bool:
+    """Returns whether a row's dataset, emotions and protocol meet the conditions of an entry."""
+    dataset = row.record["dataset"]
     return (
-        row.protocol == likeness.protocol
-        and row.folds >= likeness.folds
-        and set(row.row.emotions) == likeness.emotions
-        and likeness.data == described["name"]
-        and likeness.intensities in (None, tuple(described.get("intensities") or ()))
+        row.protocol == conditions.protocol
+        and row.fold_count >= conditions.folds
+        and set(row.row.emotions) == conditions.emotions
+        and conditions.dataset == dataset["name"]
+        and conditions.intensities in (None, tuple(dataset.get("intensities") or ()))
     )
 
 
-def compare(found: Sequence[MeasuredRow], best: bool = False, in_markdown: bool = False) -> str:
-    """The two tables as text, each with the measured rows of its data sets.
+def compare(rows: Sequence[MeasuredRow], best: bool = False, in_markdown: bool = False) -> str:
+    """Formats the two tables, each with the measured rows of its datasets.
 
     Args:
-      found: as `read` gives them.
-      best: of the rows with the same recordings, emotions and protocol only the best one.
-      in_markdown: for documents; else for the terminal.
+      rows: Rows as returned by `measured_rows.read_rows`.
+      best: Whether to show, of the rows with the same recordings, emotions and protocol, only the
+        best one.
+      in_markdown: Whether to format tables in Markdown instead of for a terminal.
 
     Returns:
-      Lines without a last newline. Rows that may not be set beside anything are named at the end.
+      Text without a trailing newline. Its last paragraph names the rows that are left out because
+      they cannot be compared with published results.
     """
-    usable = [one for one in found if one.why_not is None]
+    comparable = [row for row in rows if row.exclusion_reason is None]
     blocks = []
     for table in TABLES:
-        rows = [one for one in usable if one.tested_on in table.sets]
-        blocks.append(_block(table, _best(rows) if best else rows, best, in_markdown))
-    if left_out := [one for one in found if one.why_not]:
-        named = dict.fromkeys(f"{f.workdir}: {f.row.name} ({f.why_not})" for f in left_out)
-        note = f"Left out: {'; '.join(named)}."
-        if any(one.row.rendered for one in left_out):
+        members = [row for row in comparable if row.test_dataset in table.datasets]
+        blocks.append(_block(table, _select_best(members) if best else members, best, in_markdown))
+    if left_out := [row for row in rows if row.exclusion_reason]:
+        names = dict.fromkeys(
+            f"{row.workdir}: {row.row.name} ({row.exclusion_reason})" for row in left_out
+        )
+        note = f"Left out: {'; '.join(names)}."
+        if any(row.row.rendered for row in left_out):
             note += f" {summary.RENDERED_NOTE}"
-        blocks.append(_filled(note, in_markdown))
+        blocks.append(_wrap(note, in_markdown))
     return "\n\n".join(blocks)
 
 
 def _block(table: Table, rows: Sequence[MeasuredRow], best: bool, in_markdown: bool) -> str:
-    lines = columns.markdown if in_markdown else columns.aligned
-    noted = [entry for entry in table.entries if entry.note]
+    format_table = columns.markdown if in_markdown else columns.aligned
+    with_note = [entry for entry in table.entries if entry.note]
     printed = [["work", "year", "accuracy", "emotions", "recordings", "protocol", ""]]
     printed += [
-        [e.work, str(e.year), e.accuracy, e.emotions, e.data, e.protocol, _mark(e, noted)]
+        [e.work, str(e.year), e.accuracy, e.emotions, e.data, e.protocol, _mark(e, with_note)]
         for e in table.entries
     ]
     title = f"Table {table.number} of the paper: accuracy on {table.title} in %, as printed"
-    parts = [f"### {title}" if in_markdown else title, "\n".join(lines(printed))]
-    known = f"{UNKNOWN}: the paper does not say."
-    parts += [_filled(note, in_markdown) for note in (known, *(_note(e, noted) for e in noted))]
-    parts.append(f"Measured here on {table.title}" + ("" if rows else ": nothing."))
+    paragraphs = [f"### {title}" if in_markdown else title, "\n".join(format_table(printed))]
+    paragraphs.append(_wrap(f"{UNKNOWN}: the paper does not say.", in_markdown))
+    paragraphs += [
+        _wrap(f"{_mark(entry, with_note)} {entry.note}", in_markdown) for entry in with_note
+    ]
+    paragraphs.append(f"Measured here on {table.title}" + ("" if rows else ": nothing."))
     if rows:
-        parts.append("\n".join(lines(_measured(table, rows))))
+        paragraphs.append("\n".join(format_table(_measured_lines(table, rows))))
         notes = [
             "Test accuracy after the most epochs, mean ± standard deviation over seeds, folds "
-            'pooled. "measured like" names the entries with the same recordings, emotions and '
-            "protocol, as far as the paper tells them; beside any other entry a row says nothing.",
+            'pooled. "comparable with" names the entries with the same recordings, emotions and '
+            "protocol, as far as the paper gives them; a row cannot be compared with any other "
+            "entry.",
             *(
                 f"{protocol}: {summary.promise(protocol)}"
                 for protocol in dict.fromkeys(row.protocol for row in rows)
             ),
         ]
         if best:
-            notes.insert(1, "Of several rows the best on test data is shown, which flatters it.")
-        parts += [_filled(note, in_markdown) for note in notes]
-    return "\n\n".join(parts)
+            notes.insert(
+                1,
+                "Of several rows only the best on test data is shown, which is optimistically "
+                "biased.",
+            )
+        paragraphs += [_wrap(note, in_markdown) for note in notes]
+    return "\n\n".join(paragraphs)
 
 
-def _measured(table: Table, rows: Sequence[MeasuredRow]) -> list[list[str]]:
+def _measured_lines(table: Table, rows: Sequence[MeasuredRow]) -> list[list[str]]:
     head = ["row", "table", "accuracy", "emotions", "recordings", "protocol"]
-    lines = [[*head, "epochs", "seeds", "folds", "chance", "measured like"]]
-    for one in rows:
-        last = one.row.last
+    lines = [[*head, "epochs", "seeds", "folds", "chance", "comparable with"]]
+    for row in rows:
+        last = row.row.last
         accuracy = percent(last.accuracy)
         if last.spread is not None:
             accuracy += f" ±{percent(last.spread)}"
-        like = ", ".join(e.work for e in table.entries if e.like and is_like(one, e.like))
-        if like and table.people and one.people and one.people < table.people:
-            like += f", but {one.people} of {table.people} people"
+        works = ", ".join(
+            e.work for e in table.entries if e.conditions and meets(row, e.conditions)
+        )
+        if works and table.subjects and row.subject_count and row.subject_count < table.subjects:
+            works += f", but {row.subject_count} of {table.subjects} subjects"
         lines.append(
             [
-                *(one.row.name, one.table, accuracy, str(len(one.row.emotions))),
-                *(one.data, one.protocol, str(max(one.row.by_epochs)), str(len(last.seeds))),
-                *(str(one.folds), percent(last.chance), like or "none of these"),
+                *(row.row.name, row.table, accuracy, str(len(row.row.emotions))),
+                *(row.data_description, row.protocol, str(max(row.row.by_epochs))),
+                *(str(len(last.seeds)), str(row.fold_count), percent(last.chance)),
+                works or "none of these",
             ]
         )
     return lines
 
 
-def _best(rows: Iterable[MeasuredRow]) -> list[MeasuredRow]:
-    groups: dict[tuple, MeasuredRow] = {}
-    for one in rows:
-        group = (one.data, tuple(sorted(one.row.emotions)), one.protocol)
-        if group not in groups or one.row.last.accuracy > groups[group].row.last.accuracy:
-            groups[group] = one
-    return list(groups.values())
+def _select_best(rows: Iterable[MeasuredRow]) -> list[MeasuredRow]:
+    """Returns the row with the highest accuracy for each (recordings, emotions, protocol)."""
+    best: dict[tuple, MeasuredRow] = {}
+    for row in rows:
+        setting = (row.data_description, tuple(sorted(row.row.emotions)), row.protocol)
+        if setting not in best or row.row.last.accuracy > best[setting].row.last.accuracy:
+            best[setting] = row
+    return list(best.values())
 
 
-def _mark(entry: Entry, noted: Sequence[Entry]) -> str:
-    return f"[{noted.index(entry) + 1}]" if entry.note else ""
+def _mark(entry: Entry, with_note: Sequence[Entry]) -> str:
+    """Returns the reference mark of an entry's note, or ""."""
+    return f"[{with_note.index(entry) + 1}]" if entry.note else ""
 
 
-def _note(entry: Entry, noted: Sequence[Entry]) -> str:
-    return f"{_mark(entry, noted)} {entry.note}"
-
-
-def _filled(note: str, in_markdown: bool) -> str:
+def _wrap(note: str, in_markdown: bool) -> str:
     return note if in_markdown else textwrap.fill(note, WIDTH, break_long_words=False)

@@ -1,12 +1,11 @@
-"""What the pages share: templates, style, script, and files within the page itself.
+"""Common parts of the HTML pages: templates, style, script and embedded files.
 
-A page is one file that opens anywhere: nothing is fetched, and without JavaScript it still reads.
+A page is a single file without external resources, and it is readable without JavaScript.
 """
 
 import base64
 import functools
 import io
-import os
 import wave
 from importlib import resources
 from pathlib import Path
@@ -18,38 +17,51 @@ import numpy as np
 
 from mmer_jax import modalities
 from mmer_jax.evaluation import summary
+from mmer_jax.utils import files
 
 
 class Download(NamedTuple):
-    """A file within the page: the name it is saved under, and its address."""
+    """A file that is embedded in a page.
+
+    Attributes:
+      name: Name that the browser saves it under.
+      uri: Its content as a data URI.
+    """
 
     name: str
     uri: str
 
 
 def render(template: str, **values: Any) -> str:
-    """A page from one of the .html.j2 files beside this module."""
+    """Renders a page from one of the .html.j2 templates in this package."""
     page = _environment().get_template(template)
-    return page.render(style=_text("report.css"), script=_text("report.js"), **values)
+    return page.render(style=_read("report.css"), script=_read("report.js"), **values)
 
 
 def write(path: Path, page: str) -> Path:
-    """Writes a page in one step: a browser that reloads never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_text(page, encoding="utf-8")
-    os.replace(unfinished, path)
+    """Writes a page atomically, so that a browser never loads an incomplete one.
+
+    Returns:
+      The path.
+    """
+    with files.atomic_write(path) as file:
+        file.write(page)
     return path
 
 
 def download(name: str, text: str) -> Download:
-    """A text file to save from the page."""
+    """Embeds a text file that a reader can save from the page."""
     content = base64.b64encode(text.encode()).decode()
     return Download(name, f"data:application/json;base64,{content}")
 
 
 def audio_data_uri(samples: np.ndarray, rate: int) -> str:
-    """A waveform as the address of an <audio>: int16 [n], mono, as a WAV inside the page."""
+    """Encodes a waveform as the data URI of a WAV file.
+
+    Args:
+      samples: int16 [n], mono.
+      rate: Sample rate in Hz.
+    """
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -59,14 +71,14 @@ def audio_data_uri(samples: np.ndarray, rate: int) -> str:
     return "data:audio/wav;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _text(name: str) -> str:
+def _read(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_text),
+        loader=jinja2.FunctionLoader(_read),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -79,18 +91,18 @@ def _environment() -> jinja2.Environment:
 
 
 def title_of(modality: str) -> str:
-    """How people call a modality; its name, if this version doesn't know it."""
-    known = modalities.MODALITIES.get(modality)
-    return known.title if known else modality
+    """Returns the title of a modality, or its name if this version does not know it."""
+    entry = modalities.MODALITIES.get(modality)
+    return entry.title if entry else modality
 
 
 def _breakable(name: str) -> markupsafe.Markup:
-    """A name that a narrow screen may break after an underscore."""
+    """Allows a line break after each underscore of a name, for narrow screens."""
     return markupsafe.escape(name).replace("_", markupsafe.Markup("_<wbr>"))
 
 
 def _brief(number: float) -> str:
-    """A count for people: 36.0 million, 17.8 thousand, 512."""
+    """Abbreviates a count: "36.0 million", "17.8 thousand", "512"."""
     for size, word in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
         if number >= size:
             return f"{number / size:.1f} {word}"

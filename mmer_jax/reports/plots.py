@@ -1,8 +1,8 @@
-"""Images for the report: charts as inline SVG, arrays as PNG.
+"""Graphics of the report: charts as inline SVG, arrays as PNG.
 
-Charts are written as SVG elements with class names and no colors: the page's style sheet colors
-them, so that they follow a light or dark page, and their text stays text. (Matplotlib would bake
-the colors in and draw letters as paths.)
+Charts are SVG elements with class names and without colors: the page's style sheet colors them, so
+that they adapt to light and dark mode, and their text remains text. (Matplotlib would fix the
+colors and draw letters as paths.)
 """
 
 import base64
@@ -16,16 +16,16 @@ import markupsafe
 import numpy as np
 
 WIDTH, HEIGHT = 360, 200
-LEFT, RIGHT, TOP, BOTTOM = 40, 12, 12, 26  # margins for the tick labels
+LEFT, RIGHT, TOP, BOTTOM = 40, 12, 12, 26  # Margins, which hold the tick labels.
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """Points joined by a line.
+    """A polyline.
 
     Attributes:
-      points: (x, y), in the order to join; points that aren't finite are left out.
-      kind: the CSS class that colors it ("train", "test", "validation").
+      points: (x, y) in drawing order; points that are not finite are omitted.
+      kind: CSS class that sets the color, such as "train", "test" or "validation".
     """
 
     points: Sequence[tuple[float, float]]
@@ -34,12 +34,13 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """A dot, with a whisker if it has an extent.
+    """A dot, optionally with an error bar.
 
     Attributes:
-      x, y: where.
-      kind: the CSS class that colors it.
-      extent: (low, high) of the whisker, or None.
+      x: Horizontal position.
+      y: Vertical position.
+      kind: CSS class that sets the color.
+      extent: (low, high) of the error bar, or None.
     """
 
     x: float
@@ -50,11 +51,11 @@ class Mark:
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """What lies between two curves.
+    """The area between two curves.
 
     Attributes:
-      points: (x, low, high), in the order of x; points that aren't finite are left out.
-      kind: the CSS class that colors it.
+      points: (x, low, high) in ascending x; points that are not finite are omitted.
+      kind: CSS class that sets the color.
     """
 
     points: Sequence[tuple[float, float, float]]
@@ -72,69 +73,78 @@ def chart(
     percent: bool = False,
     reference: float | None = None,
 ) -> markupsafe.Markup:
-    """A chart over epochs as an <svg> element.
+    """Draws a chart as an <svg> element. Both axes start at zero.
 
     Args:
-      description: said by screen readers in place of the drawing.
-      lines, marks: what to draw, in data units; both axes start at zero.
-      x_ticks: epochs to label; the last point or the last tick ends the axis.
-      bands: drawn below the lines.
-      y_max: where the vertical axis ends; a round number above all points if None.
-      percent: whether the vertical labels are shares, shown in percent.
-      reference: the height of a dashed level line (chance), or None.
+      description: Text for screen readers.
+      lines: Lines, in data units.
+      marks: Dots, in data units.
+      x_ticks: Labeled values of the horizontal axis, such as epochs; the axis ends at the last
+        point or the last tick.
+      bands: Areas, drawn below the lines.
+      y_max: End of the vertical axis; if None, a round number above all points.
+      percent: Whether to label the vertical axis in percent; values are then in 0..1.
+      reference: Height of a dashed horizontal line (chance level), or None.
+
+    Returns:
+      Markup that needs no escaping.
     """
     lines = [
         dataclasses.replace(line, points=[p for p in line.points if all(map(math.isfinite, p))])
         for line in lines
     ]
-    edges = [(band.kind, [p for p in band.points if all(map(math.isfinite, p))]) for band in bands]
+    bands = [
+        dataclasses.replace(band, points=[p for p in band.points if all(map(math.isfinite, p))])
+        for band in bands
+    ]
     points = [p for line in lines for p in line.points]
-    points += [(x, high) for _, band in edges for x, _, high in band]
+    points += [(x, high) for band in bands for x, _, high in band.points]
     points += [(mark.x, mark.y) for mark in marks if math.isfinite(mark.y)]
     x_max = max([x for x, _ in points] + list(x_ticks), default=1) or 1
     ticks = _round_ticks(max([y for _, y in points], default=1.0) if y_max is None else y_max)
     y_max = ticks[-1]
 
-    def at(x: float, y: float) -> tuple[str, str]:
-        across = LEFT + (WIDTH - LEFT - RIGHT) * x / x_max
-        up = HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * min(max(y, 0), y_max) / y_max
-        return f"{across:.1f}", f"{up:.1f}"
+    def to_svg(x: float, y: float) -> tuple[str, str]:
+        svg_x = LEFT + (WIDTH - LEFT - RIGHT) * x / x_max
+        svg_y = HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * min(max(y, 0), y_max) / y_max
+        return f"{svg_x:.1f}", f"{svg_y:.1f}"
 
     svg = ElementTree.Element(
         "svg", {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "role": "img", "class": "chart"}
     )
     ElementTree.SubElement(svg, "title").text = description
 
-    def segment(start: tuple[float, float], end: tuple[float, float], kind: str) -> None:
-        (x1, y1), (x2, y2) = at(*start), at(*end)
+    def add_line(start: tuple[float, float], end: tuple[float, float], kind: str) -> None:
+        (x1, y1), (x2, y2) = to_svg(*start), to_svg(*end)
         ElementTree.SubElement(svg, "line", {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "class": kind})
 
-    def label(x: str, y: float, text: str, anchor: str) -> None:
+    def add_text(x: str, y: float, text: str, anchor: str) -> None:
         attributes = {"x": x, "y": f"{y:.1f}", "text-anchor": anchor}
         ElementTree.SubElement(svg, "text", attributes).text = text
 
     for tick in ticks:
-        segment((0, tick), (x_max, tick), "grid")
+        add_line((0, tick), (x_max, tick), "grid")
         text = f"{100 * tick:.0f}%" if percent else f"{tick:g}"
-        label(f"{LEFT - 6}", float(at(0, tick)[1]) + 4, text, "end")
-    for tick in _thinned(x_ticks):
-        label(at(tick, 0)[0], HEIGHT - 8, str(tick), "middle")
+        add_text(f"{LEFT - 6}", float(to_svg(0, tick)[1]) + 4, text, "end")
+    for tick in _thin(x_ticks):
+        add_text(to_svg(tick, 0)[0], HEIGHT - 8, str(tick), "middle")
     if reference is not None:
-        segment((0, reference), (x_max, reference), "reference")
-    for kind, band in edges:
-        outline = [(x, high) for x, _, high in band] + [(x, low) for x, low, _ in band[::-1]]
+        add_line((0, reference), (x_max, reference), "reference")
+    for band in bands:
+        outline = [(x, high) for x, _, high in band.points]
+        outline += [(x, low) for x, low, _ in band.points[::-1]]
         if outline:
-            path = " ".join(",".join(at(*point)) for point in outline)
-            ElementTree.SubElement(svg, "polygon", {"points": path, "class": f"band {kind}"})
+            path = " ".join(",".join(to_svg(*point)) for point in outline)
+            ElementTree.SubElement(svg, "polygon", {"points": path, "class": f"band {band.kind}"})
     for line in lines:
-        path = " ".join(",".join(at(*point)) for point in line.points)
+        path = " ".join(",".join(to_svg(*point)) for point in line.points)
         ElementTree.SubElement(svg, "polyline", {"points": path, "class": f"line {line.kind}"})
     for mark in marks:
         if not math.isfinite(mark.y):
             continue
         if mark.extent is not None:
-            segment((mark.x, mark.extent[0]), (mark.x, mark.extent[1]), f"whisker {mark.kind}")
-        x, y = at(mark.x, mark.y)
+            add_line((mark.x, mark.extent[0]), (mark.x, mark.extent[1]), f"whisker {mark.kind}")
+        x, y = to_svg(mark.x, mark.y)
         ElementTree.SubElement(
             svg, "circle", {"cx": x, "cy": y, "r": "4", "class": f"dot {mark.kind}"}
         )
@@ -142,12 +152,15 @@ def chart(
 
 
 def png_data_uri(image: np.ndarray) -> str:
-    """An image as the address of an <img>: a PNG inside the page itself.
+    """Encodes an image as the data URI of a PNG file.
 
     Args:
-      image: uint8 [h, w, 3] RGB or [h, w, 1] gray; row 0 is the top.
+      image: uint8 [h, w, 3] RGB or [h, w, 1] gray, with the top row first.
+
+    Raises:
+      ValueError: The array has another dtype or shape.
     """
-    from PIL import Image  # here, because only reports with images need it
+    from PIL import Image  # Imported here because only reports with images need Pillow.
 
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
@@ -159,7 +172,7 @@ def png_data_uri(image: np.ndarray) -> str:
 
 
 def _round_ticks(highest: float) -> list[float]:
-    """Ticks from 0 to a round number at or above `highest`, at most five steps."""
+    """Returns ticks from 0 to a round number at or above `highest`, in at most five steps."""
     if not math.isfinite(highest) or highest <= 0:
         highest = 1.0
     unit = 10.0 ** math.floor(math.log10(highest / 5))
@@ -167,7 +180,7 @@ def _round_ticks(highest: float) -> list[float]:
     return [round(i * step, 12) for i in range(math.ceil(highest / step - 1e-9) + 1)]
 
 
-def _thinned(ticks: Sequence[int]) -> list[int]:
-    """At most eight of the ticks, the last among them."""
+def _thin(ticks: Sequence[int]) -> list[int]:
+    """Returns at most eight of the ticks, including the last one."""
     every = math.ceil(len(ticks) / 8) or 1
     return list(ticks)[::-1][::every][::-1]

@@ -1,4 +1,4 @@
-// Tables of the class "sortable": a click on a head sorts by its column, a second one turns it round.
+// Tables of the class "sortable": a click on a column head sorts by that column, a second click reverses the order.
 "use strict";
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
@@ -17,7 +17,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
         return cell.dataset.value ?? cell.textContent.trim();
       };
       const compare = (a, b) => {
-        if (a === "" || b === "") return (a === "") - (b === ""); // what is not there stays last
+        if (a === "" || b === "") return (a === "") - (b === ""); // Empty cells stay last.
         const numbers = isFinite(a) && isFinite(b);
         return (up ? 1 : -1) * (numbers ? a - b : a.localeCompare(b));
       };

@@ -1,11 +1,11 @@
-"""WORKDIR/report/index.html: one file that opens anywhere, without a server or a network.
+"""HTML report of a workdir, WORKDIR/report/index.html, in one file without external resources.
 
-    mmer report runs/honest                    # writes it again
-    mmer report runs/honest runs/paper         # compares several
+    mmer report runs/honest                    # writes the report again
+    mmer report runs/honest runs/paper         # compares several workdirs
 
-It is a view: everything in it comes from records.jsonl, predictions/<cell>.npz, curves/<cell>.json
-and the images and audio that the caller hands over. Style, script and layout are in report.css,
-report.js and report.html.j2.
+The report is a view of records.jsonl, predictions/<cell>.npz, curves/<cell>.json, and the images
+and audio that the caller passes. Layout, style and script are in report.html.j2, report.css and
+report.js.
 """
 
 import os
@@ -20,21 +20,21 @@ from mmer_jax.evaluation import summary
 from mmer_jax.reports import (
     cards,
     caveats,
-    judged,
+    clip_level,
     ladder,
     pages,
     plots,
     robustness,
-    run_facts,
+    run_info,
 )
 from mmer_jax.reports.sections import Section
 from mmer_jax.results import records
 
-# Functions of a workdir that return further sections of its report.
+# Functions that return further sections of the report of a workdir.
 SECTIONS = (ladder.sections, robustness.sections)
 
-# (row, clips) -> for each clip that is at hand {"images": modality -> uint8 [h, w, 1 or 3],
-# "audio": (int16 [n], rate) or None}.
+# (row, clips) -> {clip: {"images": modality -> uint8 [h, w, 1 or 3],
+# "audio": (int16 [n], sample rate in Hz) or None}}, for the clips that are available.
 LookUp = Callable[[str, Sequence[str]], Mapping[str, Mapping[str, Any]]]
 
 
@@ -44,27 +44,33 @@ def write_report(
     promises: Mapping[str, str] | None = None,
     look_up: LookUp | None = None,
 ) -> Path:
-    """Writes the report of a work folder and returns its path.
+    """Writes the report of a workdir.
 
     Args:
-      workdir: holds records.jsonl, predictions, and curves/<cell>.json where the training loop
-        kept them: a list of {epoch, train_loss, train_accuracy, seconds}.
-      examples: what the network saw, some ten of them: clip, emotion, view, optionally
-        audio_variant, and images: by modality uint8 [h, w, 3] RGB or [h, w, 1] gray.
-      promises: what each protocol keeps apart, by name; those of datasets.protocols if None.
-      look_up: finds images and audio of the worst clips; None: they are named only.
+      workdir: Workdir with records.jsonl, predictions, and curves/<cell>.json if training curves
+        were kept (a list of {epoch, train_loss, train_accuracy, seconds}).
+      examples: About ten examples of the network's inputs, each with `clip`, `emotion`, `view`,
+        optionally `audio_variant`, and `images`: modality -> uint8 [h, w, 3] RGB or [h, w, 1] gray.
+      promises: Name of a protocol -> description of what training and test split cannot share;
+        those of the protocol registry by default.
+      look_up: Returns the images and audio of misclassified clips; if None, only their names are
+        shown.
+
+    Returns:
+      The path of the report.
 
     Raises:
-      UserError: if there is no record to report, or records of one table speak of different data.
+      UserError: There are no records, or records of one table have different data under one dataset
+        name.
     """
     workdir = Path(workdir)
-    found = records.read(workdir / records.FILE_NAME)
-    if not found:
+    stored = records.read(workdir / records.FILE_NAME)
+    if not stored:
         raise errors.UserError(
-            f"nothing to report: {workdir / records.FILE_NAME} holds no record. Run "
+            f"nothing to report: {workdir / records.FILE_NAME} holds no records. Run "
             f"run.py --config=configs/... --workdir={workdir} until it has measured something."
         )
-    blocks = summary.honest_first(summary.blocks(found, workdir))
+    blocks = summary.speaker_independent_first(summary.blocks(stored, workdir))
     summary.check_same_data(blocks)
     page = pages.render(
         "report.html.j2",
@@ -75,13 +81,15 @@ def write_report(
         rendered_note=summary.RENDERED_NOTE
         if any(row.rendered for block in blocks for row in block.rows)
         else "",
-        recorded=any(record["dataset"].get("origin") != summary.RENDERED for record in found),
-        run=run_facts.what_was_run(found),
+        recorded=any(record["dataset"].get("origin") != summary.RENDERED for record in stored),
+        run=run_info.collect(stored),
         records_file=pages.download(
             records.FILE_NAME, (workdir / records.FILE_NAME).read_text(encoding="utf-8")
         ),
         examples=[_example(example) for example in examples or ()],
-        imaged=list(dict.fromkeys(name for e in examples or () for name in e["images"])),
+        example_modalities=list(
+            dict.fromkeys(name for e in examples or () for name in e["images"])
+        ),
         how_to_read={
             m.name: (m.reading, m.shows_direction) for m in modalities.MODALITIES.values()
         },
@@ -95,25 +103,25 @@ def _block(
     promises: Mapping[str, str] | None,
     look_up: LookUp | None,
 ) -> dict[str, Any]:
-    """What the page shows of one table under one protocol."""
-    known = judged.judge([workdir], block.protocol)
-    pairs, not_compared = judged.pairs(known)
-    by_name = {row.name: row for row in known.rows if row.table == block.table}
-    made = [cards.card(row, block, workdir, by_name.get(row.name)) for row in block.rows]
-    for card in made:
-        seen = {}
+    """Returns the template values of one table under one protocol."""
+    results = clip_level.read([workdir], block.protocol)
+    pairs, not_compared = clip_level.pairs_table(results)
+    by_name = {row.name: row for row in results.rows if row.table == block.table}
+    row_cards = [cards.card(row, block, workdir, by_name.get(row.name)) for row in block.rows]
+    for card in row_cards:
+        media: Mapping[str, Mapping[str, Any]] = {}
         if look_up and card["worst"]:
-            seen = look_up(card["row"].name, [wrong.clip for wrong in card["worst"]])
-        card["worst"] = [(wrong, _seen(seen.get(wrong.clip))) for wrong in card["worst"]]
+            media = look_up(card["row"].name, [error.clip for error in card["worst"]])
+        card["worst"] = [(error, _media_uris(media.get(error.clip))) for error in card["worst"]]
     return {
         "block": block,
         "promise": summary.promise(block.protocol, promises),
-        "figures": judged.figures(known),
-        "figures_head": judged.FIGURES_HEAD,
+        "metrics": clip_level.metrics_table(results),
+        "metrics_head": clip_level.METRICS_HEAD,
         "pairs": pairs,
-        "pairs_head": judged.PAIRS_HEAD,
-        "notes": [*known.left_out, *not_compared],
-        "cards": made,
+        "pairs_head": clip_level.PAIRS_HEAD,
+        "notes": [*results.left_out, *not_compared],
+        "cards": row_cards,
     }
 
 
@@ -121,13 +129,13 @@ def _sections(workdir: Path) -> list[Section]:
     return [section for sections in SECTIONS for section in sections(workdir)]
 
 
-def _seen(looked_up: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Images and audio of a clip as addresses."""
-    if looked_up is None:
+def _media_uris(media: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Returns the images and audio of a clip as data URIs."""
+    if media is None:
         return {"images": {}, "audio": None}
-    waveform = looked_up.get("audio")
+    waveform = media.get("audio")
     return {
-        "images": _images(looked_up["images"]),
+        "images": _image_uris(media["images"]),
         "audio": pages.audio_data_uri(*waveform) if waveform else None,
     }
 
@@ -138,11 +146,11 @@ def _example(example: Mapping[str, Any]) -> dict[str, Any]:
         "emotion": example["emotion"],
         "view": example["view"],
         "audio_variant": example.get("audio_variant", ""),
-        "images": _images(example["images"]),
+        "images": _image_uris(example["images"]),
     }
 
 
-def _images(images: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+def _image_uris(images: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "uri": plots.png_data_uri(image),

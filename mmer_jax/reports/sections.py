@@ -1,17 +1,17 @@
-"""A section of the report that another part of the software than the report itself provides."""
+"""The type of report sections that other modules contribute."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """What a reader sees under one heading: words, drawings, a table.
+    """A section of the report: a heading, paragraphs, drawings and a table.
 
     Attributes:
-      title: the heading.
-      text: paragraphs, plain text.
-      drawings: SVG markup, as plots.chart gives it; safe to put into a page as it is.
-      table: lines of cells, the first of them the head; empty for none.
+      title: Heading.
+      text: Paragraphs of plain text.
+      drawings: SVG markup as returned by `plots.chart`, inserted without escaping.
+      table: Lines of cells, the head first; empty for no table.
     """
 
     title: str

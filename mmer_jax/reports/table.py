@@ -1,63 +1,67 @@
-"""The table on the terminal: what was measured, with the paper's number beside it."""
+"""Result tables for the terminal, with the paper's numbers next to the measured ones."""
 
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from mmer_jax import errors
 from mmer_jax.evaluation import summary
 from mmer_jax.evaluation.summary import percent
+from mmer_jax.results.records import Record
 from mmer_jax.utils import columns
 
-WIDTH = 100  # of the notes, in characters
-NOTHING = "-"  # not measured, or no number of the paper
+WIDTH = 100  # Of the notes, in characters.
+NOTHING = "-"  # For a result that was not measured, or a number that the paper does not have.
 
 
 def terminal_table(
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[Record],
     promises: Mapping[str, str] | None = None,
     workdir: str | os.PathLike | None = None,
 ) -> str:
-    """Records as text: one table for each (table, protocol), accuracies in percent.
+    """Formats records as one table for each (table, protocol), with accuracies in percent.
+
+    Confidence intervals (95%) come from a bootstrap over subjects if `workdir` has predictions. If
+    not, rows with one seed have Wilson intervals. With several seeds accuracies are the mean and
+    the sample standard deviation over seeds.
 
     Args:
-      records: as records.read gives them.
-      promises: what each protocol keeps apart, by name; those of datasets.protocols if None.
-      workdir: where the records are from: intervals are made from the predictions there.
+      records: Records as returned by `records.read`.
+      promises: Name of a protocol -> description of what training and test split cannot share;
+        those of the protocol registry by default.
+      workdir: Workdir of the records, for its predictions.
 
     Returns:
-      Lines without a last newline. The 95% interval is a bootstrap's over subjects; without
-      predictions it is Wilson's, for one seed. With several seeds accuracies are mean and sample
-      standard deviation over seeds.
+      Text without a trailing newline.
 
     Raises:
-      UserError: if there is no record, or data of one name differ within a table.
+      UserError: There are no records, or a table has different data under one dataset name.
     """
     if not records:
         raise errors.UserError(
-            "nothing is measured yet: run.py --config=configs/... writes its first record when it "
-            "reaches the first number of epochs to measure at"
+            "no results yet: run.py --config=configs/... writes the first record when training "
+            "reaches the first number of epochs to measure after"
         )
-    blocks = summary.honest_first(summary.blocks(records, workdir))
+    blocks = summary.speaker_independent_first(summary.blocks(records, workdir))
     summary.check_same_data(blocks)
     return "\n\n".join(_block(block, summary.promise(block.protocol, promises)) for block in blocks)
 
 
 def _block(block: summary.Block, promise: str) -> str:
-    several = any(len(row.last.seeds) > 1 for row in block.rows)
+    has_seeds = any(len(row.last.seeds) > 1 for row in block.rows)
+    has_intervals = any(row.last.interval for row in block.rows)
     head = ["row"] + [f"{epochs} epoch{'s' * (epochs != 1)}" for epochs in block.epochs]
-    known = any(row.last.interval for row in block.rows)
-    head += ["95% interval"] * known + ["seeds"] * several + ["chance", "tests", "clips"]
-    lines = [head] + [_line(row, block, known, several) for row in block.rows]
+    head += ["95% interval"] * has_intervals + ["seeds"] * has_seeds + ["chance", "tests", "clips"]
+    lines = [head] + [_line(row, block, has_intervals, has_seeds) for row in block.rows]
 
     notes = [
         "Test accuracy in %"
-        + (", mean ± standard deviation over seeds" if several else "")
+        + (", mean ± standard deviation over seeds" if has_seeds else "")
         + ("; the paper's number in brackets" if block.has_paper else "")
         + "."
-        + _of_intervals(block)
-        + " Chance is always naming the commonest emotion; tests are examples, clips recordings.",
+        + _interval_note(block)
+        + " Chance: always predicting the most frequent emotion. Tests: number of test examples. "
+        "Clips: number of test clips.",
         f"Protocol {block.protocol}: {promise}",
     ]
     if any(row.rendered for row in block.rows):
@@ -67,23 +71,27 @@ def _block(block: summary.Block, promise: str) -> str:
     return "\n".join([title, "", *columns.aligned(lines), "", *wrapped])
 
 
-def _of_intervals(block: summary.Block) -> str:
-    """Which interval stands in a block's table, in words."""
-    last = [row.last for row in block.rows if row.last.interval]
-    if not last:
+def _interval_note(block: summary.Block) -> str:
+    """Returns a sentence that explains the intervals in a block's table, or "" if it has none."""
+    with_interval = [row.last for row in block.rows if row.last.interval]
+    if not with_interval:
         return ""
-    bootstrapped = [measured for measured in last if measured.bootstrap]
+    bootstrapped = [measured for measured in with_interval if measured.bootstrap]
     if not bootstrapped:
         return (
-            " The interval is Wilson's, for the most epochs: predictions are not there, and it "
-            "takes examples as independent."
+            " Interval after the most epochs: Wilson score interval, which assumes independent "
+            "examples, because there are no predictions."
         )
-    units = " or ".join(dict.fromkeys(f"{measured.units}s" for measured in bootstrapped))
-    text = f" The interval, for the most epochs, is a bootstrap's that resamples {units}"
-    return text + ("." if len(bootstrapped) == len(last) else "; Wilson's without predictions.")
+    groups = " or ".join(dict.fromkeys(f"{measured.groups}s" for measured in bootstrapped))
+    note = f" Interval after the most epochs: bootstrap over {groups}"
+    if len(bootstrapped) == len(with_interval):
+        return note + "."
+    return note + "; Wilson score interval where there are no predictions."
 
 
-def _line(row: summary.Row, block: summary.Block, known: bool, several: bool) -> list[str]:
+def _line(
+    row: summary.Row, block: summary.Block, has_intervals: bool, has_seeds: bool
+) -> list[str]:
     cells = [row.name]
     for epochs in block.epochs:
         measured = row.by_epochs.get(epochs)
@@ -98,8 +106,8 @@ def _line(row: summary.Row, block: summary.Block, known: bool, several: bool) ->
             text += f" {f'({paper})':>6}"
         cells.append(text)
     last = row.last
-    if known:
+    if has_intervals:
         cells.append("-".join(percent(end) for end in last.interval) if last.interval else NOTHING)
-    if several:
+    if has_seeds:
         cells.append(str(len(last.seeds)))
     return [*cells, percent(last.chance), last.count("n_test"), last.count("n_test_clips")]

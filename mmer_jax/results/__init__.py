@@ -1,1 +1,1 @@
-"""What a run leaves on disk: records and predictions."""
+"""The results that a run leaves on disk: records and predictions."""

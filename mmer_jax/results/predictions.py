@@ -1,15 +1,19 @@
-"""Predictions: WORKDIR/predictions/<cell>.npz, what a network said of every measured example.
+"""Predictions of a cell for its test and validation examples, in WORKDIR/predictions/<cell>.npz.
 
-Members of the file: `emotions` (str [classes], the order of the columns), and for each part of the
-split that was measured ("test", "validation") `<part>/clip` (str [n]), `<part>/view` (int32 [n]),
-`<part>/label` (int32 [n]) and, for each measured epoch, `<part>/probabilities/<epoch>` (float32
-[n, classes]). The examples of a part are the same at every epoch, so they stand there once.
+Arrays of the file:
 
-The same arrays give the same bytes, whichever epoch was saved first: a resumed run's file can be
-compared with that of a run never stopped.
+- `emotions`: str [classes], the class names in the order of the probabilities' columns.
+- `<subset>/clip` (str [n]), `<subset>/view` (int32 [n]) and `<subset>/label` (int32 [n]) for each
+  measured subset, "test" or "validation". They are stored once, since the examples of a subset are
+  the same at every epoch.
+- `<subset>/probabilities/<epoch>`: float32 [n, classes], for each measured epoch.
+
+Equal arrays give equal bytes, whichever epoch was saved first, so that the file of a resumed run
+can be compared with that of an uninterrupted one.
 """
 
 import dataclasses
+import glob
 import os
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -18,20 +22,20 @@ from pathlib import Path
 import numpy as np
 
 from mmer_jax import errors
-from mmer_jax.results import records
+from mmer_jax.utils import files
 
-PARTS = ("test", "validation")
+SUBSETS = ("test", "validation")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Examples:
-    """One part's predictions after one number of epochs.
+    """Predictions for the examples of one subset, after one number of epochs.
 
     Attributes:
-      clip: str [n], the clip's name.
-      view: int32 [n], which of the clip's examples.
-      label: int32 [n], the true class.
-      probabilities: float32 [n, classes], the network's softmax output.
+      clip: str [n], names of the clips.
+      view: int32 [n], number of the example within its clip.
+      label: int32 [n], true classes.
+      probabilities: float32 [n, classes], softmax output of the network.
     """
 
     clip: np.ndarray
@@ -42,13 +46,13 @@ class Examples:
     def __post_init__(self):
         dtypes = {"clip": np.str_, "view": np.int32, "label": np.int32, "probabilities": np.float32}
         for name, dtype in dtypes.items():
-            # In C order and of a fixed type, or equal arrays could be written as different bytes.
+            # A fixed dtype and C order, because equal arrays must be written as equal bytes.
             value = np.ascontiguousarray(np.asarray(getattr(self, name), dtype))
             object.__setattr__(self, name, value)
         n = self.clip.shape
         if self.probabilities.ndim != 2 or len(n) != 1:
             raise ValueError(
-                f"expected clip [n] and probabilities [n, classes], found {n} and "
+                f"expected clip [n] and probabilities [n, classes], found shapes {n} and "
                 f"{self.probabilities.shape}"
             )
         if {self.view.shape, self.label.shape, self.probabilities.shape[:1]} != {n}:
@@ -60,11 +64,11 @@ class Examples:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
-    """A cell's predictions.
+    """Predictions of one cell.
 
     Attributes:
-      emotions: the classes' names, in the order of the probabilities' columns.
-      examples: by (epoch, part).
+      emotions: Class names, in the order of the probabilities' columns.
+      examples: (epoch, subset) -> predictions.
     """
 
     emotions: tuple[str, ...]
@@ -72,70 +76,67 @@ class Predictions:
 
     @property
     def epochs(self) -> tuple[int, ...]:
-        """The measured epochs, ascending."""
+        """The measured epochs in ascending order."""
         return tuple(sorted({epoch for epoch, _ in self.examples}))
 
 
 def save(
-    path: str | os.PathLike, epoch: int, parts: Mapping[str, Examples], emotions: Sequence[str]
+    path: str | os.PathLike, epoch: int, subsets: Mapping[str, Examples], emotions: Sequence[str]
 ) -> None:
-    """Puts one epoch's predictions into the cell's file, beside those of other epochs.
+    """Adds the predictions of one epoch to a cell's file.
 
-    The file is replaced in one step: a reader, or a process killed at any moment, finds either the
-    old one or the new one. Predictions of the same epoch are replaced.
+    The file is replaced atomically. Predictions of other epochs are kept, those of the same epoch
+    and subset are replaced.
 
     Args:
-      path: the cell's file, made with its folder if it isn't there.
-      epoch: the number of epochs trained.
-      parts: by name, one or both of PARTS.
-      emotions: the classes' names in the order of the columns.
+      path: Path of the cell's file, which is created with its folder if it does not exist.
+      epoch: Number of epochs trained.
+      subsets: Name of a subset, of SUBSETS -> its predictions.
+      emotions: Class names, in the order of the probabilities' columns.
 
     Raises:
-      ValueError: if the emotions or a part's examples aren't those already in the file.
-      UserError: if the file that is there cannot be read.
+      ValueError: The emotions or the examples of a subset differ from those in the file.
+      UserError: The existing file cannot be read.
     """
     path, emotions = Path(path), tuple(emotions)
-    examples = {}
+    by_epoch = {}
     if path.exists():
-        before = load(path)
-        if before.emotions != emotions:
-            raise ValueError(f"{path} is about {before.emotions}, not {emotions}")
-        examples = dict(before.examples)
-    for part, new in parts.items():
-        if part not in PARTS:
-            raise ValueError(f"unknown part {part!r}; known: {PARTS}")
+        stored = load(path)
+        if stored.emotions != emotions:
+            raise ValueError(f"{path} holds predictions of {stored.emotions}, not of {emotions}")
+        by_epoch = dict(stored.examples)
+    for subset, new in subsets.items():
+        if subset not in SUBSETS:
+            raise ValueError(f"unknown subset {subset!r}; known: {SUBSETS}")
         if new.probabilities.shape[1] != len(emotions):
             raise ValueError(f"{new.probabilities.shape[1]} columns for {len(emotions)} emotions")
-        for (_, other), old in examples.items():
-            if other == part and not all(
+        for (_, other), old in by_epoch.items():
+            if other == subset and not all(
                 np.array_equal(getattr(old, name), getattr(new, name))
                 for name in ("clip", "view", "label")
             ):
-                raise ValueError(f"{path} holds predictions of other {part} examples")
-        examples[epoch, part] = new
+                raise ValueError(f"{path} holds predictions of other {subset} examples")
+        by_epoch[epoch, subset] = new
 
     arrays = {"emotions": np.asarray(emotions, np.str_)}
-    for (at, part), given in sorted(examples.items()):
+    for (measured_epoch, subset), examples in sorted(by_epoch.items()):
         for name in ("clip", "view", "label"):
-            arrays[f"{part}/{name}"] = getattr(given, name)
-        arrays[f"{part}/probabilities/{at}"] = given.probabilities
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # One name for all tries: what a killed process left is overwritten by the next.
-    unfinished = path.with_name(f".{path.name}.tmp")
-    with open(unfinished, "wb") as file:
-        # Numpy dates every member 1980 (a test watches it), so the bytes hold no clock.
+            arrays[f"{subset}/{name}"] = getattr(examples, name)
+        arrays[f"{subset}/probabilities/{measured_epoch}"] = examples.probabilities
+    with files.atomic_write(path, "wb") as file:
+        # NumPy dates every member 1980 (a test checks it), so the bytes do not depend on the clock.
         np.savez(file, **{name: arrays[name] for name in sorted(arrays)})
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-    records.sync_folder(path.parent)
+    # A process that was killed while it wrote the file left a temporary one. One process at a time
+    # writes a cell's file.
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def load(path: str | os.PathLike) -> Predictions:
-    """Reads a cell's file.
+    """Reads the file of a cell.
 
     Raises:
-      UserError: if there is none, or it isn't one.
+      UserError: The file does not exist or is not a file of predictions.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -143,12 +144,12 @@ def load(path: str | os.PathLike) -> Predictions:
         emotions = tuple(arrays["emotions"].tolist())
         examples = {}
         for name, probabilities in arrays.items():
-            part, *rest = name.split("/")
+            subset, *rest = name.split("/")
             if rest[:1] == ["probabilities"]:
                 clip, view, label = (
-                    arrays[f"{part}/{field}"] for field in ("clip", "view", "label")
+                    arrays[f"{subset}/{field}"] for field in ("clip", "view", "label")
                 )
-                examples[int(rest[1]), part] = Examples(clip, view, label, probabilities)
+                examples[int(rest[1]), subset] = Examples(clip, view, label, probabilities)
     except FileNotFoundError as error:
         raise errors.UserError(
             f"no predictions at {path}: run the cell first (run.py writes them)"

@@ -1,8 +1,8 @@
-"""Records: one measured number's home each, one JSON object a line in WORKDIR/records.jsonl.
+"""Records of measurements, one JSON object per line in WORKDIR/records.jsonl.
 
-A line counts from the moment its newline is on the disk. A process that is killed in the middle of
-a write leaves a tail without one; reading drops that tail, and the next append cuts it off first,
-so that the new line isn't glued to it. Nothing else is ever rewritten.
+The file is append-only, and a line counts once its newline is on the disk. A process that is killed
+while it writes leaves an incomplete last line: `read` ignores that line, and the next append
+truncates the file to the last complete line before it writes.
 """
 
 import datetime
@@ -11,49 +11,79 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, NotRequired, TypedDict, cast
 
 from mmer_jax import errors
+from mmer_jax.utils import files
 
 FILE_NAME = "records.jsonl"
 
-REQUIRED = (
-    "table",
-    "row",
-    "modalities",
-    "protocol",
-    "fold",
-    "seed",
-    "epochs",
-    "n_train",
-    "n_validation",
-    "n_test",
-    "n_test_clips",
-    "accuracy",
-    "accuracy_interval",
-    "unweighted_average_recall",
-    "loss",
-    "confusion",
-    "emotions",
-    "train_loss",
-    "validation_accuracy",
-    "paper_accuracy",
-    "seconds_per_epoch",
-    "parameters",
-    "dataset",
-    "config_digest",
-    "config",
-    "device",
-    "versions",
-    "git_commit",
-)
 
-# What two runs of one command on one machine may differ in: the clock's fields and no other.
+class Record(TypedDict):
+    """Results of one cell after one number of epochs, with their provenance.
+
+    Metrics are computed on the cell's test examples, unless the config's `split.tested` is
+    "validation".
+    """
+
+    # The experiment.
+    table: str  # Name of the table of results, such as "table8".
+    row: str  # Name of the row of that table.
+    modalities: list[str]  # Names of the inputs, in joining order.
+    protocol: str  # Name of the evaluation protocol.
+    fold: int  # Cross-validation fold; 0 where the protocol has one fold.
+    seed: int  # Random seed of the training run, and of the split where the protocol draws it.
+    epochs: int  # Number of epochs trained.
+
+    # The split.
+    n_train: int  # Number of training examples.
+    n_validation: int  # Number of validation examples; 0 if there are none.
+    n_test: int  # Number of test examples, at least 1.
+    n_test_clips: int  # Number of distinct clips among the test examples.
+
+    # Test metrics.
+    accuracy: float  # In 0..1.
+    accuracy_interval: list[float]  # [low, high] in 0..1, the 95% Wilson score interval.
+    unweighted_average_recall: float  # Mean recall over the classes that occur, in 0..1.
+    macro_f1: NotRequired[float]  # Mean F1 over the classes, in 0..1.
+    loss: float  # Cross-entropy in nats.
+    confusion: list[list[int]]  # Counts [classes, classes]: rows are true, columns predicted.
+    emotions: list[str]  # Class names, in the order of the rows and columns of `confusion`.
+
+    # Training.
+    train_loss: float | None  # Cross-entropy of the epoch, in nats; None for late fusion.
+    validation_accuracy: float | None  # In 0..1; None without validation examples.
+    paper_accuracy: float | None  # The paper's number in 0..1; None where none is comparable.
+    seconds_per_epoch: float | None  # Median wall time of an epoch.
+    parameters: int  # Number of trainable parameters; for late fusion of all networks together.
+    best_epoch: NotRequired[int]  # With early stopping: the epoch whose parameters were measured.
+    stopped_epoch: NotRequired[int]  # With early stopping: the last epoch trained.
+    chosen_learning_rate: NotRequired[float]  # With a learning-rate search: the rate chosen.
+    # With a learning-rate search: for each candidate its `learning_rate`, `validation_accuracy` and
+    # `validation_loss`; the latter two are None where training diverged.
+    rates: NotRequired[list[dict[str, float | None]]]
+
+    # Provenance.
+    # `name`, `origin` ("recorded" or "rendered"), `version`, `builder_config`, `options`, `size`,
+    # `skipped`, `intensities`, `clips`, `subjects`, `pack_digest`.
+    dataset: dict[str, Any]
+    config_digest: str  # Identity of the config.
+    config: dict[str, Any]  # The resolved config of the row, as nested dictionaries.
+    device: str  # Number, platform and kind of the devices.
+    versions: dict[str, str]  # Package name -> version.
+    git_commit: str | None  # Commit of the source; None outside a git checkout.
+    written_at: NotRequired[str]  # UTC time in ISO 8601; added by `append`.
+
+
+# Fields that every record must have.
+REQUIRED = tuple(field for field in Record.__annotations__ if field in Record.__required_keys__)
+
+# Fields that depend on the clock: all others agree between two runs of one command on one machine.
 CLOCK = ("seconds_per_epoch", "written_at")
 
 
 class Key(NamedTuple):
-    """What a record is the measurement of. No two records of a file share one."""
+    """Identity of a measurement. No two records of a file have the same key."""
 
     table: str
     row: str
@@ -63,42 +93,60 @@ class Key(NamedTuple):
     epochs: int
 
 
-def key(record: Mapping[str, Any]) -> Key:
-    """The key of a record."""
-    return Key(*(record[field] for field in Key._fields))
+def key(record: Record) -> Key:
+    """Returns the key of a record."""
+    return Key(
+        record["table"],
+        record["row"],
+        record["protocol"],
+        record["fold"],
+        record["seed"],
+        record["epochs"],
+    )
 
 
-def of_process(number: int | str) -> str:
-    """The file that one of several processes writes; `merge` adds the others' to the first's."""
-    return FILE_NAME if number == 0 else f"records.process{number}.jsonl"
+def process_file_name(process: int | str) -> str:
+    """Returns the name of the records file that one of several processes writes.
 
-
-def merge(folder: str | os.PathLike) -> None:
-    """Moves what other processes wrote into FILE_NAME; each record is in it once at any time."""
-    folder = Path(folder)
-    for part in sorted(folder.glob(of_process("*"))):
-        there = {key(record) for record in read(folder / FILE_NAME)}
-        for record in read(part):
-            if key(record) not in there:
-                _append_line(folder / FILE_NAME, record)
-        part.unlink()
-
-
-def has(records: Iterable[Mapping[str, Any]], wanted: Key) -> bool:
-    """Whether a record with this key is among them."""
-    return any(key(record) == wanted for record in records)
-
-
-def append(path: str | os.PathLike, record: Mapping[str, Any]) -> None:
-    """Adds one record to the file, in one write that is flushed and synced before this returns.
+    `merge` moves the records of all other processes into the file of process 0.
 
     Args:
-      path: the file, made if it isn't there.
-      record: the fields of REQUIRED, and others if wanted. Numpy numbers and arrays are written as
-        plain ones. `written_at` (UTC) is added.
+      process: Index of the process, or "*" for a glob pattern that matches all but the first.
+    """
+    return FILE_NAME if process == 0 else f"records.process{process}.jsonl"
+
+
+def merge(workdir: str | os.PathLike) -> None:
+    """Moves the records of processes other than the first into FILE_NAME.
+
+    If it is interrupted, a second call completes it: records that are already in FILE_NAME are not
+    added again.
+    """
+    workdir = Path(workdir)
+    for process_file in sorted(workdir.glob(process_file_name("*"))):
+        merged_keys = {key(record) for record in read(workdir / FILE_NAME)}
+        for record in read(process_file):
+            if key(record) not in merged_keys:
+                _append_line(workdir / FILE_NAME, record)
+        process_file.unlink()
+
+
+def has(records: Iterable[Record], target: Key) -> bool:
+    """Returns whether one of the records has the key `target`."""
+    return any(key(record) == target for record in records)
+
+
+def append(path: str | os.PathLike, record: Record) -> None:
+    """Appends a record to a file in one write, and syncs the file to the disk.
+
+    Args:
+      path: Path of the file, which is created with its folder if it does not exist.
+      record: All fields of REQUIRED and any others. NumPy scalars and arrays are converted to plain
+        numbers and lists. The field `written_at` is added.
 
     Raises:
-      ValueError: for a record that lacks a field or contradicts itself; nothing is written then.
+      ValueError: A field is missing, fields contradict each other, or a value cannot be stored as
+        JSON. The file is unchanged.
     """
     _check(record)
     try:
@@ -108,83 +156,98 @@ def append(path: str | os.PathLike, record: Mapping[str, Any]) -> None:
 
 
 def append_line(path: str | os.PathLike, fields: Mapping[str, Any]) -> None:
-    """Adds one line of any fields as `append` does; ValueError if JSON cannot hold them."""
+    """Appends one line of arbitrary fields in the way of `append`.
+
+    Raises:
+      ValueError: A value cannot be stored as JSON.
+    """
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     _append_line(path, {**fields, "written_at": now})
 
 
 def _append_line(path: str | os.PathLike, fields: Mapping[str, Any]) -> None:
     try:
-        line = json.dumps(fields, allow_nan=False, default=_plain)
+        line = json.dumps(fields, allow_nan=False, default=_to_plain)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: a line cannot be written: {error}") from error
+        raise ValueError(f"{path}: the line cannot be stored as JSON: {error}") from error
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
     with open(path, "a+b", buffering=0) as file:
-        _cut_torn_tail(file)
+        _truncate_to_complete_lines(file)
         data = line.encode() + b"\n"
-        if file.write(data) != len(data):  # a full disk may take a part without an error
-            raise OSError(f"{path}: only a part of the record could be written")
+        if file.write(data) != len(data):  # A full disk can take part of the data without an error.
+            raise OSError(f"{path}: the record could not be written completely")
         os.fsync(file.fileno())
     if is_new:
-        sync_folder(path.parent)
+        files.sync_folder(path.parent)
 
 
-def read(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """All whole records of a file; none if there is no file.
+def read(path: str | os.PathLike) -> list[Record]:
+    """Reads all complete records of a file.
+
+    Args:
+      path: Path of the file.
 
     Returns:
-      them in the order of their config's table of rows, and of writing within a row: which of
-      several cells in training is done first is chance.
+      The records, sorted by the position of their row in the config's table of rows and, within a
+      row, in the order in which they were written. (Of several cells that train concurrently, any
+      may finish first.) An empty list if the file does not exist.
 
     Raises:
-      UserError: a line that isn't a record, other than a torn tail.
+      UserError: A complete line is not a record.
     """
-    return sorted(read_lines(path, REQUIRED), key=_place_in_table)
+    stored = cast(list[Record], read_lines(path, REQUIRED))
+    return sorted(stored, key=_index_in_table)
 
 
-def _place_in_table(record: Mapping[str, Any]) -> int:
-    rows = list((record["config"] or {}).get("table_rows", ()))
-    return rows.index(record["row"]) if record["row"] in rows else len(rows)
+def _index_in_table(record: Record) -> int:
+    table_rows = list((record["config"] or {}).get("table_rows", ()))
+    return table_rows.index(record["row"]) if record["row"] in table_rows else len(table_rows)
 
 
 def read_lines(path: str | os.PathLike, required: Iterable[str]) -> list[dict[str, Any]]:
-    """Reads as `read` does lines that have some required fields."""
+    """Reads all complete lines of a file that `append_line` has written.
+
+    Args:
+      path: Path of the file.
+      required: Names of the fields that each line must have.
+
+    Returns:
+      The lines in the order of the file; an empty list if the file does not exist.
+
+    Raises:
+      UserError: A complete line is not a JSON object with the required fields.
+    """
     try:
         lines = Path(path).read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
     records = []
-    for number, line in enumerate(lines[:-1], start=1):  # after the last newline: nothing, or torn
+    for number, line in enumerate(lines[:-1], start=1):  # The last element is empty or incomplete.
         try:
             record = json.loads(line)
         except ValueError as error:
             raise errors.UserError(
-                f"{path}, line {number}: not a record ({error}). Records are appended and never "
-                "edited: remove that line, and the same command measures again what it held."
+                f"{path}, line {number} is not a record ({error}). {_REPAIR}"
             ) from error
         missing = [f for f in required if not isinstance(record, dict) or f not in record]
         if missing:
             raise errors.UserError(
-                f"{path}, line {number}: a record without {', '.join(missing)}. Remove that line, "
-                "and the same command measures again what it held."
+                f"{path}, line {number}: the record lacks {', '.join(missing)}. {_REPAIR}"
             )
         records.append(record)
     return records
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes a new or renamed file's entry in its folder survive a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+_REPAIR = (
+    "Records are appended and never edited. Remove that line and run the same command again: it "
+    "measures only the missing results."
+)
 
 
-def _cut_torn_tail(file) -> None:
-    """Truncates to the end of the last whole line."""
+def _truncate_to_complete_lines(file: BinaryIO) -> None:
+    """Truncates a file, open for reading and appending, after its last newline."""
     end = position = file.seek(0, os.SEEK_END)
     while position:
         start = max(0, position - 65536)
@@ -198,23 +261,31 @@ def _cut_torn_tail(file) -> None:
         file.truncate(position)
 
 
-def _plain(value: Any) -> Any:
-    """Numpy numbers and arrays as Python's; anything else isn't data."""
+def _to_plain(value: Any) -> Any:
+    """Converts NumPy scalars and arrays to Python numbers and lists, for json.dumps."""
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} is no JSON value: {value!r}")
+    raise TypeError(f"a value of type {type(value).__name__} cannot be stored as JSON: {value!r}")
 
 
-def _check(record: Mapping[str, Any]) -> None:
+def _check(record: Record) -> None:
     missing = [field for field in REQUIRED if field not in record]
     if missing:
-        raise ValueError(f"record without {', '.join(missing)}")
+        raise ValueError(f"the record lacks {', '.join(missing)}")
     counts, classes = record["confusion"], len(record["emotions"])
     if len(counts) != classes or any(len(row) != classes for row in counts):
-        raise ValueError(f"confusion is not {classes} x {classes}, one row and column an emotion")
+        raise ValueError(
+            f"expected a confusion matrix of {classes} x {classes}, one row and one column per "
+            "emotion"
+        )
     total = sum(sum(row) for row in counts)
     if total != record["n_test"] or not total:
-        raise ValueError(f"confusion counts {total} examples, n_test is {record['n_test']}")
-    right = sum(counts[i][i] for i in range(classes))
-    if not math.isclose(record["accuracy"], right / total, abs_tol=1e-6):
-        raise ValueError(f"accuracy {record['accuracy']}, but the confusion has {right} of {total}")
+        raise ValueError(
+            f"the confusion matrix counts {total} examples, but n_test is {record['n_test']}"
+        )
+    correct = sum(counts[i][i] for i in range(classes))
+    if not math.isclose(record["accuracy"], correct / total, abs_tol=1e-6):
+        raise ValueError(
+            f"accuracy is {record['accuracy']}, but the confusion matrix has {correct} of {total} "
+            "examples on its diagonal"
+        )

@@ -220,7 +220,7 @@ def _compute_curve(workdir: Path, table: str, protocol: str, row: str, lines: li
             )
             for condition, cells in by_condition.items()
         },
-        aggregation.units(list(untouched.values()), dataset).name,
+        aggregation.groups(list(untouched.values()), dataset).name,
         float(counts.max() / counts.sum()),
     )
 
@@ -233,7 +233,7 @@ def _compute_point(
 ) -> Point:
     """Computes a point from the examples of each (seed, fold), the same ones in both mappings."""
     tests, baselines = _join_folds(cells), _join_folds(untouched)
-    groups = aggregation.units(tests, dataset).of
+    groups = aggregation.groups(tests, dataset).labels
     drops = [_is_correct(b) - _is_correct(t) for b, t in zip(baselines, tests, strict=True)]
     return Point(
         condition,
@@ -252,7 +252,7 @@ def _join_folds(cells: Mapping[tuple[int, int], Examples]) -> list[Examples]:
     """Joins the folds of each seed; seeds and folds ascend."""
     seeds = sorted({seed for seed, _ in cells})
     return [
-        aggregation.joined([cells[cell] for cell in sorted(cells) if cell[0] == seed])
+        aggregation.concatenate([cells[cell] for cell in sorted(cells) if cell[0] == seed])
         for seed in seeds
     ]
 

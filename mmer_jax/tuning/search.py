@@ -178,12 +178,12 @@ def _run_trial(
         _log(f"diverged: {error}")
         return dict.fromkeys(_METRICS)
     *others, row = comparable.read([baseline, folder] if baseline else [folder])
-    accuracy = row.figure("accuracy")
+    accuracy = row.metric("accuracy")
     interval, difference = [accuracy.low, accuracy.high], None
     if others:
         paired = comparable.pair(row, others[0]).difference
         difference = [paired.mean, paired.low, paired.high]
-    likelihood = row.figure("negative_log_likelihood").mean
+    likelihood = row.metric("negative_log_likelihood").mean
     values = (accuracy.mean, accuracy.spread, interval, likelihood, difference)
     return dict(zip(_METRICS, values, strict=True))
 

@@ -1,4 +1,4 @@
-"""Bootstrap intervals against scipy's; figures against metrics, which has scikit-learn's."""
+"""Bootstrap intervals against SciPy; statistics against `metrics` and `calibration`."""
 
 import numpy as np
 import pytest
@@ -12,40 +12,40 @@ NAMES = list(intervals.STATISTICS)
 
 
 def draw(seed=0, n=240, subjects=12, classes=4):
-    """Examples of people who are understood more or less well; and who each example is of."""
+    """Draws examples of subjects with different accuracies; returns them with their groups."""
     rng = np.random.default_rng(seed)
-    who = rng.integers(0, subjects, n)
+    subject = rng.integers(0, subjects, n)
     labels = rng.integers(0, classes, n)
     ease = np.random.default_rng(99).uniform(0, 3, subjects)
-    logits = rng.normal(size=(n, classes)) + ease[who, None] * np.eye(classes)[labels]
-    said = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    examples = Examples([f"c{i}" for i in range(n)], np.zeros(n), labels, said)
-    return examples, np.array([f"s{i:02d}" for i in who])
+    logits = rng.normal(size=(n, classes)) + ease[subject, None] * np.eye(classes)[labels]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    examples = Examples([f"c{i}" for i in range(n)], np.zeros(n), labels, probabilities)
+    return examples, np.array([f"s{i:02d}" for i in subject])
 
 
-def of_all(name: str, labels, said) -> float:
-    """The figure by metrics, calibration or scikit-learn."""
-    counts = metrics.confusion(labels, said.argmax(axis=1), said.shape[1])
+def compute(name: str, labels, probabilities) -> float:
+    """Computes a statistic with `metrics` or `calibration`."""
+    counts = metrics.confusion(labels, probabilities.argmax(axis=1), probabilities.shape[1])
     if name in ("accuracy", "unweighted_average_recall", "macro_f1"):
         return getattr(metrics, name)(counts)
     if name == "negative_log_likelihood":
-        return metrics.cross_entropy(labels, said)
-    return getattr(calibration, name)(labels, said)
+        return metrics.cross_entropy(labels, probabilities)
+    return getattr(calibration, name)(labels, probabilities)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("seed", range(3))
-def test_the_figures_are_those_of_metrics(name, seed):
-    examples, units = draw(seed, n=30)
-    expected = of_all(name, examples.label, examples.probabilities)
+def test_statistics_equal_metrics_and_calibration(name, seed):
+    examples, groups = draw(seed, n=30)
+    expected = compute(name, examples.label, examples.probabilities)
     statistic = intervals.STATISTICS[name]
     assert statistic(examples) == pytest.approx(expected)
-    found = intervals.bootstrap(statistic, [examples], [units], resamples=50)
-    assert found.per_seed == pytest.approx((expected,)) and found.spread is None
-    assert found.low < found.mean < found.high
+    interval = intervals.bootstrap(statistic, [examples], [groups], resamples=50)
+    assert interval.per_seed == pytest.approx((expected,)) and interval.spread is None
+    assert interval.low < interval.mean < interval.high
 
 
-def test_classes_that_a_resample_lacks_count_as_scikit_learn_counts_them():
+def test_classes_without_examples_count_as_in_scikit_learn():
     examples = Examples(["a", "b", "c"], [0] * 3, [0, 0, 2], np.eye(5)[[0, 1, 2]])
     statistics = intervals.STATISTICS
     balanced = sklearn.metrics.recall_score([0, 0, 2], [0, 1, 2], average=None, labels=[0, 2])
@@ -56,99 +56,101 @@ def test_classes_that_a_resample_lacks_count_as_scikit_learn_counts_them():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_seed_against_scipy(name):
-    """scipy draws numbers of subjects; the figure is then made of all clips of those drawn."""
-    examples, units = draw()
-    members = [np.flatnonzero(units == s) for s in np.unique(units)]
+    """SciPy resamples subject numbers; the statistic is computed on all clips of those drawn."""
+    examples, groups = draw()
+    members = [np.flatnonzero(groups == s) for s in np.unique(groups)]
 
     def statistic(drawn):
-        rows = np.concatenate([members[i] for i in drawn.astype(int)])
-        return of_all(name, examples.label[rows], examples.probabilities[rows])
+        indices = np.concatenate([members[i] for i in drawn.astype(int)])
+        return compute(name, examples.label[indices], examples.probabilities[indices])
 
     expected = stats.bootstrap(
         (np.arange(len(members)),), statistic, vectorized=False, n_resamples=4000,
         method="percentile", rng=np.random.default_rng(1),
     )  # fmt: skip
-    found = intervals.bootstrap(intervals.STATISTICS[name], [examples], [units], resamples=20_000)
-    width = found.high - found.low
+    interval = intervals.bootstrap(
+        intervals.STATISTICS[name], [examples], [groups], resamples=20_000
+    )
+    width = interval.high - interval.low
     np.testing.assert_allclose(
-        [found.low, found.high], expected.confidence_interval, atol=0.06 * width
+        [interval.low, interval.high], expected.confidence_interval, atol=0.06 * width
     )
 
 
 def test_several_seeds_against_scipy():
-    """The same people for all seeds; seeds tested other clips of them."""
+    """Seeds have the same subjects and different clips of them."""
     seeds = [draw(seed) for seed in range(3)]
     names = np.unique(seeds[0][1])
 
     def statistic(drawn):
         values = []
-        for examples, units in seeds:
-            rows = np.concatenate([np.flatnonzero(units == names[int(i)]) for i in drawn])
-            right = examples.probabilities.argmax(axis=1) == examples.label
-            values.append(right[rows].mean())
+        for examples, groups in seeds:
+            indices = np.concatenate([np.flatnonzero(groups == names[int(i)]) for i in drawn])
+            correct = examples.probabilities.argmax(axis=1) == examples.label
+            values.append(correct[indices].mean())
         return np.mean(values)
 
     expected = stats.bootstrap(
         (np.arange(len(names)),), statistic, vectorized=False, n_resamples=3000,
         method="percentile", rng=np.random.default_rng(1),
     )  # fmt: skip
-    found = intervals.bootstrap(
-        intervals.STATISTICS["accuracy"], [e for e, _ in seeds], [u for _, u in seeds]
+    interval = intervals.bootstrap(
+        intervals.STATISTICS["accuracy"], [e for e, _ in seeds], [g for _, g in seeds]
     )
-    width = found.high - found.low
+    width = interval.high - interval.low
     np.testing.assert_allclose(
-        [found.low, found.high], expected.confidence_interval, atol=0.06 * width
+        [interval.low, interval.high], expected.confidence_interval, atol=0.06 * width
     )
     accuracies = [(e.probabilities.argmax(1) == e.label).mean() for e, _ in seeds]
-    assert found.mean == pytest.approx(np.mean(accuracies))
-    assert found.spread == pytest.approx(np.std(accuracies, ddof=1))
+    assert interval.mean == pytest.approx(np.mean(accuracies))
+    assert interval.spread == pytest.approx(np.std(accuracies, ddof=1))
 
 
-def test_clips_of_one_person_are_no_independent_evidence():
-    """Twelve people, all clips of each right or all wrong: far wider than clips would have it."""
-    who = np.repeat(np.arange(12), 50)
-    right = who % 2
-    said = np.where(right[:, None] == 1, [0.9, 0.1], [0.1, 0.9])
-    examples = Examples([f"c{i}" for i in range(600)], np.zeros(600), np.zeros(600), said)
+def test_an_interval_over_subjects_is_wider_than_one_over_clips():
+    """All clips of a subject are classified alike, so that only the subjects are independent."""
+    subject = np.repeat(np.arange(12), 50)
+    correct = subject % 2
+    probabilities = np.where(correct[:, None] == 1, [0.9, 0.1], [0.1, 0.9])
+    examples = Examples([f"c{i}" for i in range(600)], np.zeros(600), np.zeros(600), probabilities)
     by_subject = intervals.bootstrap(
-        intervals.STATISTICS["accuracy"], [examples], [np.array([f"s{w}" for w in who])]
+        intervals.STATISTICS["accuracy"], [examples], [np.array([f"s{s}" for s in subject])]
     )
     by_clip = intervals.bootstrap(
         intervals.STATISTICS["accuracy"], [examples], [examples.clip], resamples=2000
     )
     assert by_subject.high - by_subject.low > 5 * (by_clip.high - by_clip.low)
-    # Of 12 people half are right: the share is a binomial's, divided by 12.
+    # Half of the 12 subjects are classified correctly: the accuracy is binomial, divided by 12.
     expected = stats.binom(12, 0.5).ppf([0.025, 0.975]) / 12
     np.testing.assert_allclose([by_subject.low, by_subject.high], expected)
     low, high = metrics.wilson_interval(300, 600)
     np.testing.assert_allclose([by_clip.low, by_clip.high], [low, high], atol=0.005)
 
 
-def test_one_seed_of_the_draw_is_one_interval():
-    examples, units = draw()
+def test_the_seed_determines_the_interval():
+    examples, groups = draw()
     runs = [
         intervals.bootstrap(
-            intervals.STATISTICS["macro_f1"], [examples], [units], resamples=1500, seed=seed
+            intervals.STATISTICS["macro_f1"], [examples], [groups], resamples=1500, seed=seed
         )
         for seed in (0, 0, 1)
     ]
     assert runs[0] == runs[1] != runs[2]
 
 
-def test_a_seed_that_tested_none_of_those_drawn_does_not_count():
-    """Each seed tested one of two people: resamples of one person have one seed's figure."""
-    right = Examples(["a"], [0], [0], [[0.9, 0.1]])
+def test_a_seed_without_any_of_the_drawn_subjects_is_ignored():
+    """Each seed has one of two subjects, so a resample of one subject has one seed's value."""
+    correct = Examples(["a"], [0], [0], [[0.9, 0.1]])
     wrong = Examples(["b"], [0], [0], [[0.1, 0.9]])
     for name in NAMES:
-        found = intervals.bootstrap(
-            intervals.STATISTICS[name], [right, wrong], [np.array(["s1"]), np.array(["s2"])]
+        interval = intervals.bootstrap(
+            intervals.STATISTICS[name], [correct, wrong], [np.array(["s1"]), np.array(["s2"])]
         )
-        ends = sorted(intervals.STATISTICS[name](e) for e in (right, wrong))
-        assert [found.low, found.high] == pytest.approx(ends)
+        ends = sorted(intervals.STATISTICS[name](e) for e in (correct, wrong))
+        assert [interval.low, interval.high] == pytest.approx(ends)
 
 
-def test_nothing_measured_is_an_error():
-    none = Examples([], [], [], np.zeros((0, 3)))
-    for tests, units in (([], []), ([none], [none.clip])):
+def test_no_examples_is_an_error():
+    empty = Examples([], [], [], np.zeros((0, 3)))
+    for tests, groups in (([], []), ([empty], [empty.clip])):
         with pytest.raises(ValueError, match="no example"):
-            intervals.bootstrap(intervals.STATISTICS["accuracy"], tests, units)
+            intervals.bootstrap(intervals.STATISTICS["accuracy"], tests, groups)

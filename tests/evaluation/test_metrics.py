@@ -1,4 +1,4 @@
-"""Every figure against scikit-learn or scipy, on random and on awkward inputs."""
+"""Metrics against scikit-learn or SciPy, on random inputs and edge cases."""
 
 import numpy as np
 import pytest
@@ -9,13 +9,13 @@ from mmer_jax.evaluation import metrics
 
 
 def draw(seed: int, n: int = 200, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """Labels that lack a class now and then, and softmax outputs."""
+    """Draws labels, which lack a class for odd seeds, and softmax outputs."""
     rng = np.random.default_rng(seed)
     labels = rng.choice(rng.permutation(classes)[: classes - seed % 2], n)
     logits = rng.normal(0, 2, (n, classes))
     logits[np.arange(n), labels] += rng.uniform(0, 3)
-    shares = np.exp(logits)
-    return labels, (shares / shares.sum(1, keepdims=True)).astype(np.float32)
+    exponentials = np.exp(logits)
+    return labels, (exponentials / exponentials.sum(1, keepdims=True)).astype(np.float32)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -45,18 +45,18 @@ def test_against_scikit_learn(seed):
     )
     np.testing.assert_allclose(metrics.per_class_precision(counts), precision)
     exact = probabilities.astype(np.float64)
-    exact /= exact.sum(1, keepdims=True)  # scikit-learn warns of float32's rounding
+    exact /= exact.sum(1, keepdims=True)  # scikit-learn warns about float32's rounding.
     assert metrics.cross_entropy(labels, probabilities) == pytest.approx(
         sklearn.metrics.log_loss(labels, exact, labels=range(5)), rel=1e-5
     )
 
 
-def test_measure_gives_the_fields_of_a_record():
+def test_measure_returns_the_metric_fields_of_a_record():
     labels, probabilities = draw(0)
     measured = metrics.measure(labels, probabilities)
-    right = int((probabilities.argmax(1) == labels).sum())
-    assert measured["accuracy"] == right / 200
-    expected = stats.binomtest(right, 200).proportion_ci(method="wilson")
+    correct = int((probabilities.argmax(1) == labels).sum())
+    assert measured["accuracy"] == correct / 200
+    expected = stats.binomtest(correct, 200).proportion_ci(method="wilson")
     assert measured["accuracy_interval"] == pytest.approx([expected.low, expected.high])
     assert sum(map(sum, measured["confusion"])) == 200
     assert all(type(n) is int for line in measured["confusion"] for n in line)
@@ -73,13 +73,13 @@ def test_wilson_against_scipy(correct, total, confidence):
     )
 
 
-def test_wilson_holds_the_truth_about_as_often_as_it_says():
+def test_wilson_intervals_have_their_nominal_coverage():
     rng = np.random.default_rng(0)
-    held = 0
+    covered = 0
     for correct in rng.binomial(60, 0.8, 2000):
         low, high = metrics.wilson_interval(int(correct), 60)
-        held += low <= 0.8 <= high
-    assert 0.93 < held / 2000 < 0.98
+        covered += low <= 0.8 <= high
+    assert 0.93 < covered / 2000 < 0.98
 
 
 def test_a_confident_mistake_does_not_make_the_loss_infinite():
@@ -93,7 +93,7 @@ def test_a_class_without_examples_has_no_recall_and_does_not_count():
     assert metrics.unweighted_average_recall(counts) == 0.75
 
 
-def test_of_equal_probabilities_the_first_is_the_prediction():
+def test_the_first_of_equal_probabilities_is_predicted():
     measured = metrics.measure(np.array([0, 1]), np.full((2, 4), 0.25, np.float32))
     assert measured["confusion"][0][0] == measured["confusion"][1][0] == 1
 
@@ -113,6 +113,6 @@ def test_of_equal_probabilities_the_first_is_the_prediction():
         lambda: metrics.wilson_interval(3, 2),
     ],
 )
-def test_nonsense_is_an_error_not_a_number(call):
+def test_invalid_arguments_are_errors(call):
     with pytest.raises(ValueError):
         call()

@@ -1,4 +1,4 @@
-"""Paired tests against scipy, against sums of binomial coefficients, and against Holm by hand."""
+"""Paired tests against SciPy and closed forms; Holm's method against values by hand."""
 
 import math
 
@@ -13,56 +13,56 @@ from mmer_jax.evaluation import significance
 def test_mcnemar_in_closed_form(b, c):
     first = np.array([True] * (b + 4) + [False] * (c + 3))
     second = np.array([False] * b + [True] * (4 + c) + [False] * 3)
-    found = significance.mcnemar(first, second)
-    assert (found.only_first, found.only_second) == (b, c)
+    result = significance.mcnemar(first, second)
+    assert (result.only_first, result.only_second) == (b, c)
     tail = sum(math.comb(b + c, k) for k in range(min(b, c) + 1)) / 2 ** (b + c)
-    assert found.p == pytest.approx(min(1, 2 * tail))
-    assert significance.mcnemar(second, first).p == pytest.approx(found.p)
+    assert result.p == pytest.approx(min(1, 2 * tail))
+    assert significance.mcnemar(second, first).p == pytest.approx(result.p)
 
 
-def test_mcnemar_needs_pairs():
+def test_mcnemar_requires_paired_predictions():
     with pytest.raises(ValueError, match="not paired"):
         significance.mcnemar(np.ones(3), np.ones(4))
 
 
-@pytest.mark.parametrize("units", [2, 5, 9])
+@pytest.mark.parametrize("groups", [2, 5, 9])
 @pytest.mark.parametrize("seed", range(3))
-def test_all_exchanges_against_scipy(units, seed):
-    differences = np.random.default_rng(seed).normal(0.5, 1, units)
-    # scipy exchanges the members of a pair: with zero beside it, the sign of a difference.
+def test_exact_permutation_test_against_scipy(groups, seed):
+    differences = np.random.default_rng(seed).normal(0.5, 1, groups)
+    # SciPy exchanges the members of a pair; paired with zero, that flips the sign of a difference.
     expected = stats.permutation_test(
-        (differences, np.zeros(units)), lambda a, b: np.sum(a) - np.sum(b),
+        (differences, np.zeros(groups)), lambda a, b: np.sum(a) - np.sum(b),
         permutation_type="samples", n_resamples=np.inf,
     )  # fmt: skip
     assert significance.permutation(differences) == pytest.approx(expected.pvalue)
 
 
-def test_the_least_p_is_one_in_half_of_all_signs():
+def test_the_smallest_p_is_two_in_all_sign_patterns():
     assert significance.permutation(np.full(5, 0.1)) == 2 / 2**5
     assert significance.permutation(-np.full(12, 0.1)) == 2 / 2**12
     assert significance.permutation(np.zeros(5)) == significance.permutation(np.zeros(20)) == 1
     assert significance.permutation(np.array([0.3])) == 1
 
 
-def test_drawn_exchanges_agree_with_all_of_them(monkeypatch):
+def test_random_permutations_agree_with_the_exact_test(monkeypatch):
     differences = np.random.default_rng(3).normal(0.35, 1, 12)
     exact = significance.permutation(differences)
     monkeypatch.setattr(significance, "EXACT_UP_TO", 0)
-    drawn = significance.permutation(differences, resamples=20_000)
+    random = significance.permutation(differences, resamples=20_000)
     assert 0.01 < exact < 0.9
-    assert drawn == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 20_000))
-    assert significance.permutation(differences, resamples=20_000) == drawn  # seeded
+    assert random == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 20_000))
+    assert significance.permutation(differences, resamples=20_000) == random  # Seeded.
 
 
-def test_drawn_exchanges_never_give_zero():
+def test_p_of_random_permutations_is_never_zero():
     assert significance.permutation(np.full(40, 1.0), resamples=999) == 1 / 1000
 
 
-def test_what_happens_by_luck_is_called_luck():
-    """Where the networks are alike, p is at most 0.05 in about a twentieth of all cases."""
+def test_the_false_positive_rate_is_the_significance_level():
+    """Under the null hypothesis p is at most 0.05 in about 5% of all cases."""
     rng = np.random.default_rng(0)
-    found = [significance.permutation(rng.normal(size=8)) for _ in range(800)]
-    assert 0.02 < np.mean(np.array(found) <= 0.05) < 0.08
+    p_values = [significance.permutation(rng.normal(size=8)) for _ in range(800)]
+    assert 0.02 < np.mean(np.array(p_values) <= 0.05) < 0.08
 
 
 def test_holm_by_hand():

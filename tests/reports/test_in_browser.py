@@ -1,4 +1,4 @@
-"""Both pages in a real browser: Debian's chromium, headless, spoken to over its debugging port."""
+"""Both pages in a real browser: headless Chromium, controlled through its debugging port."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ PHONE = 360  # pixels
 
 
 class Tab:
-    """A page in the browser, by Chrome's DevTools protocol."""
+    """A tab of the browser, controlled by the Chrome DevTools Protocol."""
 
     def __init__(self, address: str):
         self._socket = websocket.create_connection(address, timeout=60, suppress_origin=True)
@@ -54,7 +54,7 @@ class Tab:
         pytest.fail(f"{path} did not load within 30 s")
 
     def value(self, expression: str):
-        """What a JavaScript expression gives in the page; a promise is waited for."""
+        """Evaluates a JavaScript expression in the page; awaits a promise."""
         done = self.call(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
@@ -74,7 +74,7 @@ def tab(tmp_path_factory):
     command = [
         program,
         "--headless",
-        "--no-sandbox",  # it refuses to run as root otherwise
+        "--no-sandbox",  # Chromium refuses to run as root otherwise.
         "--disable-gpu",
         "--disable-dev-shm-usage",
         "--disable-background-networking",
@@ -85,13 +85,13 @@ def tab(tmp_path_factory):
     ]
     browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        told = profile / "DevToolsActivePort"
+        port_file = profile / "DevToolsActivePort"
         for _ in range(1200):
-            if told.exists() and told.read_text().strip():
+            if port_file.exists() and port_file.read_text().strip():
                 break
             assert browser.poll() is None, f"{program} ended with {browser.returncode}"
             time.sleep(0.05)
-        port = told.read_text().split()[0]
+        port = port_file.read_text().split()[0]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
             pages = [one for one in json.load(answer) if one["type"] == "page"]
         opened = Tab(pages[0]["webSocketDebuggerUrl"])
@@ -104,15 +104,15 @@ def tab(tmp_path_factory):
 
 @pytest.fixture
 def workdir(write_cell):
-    """Two rows whose order by name and by number differ, under two protocols, with curves."""
+    """Rows whose orders by name and by accuracy differ, under two protocols, with curves."""
     for protocol in ("triplet_random", "clip_random"):
-        for row, right in (
+        for row, correct in (
             ("mel", 12),
             ("a_long_name_of_a_row_that_a_phone_must_fold", 9),
             ("zz", 20),
         ):
             for seed in (0, 1):
-                folder = write_cell(protocol, right, seed=seed, row=row, validation=True)
+                folder = write_cell(protocol, correct, seed=seed, row=row, validation=True)
                 curves = folder / "curves" / f"{row}-{protocol}-fold0-seed{seed}.json"
                 curves.parent.mkdir(exist_ok=True)
                 epochs = [
@@ -131,29 +131,29 @@ def write_page(workdir):
         waveform = (rng.integers(-9999, 9999, 1600).astype(np.int16), 16000)
         return {clip: {"images": images, "audio": waveform} for clip in clips}
 
-    seen = {"clip": "03-01-05-01-01-01-01", "emotion": "anger", "view": 0, "images": images}
-    return report.write_report(workdir, [seen], look_up=look_up)
+    example = {"clip": "03-01-05-01-01-01-01", "emotion": "anger", "view": 0, "images": images}
+    return report.write_report(workdir, [example], look_up=look_up)
 
 
 def check_page(tab, path):
-    """No error, nothing from outside, no wider than its window; every image is there."""
+    """Checks that a page fits its window, has all images and no errors, and fetches nothing."""
     for width in (PHONE, 1200):
         tab.open(path, width)
         assert tab.value("document.documentElement.scrollWidth") <= width
         assert tab.value("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
-        faults = [
+        failures = [
             e
             for e in tab.events
             if e["method"] in ("Runtime.exceptionThrown", "Network.loadingFailed")
             or (e["method"] == "Log.entryAdded" and e["params"]["entry"]["level"] == "error")
         ]
-        assert not faults
-        fetched = {
+        assert not failures
+        urls = {
             e["params"]["request"]["url"]
             for e in tab.events
             if e["method"] == "Network.requestWillBeSent"
         }
-        assert {url for url in fetched if not url.startswith("data:")} <= {path.as_uri()}
+        assert {url for url in urls if not url.startswith("data:")} <= {path.as_uri()}
 
 
 PLAY = """new Promise(done => {
@@ -166,7 +166,7 @@ PLAY = """new Promise(done => {
 
 
 def column(tab, name, number, text="textContent.trim()"):
-    """What stands in a column of a sortable table, from the top."""
+    """Returns the cells of a column of a sortable table, from the top."""
     cells = f"[...document.querySelector('table[aria-label=\"{name}\"]').tBodies[0].rows]"
     return tab.value(f"{cells}.map(row => row.cells[{number}].{text})")
 
@@ -184,7 +184,7 @@ def test_the_report(tab, workdir):
     assert tab.value("document.querySelectorAll('svg.chart').length") == 2 * 3 * 3
     assert tab.value(PLAY) == pytest.approx(0.1, abs=0.01)
 
-    name = "Figures per clip, clip_random"
+    name = "Metrics per clip, clip_random"
     before = column(tab, name, 0)
     assert click(tab, name, 0) == "ascending"
     assert column(tab, name, 0) == sorted(before)
@@ -200,18 +200,18 @@ def test_the_report(tab, workdir):
     assert text == (workdir / "records.jsonl").read_text()
 
 
-def test_without_scripts_the_report_still_reads(tab, workdir):
+def test_the_report_is_readable_without_scripts(tab, workdir):
     path = write_page(workdir)
     tab.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
         tab.open(path, 1200)
-        shown = tab.call("DOM.getDocument", depth=-1)
-        assert "Figures per clip, clip_random" in json.dumps(shown)
+        document = tab.call("DOM.getDocument", depth=-1)
+        assert "Metrics per clip, clip_random" in json.dumps(document)
     finally:
         tab.call("Emulation.setScriptExecutionDisabled", value=False)
 
 
-def test_the_page_that_compares(tab, workdir, write_cell, tmp_path):
+def test_the_comparison_page(tab, workdir, write_cell, tmp_path):
     other = write_cell("clip_random", 15, workdir="other")
     path = comparison.write([workdir, other], tmp_path / "compared.html")
     check_page(tab, path)

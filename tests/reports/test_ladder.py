@@ -1,4 +1,4 @@
-"""A ladder's rungs against counting; what is drawn of them."""
+"""Rungs of a ladder against counts; their table and drawing."""
 
 from xml.etree import ElementTree
 
@@ -11,24 +11,24 @@ from mmer_jax.evaluation import ladder
 from mmer_jax.reports import ladder as report_ladder
 
 
-def test_rungs_stand_in_their_order_with_counted_accuracy(write_cell):
+def test_rungs_are_in_order_with_the_expected_accuracy(write_cell):
     write_cell("actor_kfold", 12)
     write_cell("clip_random", 16)
     write_cell("triplet_random", 20)
     folder = write_cell("triplet_random", 18, seed=1)
-    found = ladder.rungs([folder], "mel")
-    assert [r.protocol for r in found] == ["triplet_random", "clip_random", "actor_kfold"]
-    assert [r.accuracy.mean for r in found] == pytest.approx([0.95, 0.8, 0.6])
-    assert found[0].accuracy.spread == pytest.approx(np.std([1, 0.9], ddof=1))
-    assert [(r.seeds, r.networks) for r in found] == [(2, 2), (1, 1), (1, 1)]
-    assert all(r.accuracy.low <= r.accuracy.mean <= r.accuracy.high for r in found)
-    assert all(r.chance == 0.5 and r.trained_on == (540, 540) for r in found)
-    told = report_ladder.lines(found)
-    assert told[1][:4] == ("triplet_random", "95.0 ±7.1", told[1][2], "540")
-    assert told[3][-1] == "No subject is on both sides."
+    rungs = ladder.rungs([folder], "mel")
+    assert [r.protocol for r in rungs] == ["triplet_random", "clip_random", "actor_kfold"]
+    assert [r.accuracy.mean for r in rungs] == pytest.approx([0.95, 0.8, 0.6])
+    assert rungs[0].accuracy.spread == pytest.approx(np.std([1, 0.9], ddof=1))
+    assert [(r.seeds, r.networks) for r in rungs] == [(2, 2), (1, 1), (1, 1)]
+    assert all(r.accuracy.low <= r.accuracy.mean <= r.accuracy.high for r in rungs)
+    assert all(r.chance == 0.5 and r.train_sizes == (540, 540) for r in rungs)
+    lines = report_ladder.lines(rungs)
+    assert lines[1][:4] == ("triplet_random", "95.0 ±7.1", lines[1][2], "540")
+    assert lines[3][-1] == "No subject is on both sides."
 
 
-def test_a_ladder_may_be_spread_but_not_twice(write_cell):
+def test_a_ladder_may_span_workdirs_but_has_each_protocol_once(write_cell):
     first = write_cell("clip_random", 16)
     second = write_cell("actor_kfold", 12, workdir="other")
     assert len(ladder.rungs([first, second], "mel")) == 2
@@ -37,7 +37,7 @@ def test_a_ladder_may_be_spread_but_not_twice(write_cell):
         ladder.rungs([first, second], "mel")
 
 
-def test_the_report_has_a_ladder_of_three_rungs_or_more(write_cell):
+def test_the_report_has_a_ladder_from_three_rungs_on(write_cell):
     write_cell("triplet_random", 20)
     folder = write_cell("clip_random", 16)
     assert report_ladder.sections(folder) == []
@@ -45,25 +45,25 @@ def test_the_report_has_a_ladder_of_three_rungs_or_more(write_cell):
     (section,) = report_ladder.sections(folder)
     assert "different numbers of examples" in section.text[0]
     svg = ElementTree.fromstring(section.drawings[0])
-    words = [text.text for text in svg.iter("text")]
-    assert {"triplet_random", "clip_random", "actor_kfold"} <= set(words)
+    texts = [text.text for text in svg.iter("text")]
+    assert {"triplet_random", "clip_random", "actor_kfold"} <= set(texts)
     dots = [float(c.get("cx")) for c in svg.iter("circle") if "test" in c.get("class")]
     assert dots == sorted(dots, reverse=True)
-    # 95, 80 and 60 points of a scale whose ends are the outer grid lines.
+    # 100, 80 and 60% of a scale whose ends are the outer grid lines.
     scale = [float(line.get("x1")) for line in svg.iter("line") if line.get("class") == "grid"]
-    shares = (np.array(dots) - scale[0]) / (scale[-1] - scale[0])
-    np.testing.assert_allclose(shares, [1.0, 0.8, 0.6], atol=0.005)
+    accuracies = (np.array(dots) - scale[0]) / (scale[-1] - scale[0])
+    np.testing.assert_allclose(accuracies, [1.0, 0.8, 0.6], atol=0.005)
     assert len(list(svg.iter("circle"))) == 3 + len(ladder.PUBLISHED)
 
 
-def test_equal_training_parts_are_said_to_be_so(write_cell):
+def test_the_text_states_equal_training_sizes(write_cell):
     for protocol in ("triplet_random", "clip_random", "actor_kfold"):
         folder = write_cell(protocol, 15)
     (section,) = report_ladder.sections(folder)
     assert "trained on 540 examples" in section.text[0]
 
 
-def test_the_command_draws_it(write_cell, tmp_path, capsys):
+def test_the_command_draws_a_ladder(write_cell, tmp_path, capsys):
     write_cell("triplet_random", 20)
     folder = write_cell("clip_random", 16)
     assert figures.main(["ladder", str(folder), "--out", str(tmp_path / "x.svg")]) == 0

@@ -1,4 +1,4 @@
-"""The paper's tables 9 and 10, and what is set beside them."""
+"""The paper's tables 9 and 10, and the measured rows that are comparable with them."""
 
 import re
 
@@ -34,8 +34,8 @@ RAVDESS = {
 }
 
 
-def dataset(name="ravdess", intensities=("strong",), people=24, origin="recorded"):
-    subjects = [f"actor_{i:02d}" for i in range(people)]
+def dataset(name="ravdess", intensities=("strong",), count=24, origin="recorded"):
+    subjects = [f"actor_{i:02d}" for i in range(count)]
     return {
         "name": name,
         "origin": origin,
@@ -47,7 +47,7 @@ def dataset(name="ravdess", intensities=("strong",), people=24, origin="recorded
 
 @pytest.fixture
 def write(make_record, tmp_path):
-    """Writes records into a work folder of that name; returns its rows as literature reads them."""
+    """Writes records into a workdir and returns its rows."""
 
     def write(*changes, workdir="run"):
         for change in changes:
@@ -59,34 +59,38 @@ def write(make_record, tmp_path):
 
 
 def line_of(text: str, start: str) -> list[str]:
-    """The cells of the line that starts so."""
+    """Returns the cells of the line that starts with `start`."""
     line = next(line for line in text.splitlines() if line.startswith(f"{start} "))
     return re.split(r"\s{2,}", line.strip())
 
 
-def test_the_printed_numbers_and_what_is_known_of_them():
+def test_the_printed_numbers_and_their_conditions():
     nine, ten = literature.TABLES
     assert {e.work: e.accuracy for e in nine.entries} == BAUM1
     assert {e.work: e.accuracy for e in ten.entries} == RAVDESS
     text = literature.compare([])
     luna = line_of(text, "Luna-Jiménez et al. (2021)")
-    assert luna[1:6] == ["2021", "80.08", "8", "not given", "five folds of whole subjects"]
+    assert luna[1:6] == ["2021", "80.08", "8", "not given", "speaker-independent, 5 folds"]
     assert line_of(text, "Ma et al. (2020)")[3:] == ["not given"] * 3
     assert "55.85" in text and "not given: the paper does not say." in text
     assert "Measured here on RAVDESS: nothing." in text
-    known = [e.like for t in literature.TABLES for e in t.entries if e.like]
-    assert {like.protocol for like in known} <= set(registry.PROTOCOLS)
-    assert {like.data for like in known} <= set(sets.SETS)
+    conditions = [e.conditions for t in literature.TABLES for e in t.entries if e.conditions]
+    assert {c.protocol for c in conditions} <= set(registry.PROTOCOLS)
+    assert {c.dataset for c in conditions} <= set(sets.SETS)
 
 
-def test_a_row_names_what_it_was_measured_on_and_its_like(write):
-    found = write({"seed": 0, "right": 0.8}, {"seed": 1, "right": 0.9}, {"seed": 0, "epochs": 40})
-    text = literature.compare(found)
+def test_a_row_states_its_data_and_comparable_entries(write):
+    rows = write(
+        {"seed": 0, "accuracy_target": 0.8},
+        {"seed": 1, "accuracy_target": 0.9},
+        {"seed": 0, "epochs": 40},
+    )
+    text = literature.compare(rows)
     cells = line_of(text, "face_mel")
-    measured = summary.percent(found[0].row.last.accuracy)
-    assert found[0].row.last.seeds == (0,)  # at the last epoch there is one seed
+    accuracy = summary.percent(rows[0].row.last.accuracy)
+    assert rows[0].row.last.seeds == (0,)  # Only one seed was measured after the most epochs.
     assert cells == [
-        *("face_mel", "table8", measured, "5", "ravdess, strong: 480 clips of 24 people"),
+        *("face_mel", "table8", accuracy, "5", "ravdess, strong: 480 clips of 24 subjects"),
         *("triplet_random", "40", "1", "1", "20.0", "this paper (2023)"),
     ]
     assert "triplet_random: Nothing is kept apart" in text.replace("\n", " ")
@@ -94,68 +98,68 @@ def test_a_row_names_what_it_was_measured_on_and_its_like(write):
 
 
 @pytest.mark.parametrize(
-    ("change", "like"),
+    ("change", "works"),
     [
         ({}, "this paper (2023)"),
         ({"protocol": "clip_random"}, "none of these"),
         ({"dataset": dataset(intensities=("normal",))}, "none of these"),
         ({"emotions": EIGHT}, "none of these"),
         ({"emotions": ["anger", "disgust", "fear", "happiness", "calm"]}, "none of these"),
-        ({"dataset": dataset(people=18)}, "this paper (2023), but 18 of 24 people"),
+        ({"dataset": dataset(count=18)}, "this paper (2023), but 18 of 24 subjects"),
         ({"dataset": dataset("baum1_acted", ())}, "this paper (2023)"),
         ({"dataset": dataset("baum1_spontaneous", ())}, "none of these"),
-        ({"emotions": EIGHT, "protocol": "actor_kfold"}, "none of these"),  # one fold of five
+        ({"emotions": EIGHT, "protocol": "actor_kfold"}, "none of these"),  # One fold of five.
         ({"dataset": dataset("baum1_acted to ravdess"), "protocol": "cross_dataset"}, "none of"),
     ],
 )
-def test_only_like_is_called_like(write, change, like):
-    (one,) = write(change)
-    assert line_of(literature.compare([one]), "face_mel")[-1].startswith(like)
+def test_only_rows_that_meet_the_conditions_are_comparable(write, change, works):
+    (row,) = write(change)
+    assert line_of(literature.compare([row]), "face_mel")[-1].startswith(works)
 
 
-def test_all_five_folds_of_subjects_on_eight_emotions_are_like_luna_jimenez(write):
-    kind = {"emotions": EIGHT, "protocol": "actor_kfold", "dataset": dataset(intensities=())}
-    (one,) = write(*({**kind, "fold": fold} for fold in range(5)))
-    cells = line_of(literature.compare([one]), "face_mel")
+def test_five_speaker_independent_folds_on_eight_emotions_compare_with_luna_jimenez(write):
+    fields = {"emotions": EIGHT, "protocol": "actor_kfold", "dataset": dataset(intensities=())}
+    (row,) = write(*({**fields, "fold": fold} for fold in range(5)))
+    cells = line_of(literature.compare([row]), "face_mel")
     assert cells[-1] == "Luna-Jiménez et al. (2021)"
-    assert cells[-3] == "5"  # folds
+    assert cells[-3] == "5"  # Number of folds.
 
 
-def test_rows_go_to_the_table_of_the_set_they_were_tested_on(write):
-    found = write({"row": "over", "dataset": dataset("ravdess to baum1_acted")})
-    text = literature.compare(found)
+def test_rows_are_in_the_table_of_the_dataset_they_were_tested_on(write):
+    rows = write({"row": "over", "dataset": dataset("ravdess to baum1_acted")})
+    text = literature.compare(rows)
     assert "trained on ravdess, tested on baum1_acted" in text
     assert text.index("over  ") < text.index("Table 10")
     assert "Measured here on RAVDESS: nothing." in text
 
 
-def test_rendered_clips_and_shuffled_labels_are_left_out_by_name(write):
-    found = write(
+def test_rows_on_rendered_clips_or_shuffled_labels_are_left_out_and_named(write):
+    rows = write(
         {"row": "drawn", "dataset": dataset(origin="rendered")},
         {"row": "mixed", "config": {"split": {"shuffle_labels": True}}},
     )
-    text = literature.compare(found)
+    text = literature.compare(rows)
     assert "Measured here on RAVDESS: nothing." in text
     last = text.replace("\n", " ")
     assert "run: drawn (rendered clips)" in last and "mixed (trained on shuffled labels)" in last
     assert "say nothing about emotion recognition" in last
 
 
-def test_best_keeps_one_of_those_measured_alike(write):
-    found = write(
-        {"row": "low", "right": 0.5},
-        {"row": "high", "right": 0.9},
-        {"row": "other", "right": 0.3, "protocol": "clip_random"},
+def test_best_keeps_one_row_per_setting(write):
+    rows = write(
+        {"row": "low", "accuracy_target": 0.5},
+        {"row": "high", "accuracy_target": 0.9},
+        {"row": "other", "accuracy_target": 0.3, "protocol": "clip_random"},
     )
-    text = literature.compare(found, best=True)
+    text = literature.compare(rows, best=True)
     assert "high  " in text and "other  " in text and "low  " not in text
-    assert "flatters" in text
+    assert "optimistically biased" in " ".join(text.split())
 
 
-def test_markdown_has_straight_tables(write):
+def test_markdown_tables_have_equal_numbers_of_columns(write):
     text = literature.compare(write({}), in_markdown=True)
-    rows = [line.count("|") for line in text.splitlines() if line.startswith("|")]
-    assert set(rows) == {8, 12}
+    bars = [line.count("|") for line in text.splitlines() if line.startswith("|")]
+    assert set(bars) == {8, 12}
     assert "### Table 10" in text
 
 
@@ -164,5 +168,6 @@ def test_the_command(write, tmp_path, capsys):
     assert command.main(["--workdir", str(tmp_path / "run")]) == 0
     assert "this paper (2023)" in capsys.readouterr().out
     assert command.main(["--workdir", str(tmp_path / "nothing")]) == 2
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.startswith("error: ") and "holds no record" in said.err
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.startswith("error: ")
+    assert "holds no record" in output.err

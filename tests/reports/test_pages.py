@@ -1,4 +1,4 @@
-"""What pages show of predictions: figures, worst clips, downloads, several folders compared."""
+"""Clip-level results on pages: metrics, worst errors, downloads, and comparison of workdirs."""
 
 import base64
 import html
@@ -10,21 +10,21 @@ import pytest
 
 from mmer_jax import errors
 from mmer_jax.cli import report as command
-from mmer_jax.reports import cards, comparison, judged, report
+from mmer_jax.reports import cards, clip_level, comparison, report
 from mmer_jax.results import records
 
 
 def values(text: str, label: str) -> list[list[str]]:
-    """What a sortable table is sorted by, line by line."""
+    """Returns the sort values of a sortable table, line by line."""
     (table,) = re.findall(rf'aria-label="{label}">(.*?)</table>', text, re.S)
     return [re.findall(r'data-value="(.*?)"', line) for line in table.split("<tr>")[2:]]
 
 
-def test_figures_are_counted_per_clip(write_cell):
+def test_metrics_are_computed_per_clip(write_cell):
     write_cell("actor_kfold", 20)
     workdir = write_cell("actor_kfold", 10, seed=1)
     text = report.write_report(workdir).read_text()
-    (line,) = values(text, "Figures per clip, actor_kfold")
+    (line,) = values(text, "Metrics per clip, actor_kfold")
     assert line[0] == "mel"
     assert [float(v) for v in line[1:4]] == pytest.approx([0.75, 0.75, 0.75])
     assert line[-3:] == ["20", "4", "2"]
@@ -37,25 +37,26 @@ def test_rows_of_a_protocol_are_compared_in_pairs(write_cell):
     (line,) = values(report.write_report(workdir).read_text(), "Pairs, clip_random")
     assert line[:2] == ["mel", "other"]
     assert float(line[2]) == pytest.approx(40.0)
-    assert float(line[3]) == pytest.approx(2 * 0.5**8)  # eight clips, all for the first
+    assert float(line[3]) == pytest.approx(
+        2 * 0.5**8
+    )  # Eight clips, all in favor of the first row.
 
 
-def test_the_worst_clips_are_the_surest_wrong_ones_with_image_and_audio(write_cell):
+def test_worst_errors_are_the_most_confident_ones_with_images_and_audio(write_cell):
     workdir = write_cell("clip_random", 12)
-    asked = []
+    requests = []
 
     def look_up(row, clips):
-        asked.append((row, list(clips)))
+        requests.append((row, list(clips)))
         image = np.full((4, 4, 1), 7, np.uint8)
         return {clips[0]: {"images": {"mel": image}, "audio": (np.zeros(8, np.int16), 16000)}}
 
     text = report.write_report(workdir, look_up=look_up).read_text()
-    wrong = [f"03-01-{3 + i % 5:02d}-02-01-01-{1 + i // 5:02d}" for i in range(19, 11, -1)]
-    assert asked == [("mel", wrong[: cards.WORST])]
+    misclassified = [f"03-01-{3 + i % 5:02d}-02-01-01-{1 + i // 5:02d}" for i in range(19, 11, -1)]
+    assert requests == [("mel", misclassified[: cards.WORST_COUNT])]
     assert text.count("<audio") == text.count("<img") == 1
-    assert [text.index(clip) for clip in wrong[: cards.WORST]] == sorted(
-        text.index(clip) for clip in wrong[: cards.WORST]
-    )
+    positions = [text.index(clip) for clip in misclassified[: cards.WORST_COUNT]]
+    assert positions == sorted(positions)
     assert "90.0%" in text
 
 
@@ -73,25 +74,28 @@ def test_records_and_configs_can_be_saved_from_the_page(write_cell):
     assert json.loads(config) == records.read(workdir / records.FILE_NAME)[0]["config"]
 
 
-def test_temperature_is_told_where_there_is_a_validation_part(write_cell):
+def test_temperature_scaling_is_shown_if_there_is_a_validation_split(write_cell):
     workdir = write_cell("clip_random", 12)
-    assert "no temperature was fitted" in report.write_report(workdir).read_text()
+    assert "No temperature was fitted" in report.write_report(workdir).read_text()
     workdir = write_cell("clip_random", 12, workdir="validated", validation=True)
-    assert "at the temperature fitted on validation" in report.write_report(workdir).read_text()
+    assert (
+        "after temperature scaling, fitted on the validation split"
+        in report.write_report(workdir).read_text()
+    )
 
 
-def test_strangers_come_first_and_the_papers_number_beside_its_protocol_alone(write_cell):
+def test_speaker_independent_results_come_first_and_the_paper_number_once(write_cell):
     write_cell("triplet_random", 18, paper_accuracy=0.9)
     workdir = write_cell("actor_kfold", 12)
     text = report.write_report(workdir).read_text()
-    honest, flattering = (
+    speaker_independent, random = (
         text.index(f"<code>{p}</code>") for p in ("actor_kfold", "triplet_random")
     )
-    assert honest < flattering < text.index("paper 90.0")
+    assert speaker_independent < random < text.index("paper 90.0")
     assert text.count("paper 90.0") == 1
 
 
-def test_predictions_that_are_missing_are_said_to_be(write_cell):
+def test_missing_predictions_are_reported(write_cell):
     workdir = write_cell("clip_random", 12)
     for path in (workdir / "predictions").iterdir():
         path.unlink()
@@ -100,13 +104,13 @@ def test_predictions_that_are_missing_are_said_to_be(write_cell):
     assert "Wilson" in text
 
 
-def test_validation_figures_are_called_so(write_cell):
+def test_validation_results_are_labeled(write_cell):
     config = {"split": {"tested": "validation"}}
     workdir = write_cell("clip_random", 12, config=config)
-    assert "These are validation figures" in report.write_report(workdir).read_text()
+    assert "These are validation results" in report.write_report(workdir).read_text()
 
 
-def test_several_folders_are_compared(write_cell, tmp_path, capsys):
+def test_several_workdirs_are_compared(write_cell, tmp_path, capsys):
     first = write_cell("actor_kfold", 20, config={"model": {"pooling": "average"}, "epochs": 3})
     second = write_cell(
         "actor_kfold", 12, workdir="other", config={"model": {"pooling": "flatten"}, "epochs": 3}
@@ -114,18 +118,18 @@ def test_several_folders_are_compared(write_cell, tmp_path, capsys):
     page = tmp_path / "page.html"
     assert command.main([str(first), str(second), "--output", str(page)]) == 0
     text = page.read_text()
-    lines = values(text, "Figures per clip, actor_kfold")
+    lines = values(text, "Metrics per clip, actor_kfold")
     assert [float(line[1]) for line in lines] == pytest.approx([1.0, 0.6])
-    assert len({line[0] for line in lines}) == 2  # told apart by their folder
+    assert len({line[0] for line in lines}) == 2  # Names include the workdir.
     assert len(values(text, "Pairs, actor_kfold")) == 1
-    (differing,) = re.findall(r"<table class=.plain.>(.*?)</table>", text, re.S)
-    assert "model.pooling" in differing
-    assert "epochs" not in differing
+    (differences,) = re.findall(r"<table class=.plain.>(.*?)</table>", text, re.S)
+    assert "model.pooling" in differences
+    assert "epochs" not in differences
     assert command.main([str(first)]) == 0
     assert capsys.readouterr().out.split()[-1].endswith("index.html")
 
 
-def test_other_versions_of_the_data_are_refused(write_cell, tmp_path, capsys):
+def test_other_versions_of_the_data_are_rejected(write_cell, tmp_path, capsys):
     first = write_cell("actor_kfold", 20)
     other = {"name": "ravdess", "origin": "recorded", "version": "2"}
     second = write_cell("actor_kfold", 12, workdir="other", dataset=other)
@@ -138,7 +142,7 @@ def test_other_versions_of_the_data_are_refused(write_cell, tmp_path, capsys):
     assert "holds no record" in capsys.readouterr().err
 
 
-def test_names_are_escaped_in_comparisons(write_cell, tmp_path):
+def test_names_are_escaped_on_comparison_pages(write_cell, tmp_path):
     bad = "<script>alert(1)</script>"
     first = write_cell("actor_kfold", 20, row=bad.replace("/", ""), config={bad: bad})
     second = write_cell("actor_kfold", 12, workdir="other", config={bad: "x"})
@@ -147,11 +151,11 @@ def test_names_are_escaped_in_comparisons(write_cell, tmp_path):
     assert html.escape("<script>") in text
 
 
-def test_a_row_is_read_by_itself_so_that_one_fault_hides_no_other(write_cell):
+def test_a_row_that_cannot_be_read_does_not_hide_the_others(write_cell):
     workdir = write_cell("clip_random", 12)
     write_cell("clip_random", 14, row="other")
     (workdir / "predictions" / "other-clip_random-fold0-seed0.npz").write_bytes(b"")
-    found = judged.judge([workdir], "clip_random")
-    assert found.names == ("mel",)
-    assert len(found.left_out) == 1
-    assert found.left_out[0].startswith("other: ")
+    results = clip_level.read([workdir], "clip_random")
+    assert results.names == ("mel",)
+    assert len(results.left_out) == 1
+    assert results.left_out[0].startswith("other: ")

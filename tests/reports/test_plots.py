@@ -1,3 +1,5 @@
+"""Charts and images of the report."""
+
 import base64
 from xml.etree import ElementTree
 
@@ -9,19 +11,19 @@ from mmer_jax.reports import plots
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_image_comes_back_from_its_png_pixel_by_pixel(channels):
+def test_a_png_has_exactly_the_pixels_of_its_image(channels):
     image = np.random.default_rng(0).integers(0, 256, (20, 30, channels), np.uint8)
     head, data = plots.png_data_uri(image).split(",")
     assert head == "data:image/png;base64"
     decoded = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_UNCHANGED)
-    decoded = decoded[..., None] if channels == 1 else decoded[..., ::-1]  # OpenCV gives BGR
+    decoded = decoded[..., None] if channels == 1 else decoded[..., ::-1]  # OpenCV returns BGR.
     np.testing.assert_array_equal(decoded, image)
 
 
 @pytest.mark.parametrize(
     "image", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)]
 )
-def test_what_is_no_image_is_refused(image):
+def test_arrays_that_are_not_images_are_rejected(image):
     with pytest.raises(ValueError, match="expected uint8"):
         plots.png_data_uri(image)
 
@@ -35,7 +37,7 @@ def draw(**options) -> ElementTree.Element:
     return ElementTree.fromstring(svg)
 
 
-def test_points_are_where_the_axes_say():
+def test_points_are_at_the_positions_given_by_the_axes():
     svg = draw(y_max=1.0, percent=True, reference=0.2)
     assert svg.find("title").text == "a <b> & c"
     texts = {text.text: text for text in svg.iter("text")}
@@ -53,7 +55,7 @@ def test_points_are_where_the_axes_say():
     assert end == f"{plots.WIDTH - plots.RIGHT:.1f},{plots.TOP:.1f}"
 
 
-def test_what_is_not_finite_is_left_out():
+def test_values_that_are_not_finite_are_omitted():
     nan = float("nan")
     lines = [plots.Line([(1, 1.0), (2, nan), (3, float("inf")), (4, 0.5)], "train")]
     svg = draw(lines=lines, marks=[plots.Mark(4, nan, "test")], x_ticks=[4])
@@ -62,13 +64,13 @@ def test_what_is_not_finite_is_left_out():
     assert "nan" not in ElementTree.tostring(svg, encoding="unicode")
 
 
-def test_an_empty_chart_and_one_of_zeros_are_drawn():
+def test_empty_charts_and_charts_of_zeros_are_drawn():
     assert draw(lines=[], marks=[], x_ticks=[]).find("title") is not None
     draw(lines=[plots.Line([(1, 0.0)], "train")], marks=[])
 
 
 @pytest.mark.parametrize("highest", [0.003, 0.1, 0.49, 1, 1.61, 2.5, 7, 33, 1200])
-def test_axes_end_at_a_round_number_just_above(highest):
+def test_axes_end_at_a_round_number_above_the_highest_value(highest):
     ticks = [float(t.text) for t in draw(lines=[], marks=[plots.Mark(1, highest, "test")])
              .iter("text") if t.get("text-anchor") == "end"]  # fmt: skip
     assert ticks[0] == 0 and highest <= ticks[-1] * 1.0001 <= 2 * highest + 1e-9
@@ -76,7 +78,7 @@ def test_axes_end_at_a_round_number_just_above(highest):
     np.testing.assert_allclose(np.diff(ticks), ticks[1], rtol=1e-6)
 
 
-def test_many_measured_epochs_do_not_crowd_the_axis():
+def test_the_horizontal_axis_has_at_most_eight_labels():
     svg = draw(x_ticks=list(range(1, 101)), marks=[])
     labels = [t.text for t in svg.iter("text") if t.get("text-anchor") == "middle"]
     assert len(labels) <= 8 and labels[-1] == "100"

@@ -1,3 +1,5 @@
+"""The report as a page: structure, content, escaping, caveats."""
+
 import base64
 import html.parser
 import io
@@ -20,7 +22,7 @@ VOID = {"meta", "link", "img", "br", "wbr", "hr", "input"}
 
 
 class Page(html.parser.HTMLParser):
-    """Reads a page strictly: every element closed in order; what it would fetch is kept."""
+    """Strict parser: elements must be closed in order. Collects texts, links and fetched URLs."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -28,7 +30,7 @@ class Page(html.parser.HTMLParser):
         self.count: dict[str, int] = {}
         self.feed(text)
         self.close()
-        assert not self.open, f"never closed: {self.open}"
+        assert not self.open, f"elements that are not closed: {self.open}"
 
     def handle_starttag(self, tag, attributes):
         self._note(tag, attributes)
@@ -64,9 +66,9 @@ def read(path) -> Page:
     text = path.read_text(encoding="utf-8")
     assert text.startswith("<!DOCTYPE html>")
     page = Page(text)
-    # Nothing is fetched: links stay in the page, styles and images are inside it.
+    # Nothing is fetched: links stay in the page, styles and images are embedded.
     assert not {"link", "iframe", "object", "base"} & set(page.count)
-    assert page.count["script"] == 1  # ours, in the page: it has no src
+    assert page.count["script"] == 1  # It is embedded: it has no src.
     assert "url(" not in text and "@import" not in text
     for link in page.links:
         assert (link.startswith("#") and link[1:] in page.ids) or link.startswith("data:")
@@ -106,13 +108,13 @@ def test_one_seed_two_protocols(write_run):
     first = records.read(workdir / records.FILE_NAME)[0]
     low, high = map(summary.percent, first["accuracy_interval"])
     assert summary.percent(first["accuracy"]) in words and f"{low}–{high}" in words
-    for fact in ("9f86d081884c7d65", "truncated: 2", "3b1f9e20", "0123abcd", "jax 0.10.2", "haar"):
-        assert fact in words
+    for value in ("9f86d081884c7d65", "truncated: 2", "3b1f9e20", "0123abcd", "jax 0.10.2", "haar"):
+        assert value in words
     assert "17.8 million parameters" in words and "face frames + optical flow" in words
     assert [p.name for p in path.parent.iterdir()] == ["index.html"]
 
 
-def test_every_confusion_count_is_there(write_run):
+def test_every_confusion_count_is_shown(write_run):
     workdir = write_run([("mel", "clip_random", 0)])
     words = read(report.write_report(workdir, None, PROMISES)).words()
     last = records.read(workdir / records.FILE_NAME)[-1]
@@ -129,27 +131,27 @@ def test_several_seeds(write_run):
     assert (
         f"{summary.percent(measured.accuracy)} ± {summary.percent(measured.spread)}" in page.words()
     )
-    assert "3 seeds" in page.words() and "all 3 runs together" in page.words()
+    assert "3 seeds" in page.words() and "summed over all 3 runs" in page.words()
     assert "One seed" not in page.words()
 
 
 def test_without_curves_and_examples(write_run):
     workdir = write_run([("mel", "clip_random", 0)], curves=False)
     page = read(report.write_report(workdir, None, PROMISES))
-    assert "No training curve was kept" in page.words()
-    assert "img" not in page.count and "seen" not in page.ids
+    assert "There is no training curve" in page.words()
+    assert "img" not in page.count and "inputs" not in page.ids
 
 
-def test_curves_that_cannot_be_read_are_named(write_run):
+def test_unreadable_curves_are_named(write_run):
     workdir = write_run([("mel", "clip_random", 0)])
     (curve,) = (workdir / "curves").iterdir()
     for content in (curve.read_text()[:-9], "{}[", '[{"epoch": 1}]', "[1]"):
         curve.write_text(content)
         words = read(report.write_report(workdir, None, PROMISES)).words()
-        assert f"Unreadable curves: {curve.name}" in words
+        assert f"Training curves that cannot be read: {curve.name}" in words
 
 
-def test_validation_is_drawn_where_it_was_measured(write_run):
+def test_validation_accuracy_is_drawn(write_run):
     workdir = write_run([("mel", "clip_random", 0)], validation_accuracy=0.7)
     text = report.write_report(workdir, None, PROMISES).read_text()
     assert text.count('class="dot validation"') == 2
@@ -168,46 +170,46 @@ def test_everything_is_escaped(write_run):
         versions={bad: bad},
         dataset={"name": bad, "origin": bad, bad: [bad], "skipped": {bad: 1}},
     )
-    wrong = example(clip=bad, emotion=bad, view=bad, audio_variant=bad)
-    wrong["images"][bad] = wrong["images"].pop("face")
-    page = read(report.write_report(workdir, [wrong], {"clip_random": bad}))
+    malicious = example(clip=bad, emotion=bad, view=bad, audio_variant=bad)
+    malicious["images"][bad] = malicious["images"].pop("face")
+    page = read(report.write_report(workdir, [malicious], {"clip_random": bad}))
     assert page.words().count("<script>") > 20
 
 
-def test_rendered_clips_are_told_at_the_top(write_run):
+def test_a_note_on_rendered_clips_is_at_the_top(write_run):
     workdir = write_run(
         [("mel", "clip_random", 0)], dataset={"name": "ravdess", "origin": "rendered"}
     )
     words = read(report.write_report(workdir, [example()], PROMISES)).words()
-    assert words.index(summary.RENDERED_NOTE) < words.index("Results Per clip")
+    assert words.index(summary.RENDERED_NOTE) < words.index("Results Metrics per clip")
     assert "license" not in words
 
 
-def test_images_of_recordings_carry_a_word_on_their_license(write_run):
+def test_a_note_on_the_license_of_recordings(write_run):
     workdir = write_run([("mel", "clip_random", 0)])
     assert "license" in read(report.write_report(workdir, [example()], PROMISES)).words()
 
 
-def test_a_row_in_the_middle_of_its_run(write_run, make_record):
+def test_a_row_whose_run_is_unfinished(write_run, make_record):
     workdir = write_run([("mel", "clip_random", 0)])
     other = make_record(row="face", modalities=["face"], protocol="clip_random", epochs=10)
     records.append(workdir / records.FILE_NAME, {**other, "seconds_per_epoch": None})
     assert "not measured" in read(report.write_report(workdir, None, PROMISES)).words()
 
 
-def test_a_modality_of_another_version_is_shown_by_its_name(write_run):
+def test_an_unknown_modality_is_shown_by_its_name(write_run):
     workdir = write_run([("gaze", "clip_random", 0)])
-    given = example(images={"gaze": np.zeros((8, 8, 1), np.uint8)})
-    assert "gaze" in read(report.write_report(workdir, [given], PROMISES)).words()
+    unknown = example(images={"gaze": np.zeros((8, 8, 1), np.uint8)})
+    assert "gaze" in read(report.write_report(workdir, [unknown], PROMISES)).words()
 
 
-def test_the_report_is_replaced_and_says_the_same_again(write_run):
+def test_the_report_is_replaced_and_deterministic(write_run):
     workdir = write_run([("mel", "clip_random", 0)])
     first = report.write_report(workdir, None, PROMISES).read_bytes()
     assert report.write_report(workdir, None, PROMISES).read_bytes() == first
 
 
-def test_an_empty_work_folder_says_what_to_run(tmp_path):
+def test_an_empty_workdir_is_an_error_that_says_what_to_run(tmp_path):
     for content in (None, ""):
         if content is not None:
             (tmp_path / records.FILE_NAME).write_text(content)
@@ -216,20 +218,21 @@ def test_an_empty_work_folder_says_what_to_run(tmp_path):
     assert not (tmp_path / "report").exists()
 
 
-def titles(found) -> set[str]:
-    return {caveat.title for caveat in caveats.caveats(summary.blocks(found))}
+def titles(records) -> set[str]:
+    return {caveat.title for caveat in caveats.caveats(summary.blocks(records))}
 
 
-def test_caveats_appear_where_they_are_called_for(make_record):
+def test_caveats_are_shown_only_where_they_apply(make_record):
     one = titles([make_record()])
-    assert {"One seed", "A small test part", "The intervals are too narrow"} <= one
+    assert {"One seed", "A small test split", "The intervals are too narrow"} <= one
     assert "Rendered clips" not in one and "One speaker" not in one
     assert any("share recordings" in title for title in one)
-    known = titles([make_record(protocol="clip_random", n_test_clips=100)])
-    assert "The intervals are too narrow" not in known and "A small test part" not in known
-    assert not any("share recordings" in title for title in known)
+    clip_random = titles([make_record(protocol="clip_random", n_test_clips=100)])
+    assert "The intervals are too narrow" not in clip_random
+    assert "A small test split" not in clip_random
+    assert not any("share recordings" in title for title in clip_random)
     several = titles([make_record(seed=0), make_record(seed=1)])
-    assert "± is the spread over seeds" in several and "One seed" not in several
+    assert "± is the standard deviation over seeds" in several and "One seed" not in several
     for subjects in (1, ["actor_01"]):
         dataset = {"name": "ravdess", "origin": "rendered", "subjects": subjects}
         assert {"One speaker", "Rendered clips"} <= titles([make_record(dataset=dataset)])
@@ -237,7 +240,7 @@ def test_caveats_appear_where_they_are_called_for(make_record):
 
 
 def test_evaluation_imports_nothing_heavy():
-    """A machine with arrays and a GPU alone must be able to write all of it."""
+    """Results must be computable on a GPU host that has only packs and no decoding libraries."""
     program = (
         "import sys, pkgutil, importlib, mmer_jax.evaluation as e\n"
         "for module in pkgutil.iter_modules(e.__path__):\n"

@@ -227,5 +227,5 @@ def test_trials_on_other_data_are_not_compared(tuned, workdir, small_pack, tmp_p
     config, overrides = command.load_config(
         [a for a in arguments("w", tmp_path / "16px") if a.startswith("--config")]
     )
-    with pytest.raises(errors.UserError, match="different data of one name"):
+    with pytest.raises(errors.UserError, match="results from different data"):
         search.tune(config, tmp_path / "w", overrides, SEARCH, trials=TRIALS + 1, seed=5)

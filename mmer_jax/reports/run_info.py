@@ -1,0 +1,83 @@
+"""Provenance of results for a report: datasets, splits, software, devices, configs."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mmer_jax.reports import pages
+from mmer_jax.results.records import Record
+
+
+def collect(records: Sequence[Record]) -> dict[str, Any]:
+    """Collects the provenance of records, as template values; equal values are listed once."""
+    by_name: dict[str, list[dict]] = {}
+    for record in records:
+        name = str(record["dataset"].get("name", "unnamed"))
+        by_name.setdefault(name, []).append(record["dataset"])
+    datasets = []
+    for name, descriptions in by_name.items():
+        info = _merge([{k: v for k, v in d.items() if k != "skipped"} for d in descriptions])
+        info.pop("name", None)
+        skipped = _merge([_count_skipped(d.get("skipped")) for d in descriptions])
+        datasets.append({"name": name, "info": info, "skipped": skipped})
+    times = sorted(record["written_at"] for record in records if record.get("written_at"))
+    split_sizes = {
+        (record["protocol"], record["row"]): {
+            field: record[field] for field in ("n_train", "n_validation", "n_test", "n_test_clips")
+        }
+        for record in records
+    }
+    return {
+        "records": len(records),
+        "seeds": sorted({record["seed"] for record in records}),
+        "emotions": list(dict.fromkeys(e for record in records for e in record["emotions"])),
+        "datasets": datasets,
+        "split_sizes": split_sizes,
+        "devices": _distinct(record["device"] for record in records),
+        "commits": _distinct(record["git_commit"] for record in records),
+        "versions": _merge([record["versions"] for record in records]),
+        "first": times[0] if times else None,
+        "last": times[-1] if times else None,
+        "configs": [
+            {
+                "digest": digest,
+                "text": text,
+                "download": pages.download(f"config-{digest}.json", text),
+            }
+            for digest, text in {
+                record["config_digest"]: json.dumps(record["config"], indent=2)
+                for record in records
+            }.items()
+        ],
+    }
+
+
+def _count_skipped(skipped: Mapping[str, Any] | None) -> dict[str, int]:
+    """Returns the number of skipped clips per reason, from counts or from lists of names."""
+    return {k: v if isinstance(v, int) else len(v) for k, v in (skipped or {}).items()}
+
+
+def _merge(descriptions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Merges nested mappings into one with dotted keys; values that differ are joined by " / "."""
+    merged: dict[str, list[str]] = {}
+
+    def add(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for name, nested in value.items():
+                add(f"{prefix}.{name}" if prefix else str(name), nested)
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            text = "none" if value is None else text
+            values = merged.setdefault(prefix, [])
+            if text not in values:
+                values.append(text)
+
+    for description in descriptions:
+        add("", description)
+    return {name: " / ".join(values) for name, values in merged.items()}
+
+
+def _distinct(values: Iterable[Any]) -> list[str]:
+    """Returns the distinct non-empty values as text, in order of appearance."""
+    texts = (v if isinstance(v, str) else json.dumps(v, sort_keys=True) for v in values if v)
+    return list(dict.fromkeys(texts))
