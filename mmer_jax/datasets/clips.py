@@ -253,7 +253,7 @@ def audio_images(
     heard = at_spectrogram_rate(samples, rate)
     images = []
     for variant in variants:
-        rng = random_of(name, f"audio {variant}")
+        rng = random_of(name, f"sound {variant}")
         varied = augment.vary(heard, spectrogram.RATE, variant, amounts, rng)
         images.append(
             {m: representations.IMAGES[m](varied, spectrogram.RATE, SIZE) for m in modalities}

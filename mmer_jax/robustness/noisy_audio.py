@@ -159,7 +159,7 @@ def compute_clip_images(
     apply = corruptions.CORRUPTIONS[corruption].apply
     images = {}
     for variant in audio.variants:
-        rng = clips.random_of(audio.clip, f"audio {variant}")  # the seed of clips.audio_images
+        rng = clips.random_of(audio.clip, f"sound {variant}")  # the seed of clips.audio_images
         version = augment.vary(waveform, rate, variant, amounts, rng)
         for level in levels:
             noisy = apply(version, level, conditions.make_rng(audio.clip, corruption))
