@@ -195,8 +195,9 @@ def _by_severity(curve: Curve, corruption: str) -> list[Point]:
         names = list(modalities.MODALITIES)
         return sorted(points, key=lambda p: names.index(p.condition.level))
     definition = corruptions.CORRUPTIONS[corruption]
-    sign = -1 if definition.clean_position is None else 1  # less resolution is worse; so is more
-    noise return sorted(points, key=lambda p: sign * definition.axis_position(p.condition.level))
+    # Less resolution is worse, and so is more noise.
+    sign = -1 if definition.clean_position is None else 1
+    return sorted(points, key=lambda p: sign * definition.axis_position(p.condition.level))
 
 
 def _format_percent(interval: intervals.Interval) -> str:
