@@ -67,7 +67,7 @@ class _Work(beam.DoFn):
         self._work, self._strict, self._notes = work, strict, notes
 
     def setup(self):
-        parallel.one_thread()
+        parallel.limit_to_one_thread()
 
     def process(self, numbered: tuple[int, Recording]) -> Iterator[tuple[str, dict]]:
         number, recording = numbered
