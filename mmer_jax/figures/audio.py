@@ -106,7 +106,7 @@ def alterations(samples: np.ndarray, name: str, amounts: augment.AudioAmounts):
     panels = made.subplots(len(augment.AUDIO_VARIANTS), 1, sharex=True)
     scale = _scales()["mel"]
     for axes, variant in zip(panels, augment.AUDIO_VARIANTS, strict=True):
-        rng = clips.random_of(name, f"audio {variant}")
+        rng = clips.make_rng(name, f"audio {variant}")
         varied = augment.vary(samples, spectrogram.RATE, variant, amounts, rng)
         image = spectrogram.mel_image(varied, spectrogram.RATE, SIZE)
         axes.set_title(told.get(variant, variant), fontsize="medium")

@@ -80,7 +80,7 @@ def pick_of_clip(
       ClipError: the recording cannot be used, or has no label and so is in no built set.
     """
     name = recording.facts()["clip"]
-    _, crops = clips.face_frames(recording.source(), options, SIZE)
+    _, crops = clips.read_face_frames(recording.source(), options, SIZE)
     distance = distances(face for _, _, face in crops)
     return [(name, t, round(float(distance[t]), 4)) for t in farthest(distance, per_clip, apart)]
 

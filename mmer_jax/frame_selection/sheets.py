@@ -102,7 +102,7 @@ def draw(recording: Recording, every: int, options: clips.Options) -> Sheet:
       ClipError: the recording cannot be used, or has no label and so is in no built set.
     """
     facts = recording.facts()
-    square, crops = clips.face_frames(recording.source(), options, SIZE)
+    square, crops = clips.read_face_frames(recording.source(), options, SIZE)
     tiles = tuple(
         Tile(frame, time, _data_uri(face))
         for frame, time, face in crops

@@ -52,11 +52,11 @@ def images(
       (clip, variant, level) -> modality -> uint8 [clips.SIZE, clips.SIZE, c].
     """
     compiled.compile_librosa()
-    waveform, rate = clips.at_spectrogram_rate(heard.samples, heard.rate), spectrogram.RATE
+    waveform, rate = clips.resample(heard.samples, heard.rate), spectrogram.RATE
     apply = corruptions.CORRUPTIONS[corruption].apply
     found = {}
     for variant in heard.variants:
-        rng = clips.random_of(heard.clip, f"audio {variant}")  # as clips.audio_images has it
+        rng = clips.make_rng(heard.clip, f"audio {variant}")  # as clips.compute_audio_images has it
         varied = augment.vary(waveform, rate, variant, amounts, rng)
         for level in levels:
             worse = apply(varied, level, conditions.random_of(heard.clip, corruption))

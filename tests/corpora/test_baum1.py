@@ -176,7 +176,7 @@ def test_a_csv_list_and_an_archive_give_the_same(trapped, speech, tmp_path):
     }
     assert one.labels == two.labels
     assert one.digest() == two.digest() == speech.metadata["source"]["digest"]
-    outcomes = [clips.work(r, "speech", clips.Options()) for r in two.recordings[:1]]
+    outcomes = [clips.process_recording(r, "speech", clips.Options()) for r in two.recordings[:1]]
     stored = {e["clip"]: e["samples"] for e in tfds_io.read(speech, ["clip", "samples"])}
     (example,) = outcomes[0].examples
     np.testing.assert_array_equal(example["samples"], stored[example["clip"]])
@@ -223,7 +223,9 @@ def test_strangers_and_copies_are_named(tmp_path):
     (detail,) = found.mismatches["clip found twice"].values()
     assert "again" in detail and "is not" in detail
     for recording in found.recordings[1:]:
-        assert clips.work(recording, "speech", clips.Options()).problem.kind == "bad name"
+        assert (
+            clips.process_recording(recording, "speech", clips.Options()).problem.kind == "bad name"
+        )
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_the_list_is_one_that_the_data_take(baum1, tmp_path, capsys):
     said = capsys.readouterr()
     assert "no label: S" in said.err
     found = recordings_of.select("baum1_acted", baum1)
-    outcomes = [clips.work(r, "frames", clips.Options()) for r in found]
+    outcomes = [clips.process_recording(r, "frames", clips.Options()) for r in found]
     examples = [e for outcome in outcomes for e in outcome.examples]
     table = {
         "clip": np.array([e["clip"] for e in examples]),

@@ -73,7 +73,7 @@ def test_each_usable_clip_is_there_with_every_second_frame(page, baum1):
 def test_the_image_is_the_face_of_that_frame(page, baum1):
     """Against the built example of the same number."""
     recording = recordings_of.select("baum1_acted", baum1)[0]
-    examples = clips.work(recording, "frames", clips.Options()).examples
+    examples = clips.process_recording(recording, "frames", clips.Options()).examples
     images = [
         image["src"]
         for image, tile in zip(page.all("img"), page.tiles, strict=True)
