@@ -73,7 +73,7 @@ def of_batches(config, answer) -> None:
         rate = batch / middle
         print(
             f"{batch:<22}{1e3 * middle:>11.1f}{1e3 * late:>9.1f}{rate:>12.1f}"
-            f"{rate / len(clips.VIEWS):>9.1f}"
+            f"{rate / len(clips.TRIPLET_VARIANTS):>9.1f}"
         )
 
 
@@ -84,7 +84,7 @@ def of_clips(config, answer, folder: Path) -> None:
         times = [time.perf_counter()]
         video.read_frames(recording.source(), indices=())
         times.append(time.perf_counter())
-        examples = clips.triplets(recording, clips.Options())
+        examples = clips.make_triplets(recording, clips.Options())
         times.append(time.perf_counter())
         answer(
             {

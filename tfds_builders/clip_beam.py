@@ -1,8 +1,8 @@
-"""Builds of clips under Apache Beam: recordings are worked on wherever the runner has workers.
+"""Builds of clips with Apache Beam: the workers of the runner process the recordings.
 
-A recording that cannot be used is told in a small file beside the data, which the driver reads in
-the end. What else a worker knows reaches the driver on some runners only, and on none if the
-pipeline fails; the folder of the data is one that every worker of a TFDS build writes to.
+A worker records a recording that cannot be used in a small file in the folder of the dataset, which
+the driver reads at the end. Only some runners return other results of workers to the driver, and
+none does if the pipeline fails, whereas every worker of a TFDS build writes to that folder.
 """
 
 import json
@@ -19,69 +19,75 @@ from tfds_builders import clip_builder
 
 
 class Examples(beam.PTransform):
-    """The examples of some recordings, each with its key.
+    """Transform that yields the examples of recordings, each with its key.
 
     Args:
-      chosen: the recordings; their files must be where the workers see them under the same paths.
-      work: what makes a recording's examples; picklable.
-      strict: a recording that cannot be used ends the pipeline.
-      notes: an empty folder for `problems`.
+      recordings: Recordings; all workers must find their files under the same paths.
+      process: Picklable function that makes the examples of a recording.
+      strict: Whether a recording that cannot be used ends the pipeline.
+      notes: An empty folder, for `read_problems`.
     """
 
     def __init__(
         self,
-        chosen: Sequence[Recording],
-        work: Callable[[Recording], clips.Outcome],
+        recordings: Sequence[Recording],
+        process: Callable[[Recording], clips.Outcome],
         strict: bool,
         notes: epath.Path,
     ):
         super().__init__()
-        self._chosen = chosen
-        self._work = _Work(work, strict, notes)
+        self._recordings = recordings
+        self._process = _Process(process, strict, notes)
 
     def expand(self, pipeline):
         return (
             pipeline
-            | "Recordings" >> beam.Create(list(enumerate(self._chosen)))
+            | "Recordings" >> beam.Create(list(enumerate(self._recordings)))
             | "Spread" >> beam.Reshuffle()
-            | "Work" >> beam.ParDo(self._work)
+            | "Work" >> beam.ParDo(self._process)
         )
 
 
-def problems(notes: epath.Path) -> list[clips.Outcome]:
-    """What workers told of recordings that cannot be used, in the order of the recordings.
+def read_problems(notes: epath.Path) -> list[clips.Outcome]:
+    """Returns the recordings that workers could not use, in the order of the recordings.
+
+    Args:
+      notes: The folder that `Examples` was made with.
 
     Raises:
-      UserError: one of them ended the build.
+      UserError: The error that ended the build, if one did.
     """
-    files = sorted(notes.glob("*.json"), key=lambda file: int(file.stem))
-    told = [json.loads(file.read_text()) for file in files]
-    for note in told:
+    paths = sorted(notes.glob("*.json"), key=lambda path: int(path.stem))
+    contents = [json.loads(path.read_text()) for path in paths]
+    for note in contents:
         if "end" in note:
             raise errors.UserError(note["end"])
-    return [clips.Outcome(n["name"], [], errors.ClipError(n["kind"], n["detail"])) for n in told]
+    return [
+        clips.Outcome(note["name"], [], errors.ClipError(note["kind"], note["detail"]))
+        for note in contents
+    ]
 
 
-class _Work(beam.DoFn):
-    def __init__(self, work, strict: bool, notes: epath.Path):
-        self._work, self._strict, self._notes = work, strict, notes
+class _Process(beam.DoFn):
+    def __init__(self, process_recording, strict: bool, notes: epath.Path):
+        self._process_recording, self._strict, self._notes = process_recording, strict, notes
 
     def setup(self):
-        parallel.one_thread()
+        parallel.limit_to_one_thread()
 
     def process(self, numbered: tuple[int, Recording]) -> Iterator[tuple[str, dict]]:
         number, recording = numbered
-        file = self._notes / f"{number}.json"
+        path = self._notes / f"{number}.json"
         try:
-            outcome = self._work(recording)
+            outcome = self._process_recording(recording)
             if outcome.problem and self._strict:
-                raise clip_builder.refusal(outcome)
+                raise clip_builder.make_error(outcome)
         except errors.UserError as e:
-            file.write_text(json.dumps({"end": str(e)}))
+            path.write_text(json.dumps({"end": str(e)}))
             raise
         if problem := outcome.problem:
             note = {"name": outcome.name, "kind": problem.kind, "detail": problem.detail}
-            file.write_text(json.dumps(note))
+            path.write_text(json.dumps(note))
         else:
-            file.unlink(missing_ok=True)  # of an earlier try, which runners may repeat
+            path.unlink(missing_ok=True)  # of a failed attempt, which runners repeat
         yield from clip_builder.keyed_examples(outcome)

@@ -1,6 +1,6 @@
-"""Builds under Apache Beam, on its local runner: the same set, errors and names as without.
+"""Builds with Apache Beam on its local runner: the same dataset, errors and names as without Beam.
 
-The runner is named FnApiRunner, since DirectRunner begins with a download where it can.
+The tests use FnApiRunner, since DirectRunner tries to download its successor.
 """
 
 import json
@@ -26,7 +26,7 @@ DAMAGED = "01-01-03-01-01-01-01"
 
 @pytest.fixture(scope="module")
 def manual_dir(tmp_path_factory) -> Path:
-    """Two good clips, a damaged one, and one under another name."""
+    """Two good clips, a damaged clip, and one with an invalid name."""
     folder = tmp_path_factory.mktemp("manual")
     clips = render_ravdess(
         folder,
@@ -45,9 +45,9 @@ def manual_dir(tmp_path_factory) -> Path:
     return folder
 
 
-def build(manual_dir, data_dir, *, by_beam=True, strict=False, **more):
-    """Builds triplets in this process; returns the built set."""
-    if by_beam:
+def build(manual_dir, data_dir, *, with_beam=True, strict=False, **more):
+    """Builds triplets in this process and returns the built dataset."""
+    if with_beam:
         more["beam_options"] = beam.options.pipeline_options.PipelineOptions(runner="FnApiRunner")
     config = builder_module.RavdessConfig(name="triplets", strict=strict, workers=1)
     builder = builder_module.Builder(config=config, data_dir=data_dir)
@@ -59,7 +59,7 @@ def build(manual_dir, data_dir, *, by_beam=True, strict=False, **more):
 
 @pytest.fixture(scope="module")
 def plain(manual_dir, tmp_path_factory):
-    return build(manual_dir, tmp_path_factory.mktemp("plain"), by_beam=False)
+    return build(manual_dir, tmp_path_factory.mktemp("plain"), with_beam=False)
 
 
 def assert_same(one, other):
@@ -74,64 +74,65 @@ def assert_same(one, other):
             np.testing.assert_array_equal(one[key][name], other[key][name])
 
 
-def summary(told: str) -> list[str]:
-    """The lines of the summary, of all that a build writes to standard error."""
-    lines = told.splitlines()
+def get_summary(stderr: str) -> list[str]:
+    """Returns the lines of the summary from the standard error of a build."""
+    lines = stderr.splitlines()
     return lines[next(i for i, line in enumerate(lines) if "recordings used" in line) :]
 
 
-def test_the_same_set_as_without_beam(plain, manual_dir, tmp_path, capsys):
+def test_dataset_is_the_same_as_without_beam(plain, manual_dir, tmp_path, capsys):
     cv2.setNumThreads(2)
     built = build(manual_dir, tmp_path / "beam")
-    assert cv2.getNumThreads() == 1  # the worker is this process
-    by_beam = summary(capsys.readouterr().err)
+    assert cv2.getNumThreads() == 1  # the worker runs in this process
+    with_beam = get_summary(capsys.readouterr().err)
     assert_same(plain, built)
     assert built.metadata["skipped"] == {"bad name": ["holiday"], "truncated": [DAMAGED]}
     files = {file.name for file in plain.data_dir.iterdir()}
     assert {file.name for file in built.data_dir.iterdir()} == files
-    build(manual_dir, tmp_path / "again", by_beam=False)
-    assert by_beam == summary(capsys.readouterr().err)
-    assert len(by_beam) == 3 and by_beam[0].endswith("2 of 4 recordings used")
+    build(manual_dir, tmp_path / "again", with_beam=False)
+    assert with_beam == get_summary(capsys.readouterr().err)
+    assert len(with_beam) == 3 and with_beam[0].endswith("2 of 4 recordings used")
 
 
 def test_strict_ends_the_build_and_leaves_nothing(manual_dir, tmp_path):
     (tmp_path / "manual").mkdir()
     for clip in (manual_dir / "Actor_01").iterdir():
         (tmp_path / "manual" / clip.name).symlink_to(clip)
-    told = []
-    for by_beam in (False, True):
+    messages = []
+    for with_beam in (False, True):
         with pytest.raises(errors.UserError) as raised:
-            build(tmp_path / "manual", tmp_path / "data", by_beam=by_beam, strict=True)
-        told.append(str(raised.value))
-    assert told[0] == told[1] and told[0].startswith(f"{DAMAGED} cannot be used: truncated")
+            build(tmp_path / "manual", tmp_path / "data", with_beam=with_beam, strict=True)
+        messages.append(str(raised.value))
+    assert messages[0] == messages[1]
+    assert messages[0].startswith(f"{DAMAGED} cannot be used: truncated")
     assert not list(tmp_path.glob("data/ravdess/triplets/*"))
 
 
 def test_no_usable_clip_at_all(manual_dir, tmp_path):
     (tmp_path / "manual").mkdir()
     (tmp_path / "manual" / f"{DAMAGED}.mp4").write_bytes(b"")
-    told = []
-    for by_beam in (False, True):
+    messages = []
+    for with_beam in (False, True):
         with pytest.raises(errors.UserError) as raised:
-            build(tmp_path / "manual", tmp_path / "data", by_beam=by_beam)
-        told.append(str(raised.value))
-    assert told == [f"none of 1 recordings can be used: empty file: {DAMAGED}"] * 2
+            build(tmp_path / "manual", tmp_path / "data", with_beam=with_beam)
+        messages.append(str(raised.value))
+    assert messages == [f"none of 1 recordings can be used: empty file: {DAMAGED}"] * 2
     assert not list(tmp_path.glob("data/ravdess/triplets/*"))
 
 
-def test_mistakes_that_are_seen_before_the_work(manual_dir, tmp_path, monkeypatch):
+def test_errors_before_any_recording_is_processed(manual_dir, tmp_path, monkeypatch):
     with pytest.raises(errors.UserError, match="which does not exist"):
         build(tmp_path / "no", tmp_path)
-    with pytest.raises(errors.UserError, match="max_examples_per_split cannot be had"):
+    with pytest.raises(errors.UserError, match="max_examples_per_split is not supported"):
         build(manual_dir, tmp_path, max_examples_per_split=2)
     monkeypatch.delitem(sys.modules, "tfds_builders.clip_beam", raising=False)
     monkeypatch.delattr(sys.modules["tfds_builders"], "clip_beam", raising=False)
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(errors.UserError, match=r"\(apache_beam\): pip install mmer-jax\[build\]"):
-        build(manual_dir, tmp_path, beam_runner="FnApiRunner", by_beam=False)
+        build(manual_dir, tmp_path, beam_runner="FnApiRunner", with_beam=False)
 
 
-def test_the_command_line_with_a_worker_in_a_process_of_its_own(plain, manual_dir, tmp_path):
+def test_command_line_with_a_worker_process(plain, manual_dir, tmp_path):
     command = [
         *(
             sys.executable,
@@ -143,9 +144,9 @@ def test_the_command_line_with_a_worker_in_a_process_of_its_own(plain, manual_di
         "direct_running_mode=multi_processing",
     ]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent.parent)}
-    done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    completed = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr[-3000:]
     (info,) = tmp_path.glob("ravdess/triplets/1.0.0/dataset_info.json")
     assert json.loads((info.parent / "metadata.json").read_text())["skipped"]["bad name"]
     assert_same(plain, tfds_io.open_built(info.parent))
-    assert "2 of 4 recordings used" in done.stderr
+    assert "2 of 4 recordings used" in completed.stderr

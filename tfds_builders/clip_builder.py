@@ -1,7 +1,7 @@
-"""What the builders of clips have in common: options, features, generation, summary.
+"""Base classes of TFDS builders of clips: options, features, generation, summary.
 
-A builder beside this file says which data sets of mmer_jax.corpora.sets it builds, and where their
-recordings come from.
+A builder in a folder beside this file adds the datasets of mmer_jax.corpora.sets that it builds,
+and the source of their recordings.
 """
 
 import abc
@@ -25,35 +25,36 @@ from tensorflow_datasets.core import shuffle
 from tensorflow_datasets.core.utils import tqdm_utils
 
 from mmer_jax import errors, modalities
-from mmer_jax.corpora import recordings, sets
+from mmer_jax.corpora import sets
+from mmer_jax.corpora.recordings import GENDERS, Recording, Selection
 from mmer_jax.datasets import clips
 from mmer_jax.media.augment import AUDIO_VARIANTS
 from mmer_jax.utils import parallel
 from mmer_jax.utils.progress import Progress
 
-# TFDS keeps up to 1 GB of finished examples in memory before it sorts on disk; this much is enough.
+# By default TFDS keeps up to 1 GB of finished examples in memory before it sorts them on disk.
 _SORTED_IN_MEMORY = 128 << 20
 _SORT_FILES = 100
 
 
 @dataclasses.dataclass(eq=False)
 class ClipConfig(tfds.core.BuilderConfig):
-    """A kind of example and how it is made.
+    """Builder config: a kind of example, and the options of its build.
 
-    `name` is one of `names()`. Where an option differs from its default, a short digest of such
-    options is added to it, so that two builds never share a folder. `strict` and `workers` do not
-    change the data and do not enter the name.
+    `name` is one of `names()`. If options differ from their defaults, a short digest of these is
+    appended, so that two builds never share a folder. `strict` and `workers` do not change the data
+    and are not part of the name.
 
     Attributes:
       detector, detector_model, face_margin, flow_scale, frame_choice, frame_scores, noise_snr_db,
-        pitch_semitones, shift_seconds, stretch_factor, video_only: see clips.Options.
-      strict: a recording that cannot be used ends the build, instead of being left out.
-      workers: processes; None for one a core.
-      dataset: as sets.SETS calls it; follows from the name.
-      kind_name: of clips.KINDS; follows from the name.
+        pitch_semitones, shift_seconds, stretch_factor, video_only: See clips.Options.
+      strict: Whether a recording that cannot be used is an error; it is skipped otherwise.
+      workers: Number of processes; None for one per core.
+      dataset: Name in sets.SETS; follows from the name.
+      kind_name: Name in clips.KINDS; follows from the name.
     """
 
-    # Data set of the builder -> what the names of its builder configs begin with.
+    # Dataset of the builder -> prefix of the names of its builder configs.
     DATASETS: ClassVar[dict[str, str]]
 
     detector: str = clips.Options.detector
@@ -79,8 +80,8 @@ class ClipConfig(tfds.core.BuilderConfig):
         for name in changed:
             if name not in self.kind.options:
                 raise errors.UserError(
-                    f"the builder config {self.name} does not heed the option {name}; it "
-                    f"heeds {', '.join(self.kind.options) or 'none'}"
+                    f"the option {name} has no effect on the builder config {self.name}; its "
+                    f"options: {', '.join(self.kind.options) or 'none'}"
                 )
         self.description = self.kind.title
         if changed:
@@ -90,7 +91,7 @@ class ClipConfig(tfds.core.BuilderConfig):
 
     @classmethod
     def names(cls) -> dict[str, tuple[str, str]]:
-        """Builder config, options at their defaults -> data set and kind of example."""
+        """Returns builder config with default options -> (dataset, kind of example)."""
         return {
             prefix + kind: (dataset, kind)
             for dataset, prefix in cls.DATASETS.items()
@@ -106,36 +107,40 @@ class ClipConfig(tfds.core.BuilderConfig):
         names = [field.name for field in dataclasses.fields(clips.Options)]
         return clips.Options(**{name: getattr(self, name) for name in names})
 
-    def select(self, folder: str | os.PathLike) -> recordings.Selection:
-        """The recordings in a folder that a build of this reads."""
+    def select(self, folder: str | os.PathLike) -> Selection:
+        """Selects the recordings in a folder that a build of this config reads.
+
+        Raises:
+          UserError: The folder has no such recordings.
+        """
         return sets.get(self.dataset).select(folder, self.kind.choices(self.options))
 
     def recorded_options(self) -> dict:
-        """The options that this kind of example heeds, free of paths of this machine."""
+        """Returns the options that affect this kind of example, with files as digests."""
         return {k: v for k, v in self.options.record().items() if k in self.kind.options}
 
     def changed_options(self) -> dict:
-        """The options that differ from their defaults."""
+        """Returns the options that differ from their defaults."""
         defaults = clips.Options().record()
         return {k: v for k, v in self.options.record().items() if v != defaults[k]}
 
 
 class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Builder of a data set of clips."""
+    """Builder of a dataset of clips."""
 
     def _create_builder_config(self, builder_config, version):
-        # TFDS refuses a config object of the caller's under a name that it knows; here one that
-        # differs in `strict` or `workers` only bears such a name.
+        # TFDS rejects a config object with the name of a predefined config; here one that differs
+        # only in `strict` or `workers` has such a name.
         if isinstance(builder_config, ClipConfig):
             return builder_config
         return super()._create_builder_config(builder_config, version=version)
 
     @abc.abstractmethod
     def _recordings(self, dl_manager: tfds.download.DownloadManager) -> Path:
-        """The folder of the recordings where no manual folder is given.
+        """Returns the folder of the recordings if no manual folder is given.
 
         Raises:
-          UserError: they cannot be downloaded.
+          UserError: The recordings cannot be downloaded.
         """
 
     def _features(self) -> tfds.features.FeaturesDict:
@@ -145,15 +150,15 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def _download_and_prepare(self, dl_manager, download_config):
-        # TFDS has a manual folder for every build, given or not: only a given one is meant.
+        # Unlike dl_manager.manual_dir, which is never empty, this is set only if the user set it.
         self._manual_dir = download_config.manual_dir
         self._skipped: dict[str, dict[str, str]] = defaultdict(dict)
-        self._clip_beam = _beam_module(download_config)
+        self._clip_beam = _import_beam_module(download_config)
         self._notes: epath.Path | None = None
-        with _flat_memory(), _no_bar():
+        with _flat_memory(), _no_progress_bar():
             try:
                 super()._download_and_prepare(dl_manager, download_config)
-            finally:  # a pipeline that failed too: what a worker noted says why
+            finally:  # also if the pipeline failed: a worker's note is the reason
                 self._read_notes()
         self.info.metadata.update(self._metadata())
         if download_config.max_examples_per_split is not None:
@@ -166,31 +171,30 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         folder = self._manual_dir or self._recordings(dl_manager)
         self._selection = config.select(folder)
         config.options.check_clips({r.name for r in self._selection.recordings})
-        # One split: who is train and who is test is a matter of the protocol, at reading time.
+        # A single split: the evaluation protocol divides it when the dataset is read.
         return {"train": self._generate_examples()}
 
     def _generate_examples(self):
-        """The keys and examples: an iterator, or a transform of Beam where that is asked for."""
+        """Returns keys and examples: an iterator, or a Beam transform for builds with Beam."""
         config = self.builder_config
-        chosen = self._selection.recordings
-        work = partial(clips.work, kind=config.kind_name, options=config.options)
+        recordings = self._selection.recordings
+        process = partial(clips.process_recording, kind=config.kind_name, options=config.options)
         if self._clip_beam is None:
-            return self._examples(work)
-        title = f"building {self.name}/{config.name} with Apache Beam: {len(chosen)} clips"
+            return self._examples(process)
+        title = f"building {self.name}/{config.name} with Apache Beam: {len(recordings)} clips"
         print(title, file=sys.stderr)
         self._notes = self.data_path / "notes"
         self._notes.mkdir()
-        return self._clip_beam.Examples(chosen, work, config.strict, self._notes)
+        return self._clip_beam.Examples(recordings, process, config.strict, self._notes)
 
     def _examples(
-        self, work: Callable[[recordings.Recording], clips.Outcome]
+        self, process: Callable[[Recording], clips.Outcome]
     ) -> Iterator[tuple[str, dict]]:
         config = self.builder_config
-        chosen = self._selection.recordings
-        with (
-            Progress(len(chosen), f"building {self.name}/{config.name}", "clips") as progress,
-            contextlib.closing(parallel.ordered_map(work, chosen, config.workers)) as outcomes,
-        ):
+        recordings = self._selection.recordings
+        title = f"building {self.name}/{config.name}"
+        outcomes = parallel.ordered_map(process, recordings, config.workers)
+        with Progress(len(recordings), title, "clips") as progress, contextlib.closing(outcomes):
             for outcome in outcomes:
                 if outcome.problem:
                     self._skip(outcome)
@@ -199,24 +203,24 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._check_usable()
 
     def _read_notes(self) -> None:
-        """Takes over what Beam's workers noted, and removes it from the data."""
+        """Reads the problems that Beam's workers noted, and removes the notes from the data."""
         if self._notes is None:
             return
-        for outcome in self._clip_beam.problems(self._notes):
+        for outcome in self._clip_beam.read_problems(self._notes):
             self._skip(outcome)
         self._check_usable()
         self._notes.rmtree()
 
     def _skip(self, outcome: clips.Outcome) -> None:
         if self.builder_config.strict:
-            raise refusal(outcome)
+            raise make_error(outcome)
         self._skipped[outcome.problem.kind][outcome.name] = outcome.problem.detail
 
     def _check_usable(self) -> None:
         total = len(self._selection.recordings)
         if sum(map(len, self._skipped.values())) == total:
             raise errors.UserError(
-                f"none of {total} recordings can be used: {_kinds_and_names(self._skipped)}"
+                f"none of {total} recordings can be used: {_format_names(self._skipped)}"
             )
 
     def _metadata(self) -> dict:
@@ -240,8 +244,8 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         title = f"{self.name}/{self.builder_config.name}"
         lines = [f"{title}: {total - count} of {total} recordings used"]
         if self._selection.left_out:
-            lines[0] += "; not wanted: " + ", ".join(
-                f"{n} {what}" for what, n in self._selection.left_out.items()
+            lines[0] += "; left out: " + ", ".join(
+                f"{n} {kind}" for kind, n in self._selection.left_out.items()
             )
         for kind, names in sorted(self._skipped.items()):
             lines += [f"  skipped, {kind}: {n} ({detail})" for n, detail in sorted(names.items())]
@@ -252,42 +256,42 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def keyed_examples(outcome: clips.Outcome) -> Iterator[tuple[str, dict]]:
-    """The examples of a recording, each with the key that TFDS sorts by."""
+    """Yields the examples of a recording, each with the key that TFDS sorts by."""
     for example in outcome.examples:
         yield f"{example['clip']}/{example.get('view', 0)}", example
 
 
-def refusal(outcome: clips.Outcome) -> errors.UserError:
-    """The error for a recording that cannot be used, where `strict` forbids that."""
+def make_error(outcome: clips.Outcome) -> errors.UserError:
+    """Returns the error of a strict build for a recording that cannot be used."""
     return errors.UserError(f"{outcome.name} cannot be used: {outcome.problem}")
 
 
-def _beam_module(download_config: tfds.download.DownloadConfig) -> ModuleType | None:
-    """clip_beam if the build is asked for with Beam, which is imported for that only."""
+def _import_beam_module(download_config: tfds.download.DownloadConfig) -> ModuleType | None:
+    """Returns the module clip_beam if the build uses Beam; Beam is not imported otherwise."""
     if download_config.beam_options is None and download_config.beam_runner is None:
         return None
     if download_config.max_examples_per_split is not None:
         raise errors.UserError(
-            "max_examples_per_split cannot be had with Apache Beam, which builds all examples: "
+            "max_examples_per_split is not supported with Apache Beam, which builds all examples: "
             "leave out one of the two"
         )
     try:
         from tfds_builders import clip_beam
     except ModuleNotFoundError as e:
         raise errors.UserError(
-            f"building with Apache Beam needs a package that is not here ({e.name}): "
+            f"building with Apache Beam needs a package that is not installed ({e.name}): "
             "pip install mmer-jax[build]"
         ) from e
     return clip_beam
 
 
 def _clip_features(data_set: sets.DataSet) -> dict:
-    """What is known of a clip, in every builder config."""
+    """Returns the features of a clip, which every builder config has."""
     return {
         "label": tfds.features.ClassLabel(names=list(data_set.emotions)),
         "clip": tfds.features.Text(),
         "subject": tfds.features.Text(),
-        "gender": tfds.features.ClassLabel(names=list(recordings.GENDERS)),
+        "gender": tfds.features.ClassLabel(names=list(GENDERS)),
         "intensity": tfds.features.ClassLabel(names=list(data_set.intensities)),
         "statement": np.int32,
         "repetition": np.int32,
@@ -332,27 +336,27 @@ _FEATURES = {
 }
 
 
-def _kinds_and_names(skipped: Mapping[str, Mapping[str, str]]) -> str:
+def _format_names(skipped: Mapping[str, Mapping[str, str]]) -> str:
     return "; ".join(f"{kind}: {', '.join(sorted(names))}" for kind, names in skipped.items())
 
 
 @contextlib.contextmanager
 def _flat_memory() -> Iterator[None]:
     """Makes TFDS sort examples on disk early, with few files open at a time."""
-    kept = shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER
+    defaults = shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER
     shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER = _SORTED_IN_MEMORY, _SORT_FILES
     try:
         yield
     finally:
-        shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER = kept
+        shuffle.MAX_MEM_BUFFER_SIZE, shuffle.BUCKETS_NUMBER = defaults
 
 
 @contextlib.contextmanager
-def _no_bar() -> Iterator[None]:
-    """Without TFDS's bar, which does not know how many clips there are."""
-    shown = tqdm_utils._active
+def _no_progress_bar() -> Iterator[None]:
+    """Disables TFDS's progress bar, which does not know the number of clips."""
+    active = tqdm_utils._active
     tfds.display_progress_bar(False)
     try:
         yield
     finally:
-        tfds.display_progress_bar(shown)
+        tfds.display_progress_bar(active)

@@ -1,1 +1,1 @@
-"""What recordings mean: names, examples, protocols, packs."""
+"""Examples of recordings, built TFDS datasets, packs, and selection of examples."""

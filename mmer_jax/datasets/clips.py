@@ -1,7 +1,8 @@
-"""From one recording to its examples.
+"""Computes the examples of one recording.
 
-This is what worker processes run: no TensorFlow here. An example is a dict, feature name -> value.
-Images in it are PNG files (bytes), so that compressing is spread over the workers too.
+Worker processes run this module, which therefore does not import TensorFlow. An example is a dict,
+feature name -> value. Its images are PNG files (bytes), so that compression is spread over the
+workers too.
 """
 
 import dataclasses
@@ -29,30 +30,32 @@ from mmer_jax.media import (
     spectrogram,
     video,
 )
+from mmer_jax.utils import files
 
-SIZE = 224  # side of stored images
-VIEWS = tuple(augment.AUDIO_VARIANTS)[:3]  # the audio that goes with view 0, 1 and 2
-AUDIO_VIEWS = tuple(augment.AUDIO_VARIANTS)  # of a clip whose audio alone is stored
-TRIPLET_AUDIOS = ("mel",)  # the images of a waveform that triplets hold
-FACE_FRAMES = 5  # frames in which the face is looked for
+SIZE = 224  # side of stored images in pixels
+TRIPLET_VARIANTS = tuple(augment.AUDIO_VARIANTS)[:3]  # audio variants of views 0, 1 and 2
+SPEECH_VARIANTS = tuple(augment.AUDIO_VARIANTS)  # audio variants of a clip stored as `speech`
+TRIPLET_AUDIO_MODALITIES = ("mel",)  # audio modalities that triplets contain
+FACE_FRAMES = 5  # frames of a clip in which the face is detected
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What is chosen when a data set is built.
+    """Options that are fixed when a dataset is built.
 
     Attributes:
-      detector: name of the face detector, see media.faces.DETECTORS.
-      detector_model: the detector's model file, where it needs one.
-      face_margin: added on each side of the face, as a part of its width.
-      flow_scale: speed in pixels a frame of the brightest flow; None: the fastest in each image.
-      frame_choice: how a clip's three frames are chosen, see media.frame_choice.CHOICES.
-      frame_scores: CSV file with a score for every frame, where the choice needs one.
-      noise_snr_db: of the noisy audio.
-      pitch_semitones: of the audio with shifted pitch.
-      shift_seconds: of the audio that is moved in time.
-      stretch_factor: tempo of the audio that is stretched in time.
-      video_only: also use the video-only recordings; their audio is silence.
+      detector: Name of the face detector, see media.faces.DETECTORS.
+      detector_model: Path of the detector's model file, for detectors that need one.
+      face_margin: Margin added on each side of the face, as a fraction of its width.
+      flow_scale: Speed in pixels per frame that is shown at full brightness; None for the largest
+        speed in each image.
+      frame_choice: How the three frames of a clip are chosen, see media.frame_choice.CHOICES.
+      frame_scores: Path of a CSV file with a score for every frame, for choices that need one.
+      noise_snr_db: Signal-to-noise ratio of the noisy audio in dB.
+      pitch_semitones: Pitch shift of the pitch-shifted audio in semitones.
+      shift_seconds: Time shift of the time-shifted audio in seconds.
+      stretch_factor: Tempo of the time-stretched audio relative to the original.
+      video_only: Whether the video-only recordings are used too; their audio is silence.
     """
 
     detector: str = "haar"
@@ -68,167 +71,203 @@ class Options:
     video_only: bool = False
 
     def check(self) -> None:
-        """Raises a UserError for an option that no clip could be worked on with."""
-        _detector(self.detector, self.detector_model)
+        """Checks that clips can be processed with these options.
+
+        Raises:
+          UserError: An unknown name, a value out of range, or a missing or superfluous file.
+        """
+        _get_detector(self.detector, self.detector_model)
         if self.frame_choice not in frame_choice.CHOICES:
             raise errors.unknown("choice of frames", self.frame_choice, frame_choice.CHOICES)
-        needed = self.frame_choice in frame_choice.NEEDS_SCORES
-        if needed != bool(self.frame_scores):
+        needs_scores = self.frame_choice in frame_choice.NEEDS_SCORES
+        if needs_scores != bool(self.frame_scores):
             raise errors.UserError(
                 f"frame_choice {self.frame_choice!r} "
                 + (
                     "needs frame_scores (--config.data.build.frame_scores=FILE): a CSV file with a "
                     "score for every frame (see docs/frame_selection.md)"
-                    if needed
+                    if needs_scores
                     else f"takes no frame_scores, found {self.frame_scores!r}: leave it out, or "
                     f"choose {' or '.join(map(repr, frame_choice.NEEDS_SCORES))}"
                 )
             )
-        if needed:
-            frame_lists.scores_at_hand(self.frame_scores)
+        if needs_scores:
+            frame_lists.load_scores(self.frame_scores)
         if self.flow_scale is not None and not self.flow_scale > 0:
             raise errors.UserError(f"flow_scale must be above 0 pixels, found {self.flow_scale}")
         if not self.face_margin >= 0:
             raise errors.UserError(f"face_margin must not be negative, found {self.face_margin}")
 
     def check_clips(self, names: Collection[str]) -> None:
-        """Raises a UserError if the scores name a clip that is not among those of the build."""
-        if self.frame_scores:
-            frame_lists.check_clips(frame_lists.scores_at_hand(self.frame_scores), names)
+        """Checks that the frame scores, if any, list only clips of the build.
 
-    def record(self) -> dict:
-        """The options as records tell them: numbers as floats, files by their digests.
+        Args:
+          names: Names of all clips of the build.
 
         Raises:
-          UserError: there is no such file.
+          UserError: The scores list another clip.
         """
-        told = dataclasses.asdict(self)
-        told = {name: float(v) if type(v) is int else v for name, v in told.items()}
-        for name in _FILES:
-            if told[name]:
-                file = Path(told[name]).expanduser()
-                if not file.is_file():
-                    raise errors.UserError(f"there is no {name.replace('_', ' ')} {told[name]}")
-                told[name] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-        return told
+        if self.frame_scores:
+            frame_lists.check_clips(frame_lists.load_scores(self.frame_scores), names)
+
+    def record(self) -> dict:
+        """Returns the options as records store them: numbers as floats, files as digests.
+
+        Raises:
+          UserError: A file that an option names does not exist.
+        """
+        options = dataclasses.asdict(self)
+        options = {name: float(v) if type(v) is int else v for name, v in options.items()}
+        for name in _FILE_OPTIONS:
+            if options[name]:
+                path = Path(options[name]).expanduser()
+                if not path.is_file():
+                    raise errors.UserError(
+                        f"the {name.replace('_', ' ')} file {options[name]} does not exist"
+                    )
+                options[name] = files.digest(path)[:16]
+        return options
 
 
-_FILES = ("detector_model", "frame_scores")  # options that name one
+_FILE_OPTIONS = ("detector_model", "frame_scores")
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of one recording: its examples, or the reason why there are none."""
+    """The examples of one recording, or the reason why there are none."""
 
     name: str
     examples: list[dict]
     problem: errors.ClipError | None = None
 
 
-def work(recording: Recording, kind: str, options: Options) -> Outcome:
-    """Makes the examples of one recording for one of KINDS."""
+def process_recording(recording: Recording, kind: str, options: Options) -> Outcome:
+    """Computes the examples of one recording for one of KINDS."""
     try:
-        return Outcome(recording.name, KINDS[kind].make(recording, options))
+        return Outcome(recording.name, KINDS[kind].make_examples(recording, options))
     except errors.ClipError as problem:
         return Outcome(recording.name, [], problem)
     except Exception as e:
-        e.add_note(f"while working on {recording.name} ({recording.path})")
+        e.add_note(f"while processing {recording.name} ({recording.path})")
         raise
 
 
-def triplets(recording: Recording, options: Options) -> list[dict]:
-    """Three examples: three frames, the flow into each, and three versions of the audio."""
-    facts = _facts(recording)
+def make_triplets(recording: Recording, options: Options) -> list[dict]:
+    """Returns three examples: three frames, the flow into each, and three variants of the audio.
+
+    Raises:
+      ClipError: The recording cannot be used.
+    """
+    metadata = _clip_metadata(recording)
     source = recording.source()
-    heard = _hear(source, recording.name, needed=_channel(recording) != "video_only")
+    needs_audio = recording.facts()["channel"] != "video_only"
+    track = _read_audio_track(source, recording.name, needs_audio)
 
-    def wanted(count: int) -> list[int]:
-        chosen = _chosen(recording.name, count, options)
-        return [*chosen, *(i - 1 for i in chosen), *_spread(count)]
+    def list_frames(count: int) -> list[int]:
+        chosen = _choose_frames(recording.name, count, options)
+        return [*chosen, *(i - 1 for i in chosen), *_face_frame_indices(count)]
 
-    seen = video.read_frames(source, wanted)
-    chosen = _chosen(recording.name, seen.count, options)
-    square = _square([seen.images[i] for i in _spread(seen.count)], options)
+    decoded = video.read_frames(source, list_frames)
+    chosen = _choose_frames(recording.name, decoded.count, options)
+    square = _find_face([decoded.images[i] for i in _face_frame_indices(decoded.count)], options)
     amounts = augment.AudioAmounts(
         noise_snr_db=options.noise_snr_db, pitch_semitones=options.pitch_semitones
     )
-    waveforms = audio_images(
-        recording.name, heard.samples, heard.rate, VIEWS, amounts, TRIPLET_AUDIOS
+    audio_images = compute_audio_images(
+        recording.name,
+        track.samples,
+        track.rate,
+        TRIPLET_VARIANTS,
+        amounts,
+        TRIPLET_AUDIO_MODALITIES,
     )
     examples = []
-    for view, (index, variant, images) in enumerate(zip(chosen, VIEWS, waveforms, strict=True)):
-        before, face = (faces.crop(seen.images[i], square.box, SIZE) for i in (index - 1, index))
+    for view, (index, variant, images) in enumerate(
+        zip(chosen, TRIPLET_VARIANTS, audio_images, strict=True)
+    ):
+        previous, face = (
+            faces.crop(decoded.images[i], square.box, SIZE) for i in (index - 1, index)
+        )
         examples.append(
-            facts
-            | _image_facts(view, index, seen.times[index], square, heard)
+            metadata
+            | _frame_metadata(view, index, decoded.times[index], square, track)
             | {"audio_variant": variant}
-            | {"face": _png(face), "flow": _png(_flow(before, face, options))}
-            | {name: _png(image) for name, image in images.items()}
+            | {"face": _encode_png(face), "flow": _encode_png(_flow(previous, face, options))}
+            | {name: _encode_png(image) for name, image in images.items()}
         )
     return examples
 
 
-def frames(recording: Recording, options: Options) -> list[dict]:
-    """An example for every frame but the first: the face and the flow into it."""
-    facts = _facts(recording)
+def make_frames(recording: Recording, options: Options) -> list[dict]:
+    """Returns one example for every frame but the first: the face and the flow into it.
+
+    Raises:
+      ClipError: The recording cannot be used.
+    """
+    metadata = _clip_metadata(recording)
     source = recording.source()
-    heard = _hear(source, recording.name, needed=False)
-    square, crops = face_frames(source, options)
+    track = _read_audio_track(source, recording.name, required=False)
+    square, crops = read_face_frames(source, options)
     examples = []
-    before = None
+    previous = None
     for index, time, face in crops:
-        if before is not None:
+        if previous is not None:
             examples.append(
-                facts
-                | _image_facts(index - 1, index, time, square, heard)
-                | {"face": _png(face), "flow": _png(_flow(before, face, options))}
+                metadata
+                | _frame_metadata(index - 1, index, time, square, track)
+                | {"face": _encode_png(face), "flow": _encode_png(_flow(previous, face, options))}
             )
-        before = face
+        previous = face
     return examples
 
 
-def face_frames(
+def read_face_frames(
     source: str | bytes, options: Options, size: int = SIZE
 ) -> tuple[faces.FaceBox, Iterator[tuple[int, float, np.ndarray]]]:
-    """Every frame of a clip, cut to the face.
+    """Reads every frame of a clip, cropped to the face.
 
     Args:
-      source: what media readers take.
-      options: how the face is found.
-      size: side of the images.
+      source: Path or content of the recording, as the media readers take it.
+      options: Detector, detector model and margin are read.
+      size: Side of the returned images in pixels.
 
     Returns:
-      the square, and (frame number from 0, seconds, uint8 [size, size, 3]) one after the other.
+      The square around the face, and an iterator over (frame index from 0, time in seconds,
+      image uint8 [size, size, 3] RGB).
 
     Raises:
-      ClipError: the recording cannot be used; also while frames are read.
+      ClipError: The recording cannot be used. Iterating can raise it too.
     """
-    sampled = video.read_frames(source, _spread)
+    sampled = video.read_frames(source, _face_frame_indices)
     if sampled.count < 2:
         raise errors.ClipError("too short", f"flow needs two frames, found {sampled.count}")
-    square = _square(list(sampled.images.values()), options)
+    square = _find_face(list(sampled.images.values()), options)
     return square, (
         (index, time, faces.crop(image, square.box, size))
         for index, time, image in video.iter_frames(source)
     )
 
 
-def speech(recording: Recording, options: Options) -> list[dict]:
-    """One example: the audio itself, at its own rate."""
-    facts = _facts(recording)
-    heard = _hear(recording.source(), recording.name, needed=True)
+def make_speech(recording: Recording, options: Options) -> list[dict]:
+    """Returns one example: the waveform itself, at its own sampling rate.
+
+    Raises:
+      ClipError: The recording cannot be used.
+    """
+    metadata = _clip_metadata(recording)
+    track = _read_audio_track(recording.source(), recording.name, required=True)
     return [
-        facts
+        metadata
         | {
-            "samples": heard.samples,
-            "sample_rate": heard.rate,
-            "duration": heard.duration,
-            "content_id": heard.content_id,
+            "samples": track.samples,
+            "sample_rate": track.rate,
+            "duration": track.duration,
+            "content_id": track.content_id,
         }
     ]
 
 
-def audio_images(
+def compute_audio_images(
     name: str,
     samples: np.ndarray,
     rate: int,
@@ -236,42 +275,56 @@ def audio_images(
     amounts: augment.AudioAmounts,
     modalities: Sequence[str],
 ) -> list[dict[str, np.ndarray]]:
-    """The images of some versions of a clip's audio.
+    """Computes images of the original and altered waveform of a clip.
 
     Args:
-      name: the clip's name: the noise follows from it.
-      samples: int16 [n], mono.
-      rate: samples a second.
-      variants: of media.augment.AUDIO_VARIANTS.
-      amounts: how strong they are.
-      modalities: the images wanted, of media.representations.IMAGES.
+      name: Name of the clip, which seeds the noise.
+      samples: Waveform, int16 [n], mono.
+      rate: Sampling rate in Hz.
+      variants: Audio variants, of media.augment.AUDIO_VARIANTS.
+      amounts: Strength of the alterations.
+      modalities: Kinds of image, of media.representations.IMAGES.
 
     Returns:
-      for each variant, modality -> uint8 [SIZE, SIZE, channels].
+      For each variant a dict, modality -> uint8 [SIZE, SIZE, channels].
     """
     compiled.compile_librosa()
-    heard = at_spectrogram_rate(samples, rate)
+    waveform = resample(samples, rate)
     images = []
     for variant in variants:
-        rng = random_of(name, f"sound {variant}")
-        varied = augment.vary(heard, spectrogram.RATE, variant, amounts, rng)
+        rng = make_variant_rng(name, variant)
+        altered = augment.vary(waveform, spectrogram.RATE, variant, amounts, rng)
         images.append(
-            {m: representations.IMAGES[m](varied, spectrogram.RATE, SIZE) for m in modalities}
+            {m: representations.IMAGES[m](altered, spectrogram.RATE, SIZE) for m in modalities}
         )
     return images
 
 
-def at_spectrogram_rate(samples: np.ndarray, rate: int) -> np.ndarray:
-    """int16 [n] at a rate of its own -> float32 [m] in -1..1 at spectrogram.RATE."""
-    heard = samples.astype(np.float32) / 32768
+def resample(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Resamples a waveform to spectrogram.RATE.
+
+    Args:
+      samples: Waveform, int16 [n].
+      rate: Its sampling rate in Hz.
+
+    Returns:
+      Waveform, float32 [m], in -1..1.
+    """
+    waveform = samples.astype(np.float32) / 32768
     if rate == spectrogram.RATE:
-        return heard
-    return soxr.resample(heard, rate, spectrogram.RATE, quality="HQ")
+        return waveform
+    return soxr.resample(waveform, rate, spectrogram.RATE, quality="HQ")
 
 
 @dataclasses.dataclass(frozen=True)
 class Audio:
-    """A clip's name and its audio as the builder config `speech` stores it: int16 [n] at `rate`."""
+    """Waveform of a clip as the builder config `speech` stores it.
+
+    Attributes:
+      name: Name of the clip.
+      samples: Waveform, int16 [n].
+      rate: Sampling rate in Hz.
+    """
 
     name: str
     samples: np.ndarray
@@ -281,17 +334,22 @@ class Audio:
         return self.name
 
 
-def views_of_audio(
-    heard: Audio, amounts: augment.AudioAmounts, modalities: Sequence[str]
+def compute_audio_views(
+    audio: Audio, amounts: augment.AudioAmounts, modalities: Sequence[str]
 ) -> tuple[str, list[dict[str, np.ndarray]]]:
-    """The clip's name and audio_images for AUDIO_VIEWS: a worker's task."""
-    return heard.name, audio_images(
-        heard.name, heard.samples, heard.rate, AUDIO_VIEWS, amounts, modalities
+    """Returns a clip's name and its `compute_audio_images` for SPEECH_VARIANTS."""
+    return audio.name, compute_audio_images(
+        audio.name, audio.samples, audio.rate, SPEECH_VARIANTS, amounts, modalities
     )
 
 
-def random_of(name: str, purpose: str) -> np.random.Generator:
-    """Random numbers that depend on the clip and on what they are for, and on nothing else."""
+def make_variant_rng(name: str, variant: str) -> np.random.Generator:
+    """Returns the generator of the random choices of one version of a clip's audio."""
+    return make_rng(name, f"sound {variant}")  # the text is part of every built set
+
+
+def make_rng(name: str, purpose: str) -> np.random.Generator:
+    """Returns a random generator seeded by a clip's name and a purpose, and by nothing else."""
     digest = hashlib.sha256(f"{name} {purpose}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
@@ -301,24 +359,25 @@ class Kind:
     """A builder config.
 
     Attributes:
-      make: a recording and options -> examples, or a ClipError.
-      title: what an example is.
-      gives: the modalities that can be had from it.
-      options: the names of the options that it heeds.
-      packed: the names of the options that come into play when a pack is made from it.
-      channels: sets of channels to read, the first that there is something of; `video_only` is
-        added to each if that option is set.
+      make_examples: Function of a recording and options that returns examples, or raises a
+        ClipError.
+      title: Description of an example.
+      modalities: Modalities that can be derived from an example.
+      options: Names of the options that affect the examples.
+      pack_options: Names of the options that apply when a pack is made from the built dataset.
+      channels: Sets of channels in order of preference: the first set with recordings is read.
+        The option `video_only` adds that channel to each set.
     """
 
-    make: Callable[[Recording, Options], list[dict]]
+    make_examples: Callable[[Recording, Options], list[dict]]
     title: str
-    gives: tuple[str, ...]
+    modalities: tuple[str, ...]
     options: tuple[str, ...]
-    packed: tuple[str, ...]
+    pack_options: tuple[str, ...]
     channels: tuple[tuple[str, ...], ...]
 
     def choices(self, options: Options) -> list[tuple[str, ...]]:
-        """What recordings.select takes."""
+        """Returns the sets of channels, in order of preference, for recordings.select."""
         more = ("video_only",) if options.video_only else ()
         return [channels + more for channels in self.channels]
 
@@ -328,15 +387,15 @@ _AUDIO_OPTIONS = ("noise_snr_db", "pitch_semitones")
 
 KINDS = {
     "triplets": Kind(
-        triplets,
+        make_triplets,
         "three triplets a clip of face, optical flow into it, and log-mel spectrogram",
-        ("face", "flow", *TRIPLET_AUDIOS),
+        ("face", "flow", *TRIPLET_AUDIO_MODALITIES),
         (*_IMAGE_OPTIONS, "frame_choice", "frame_scores", *_AUDIO_OPTIONS),
         (),
         (("audio_video",),),
     ),
     "frames": Kind(
-        frames,
+        make_frames,
         "the face in every frame but the first, and the optical flow into it",
         ("face", "flow"),
         _IMAGE_OPTIONS,
@@ -344,104 +403,106 @@ KINDS = {
         (("audio_video",),),
     ),
     "speech": Kind(
-        speech,
+        make_speech,
         "the audio of every clip, int16 samples at the recording's own rate",
         tuple(representations.IMAGES),
         (),
         (*_AUDIO_OPTIONS, "shift_seconds", "stretch_factor"),
-        # The audio of the videos is the same recording, 1600 samples later and through AAC.
+        # The audio of the videos is the same recording, delayed by 1600 samples and AAC-coded.
         (("audio_only",), ("audio_video",)),
     ),
 }
 
 
 @dataclasses.dataclass(frozen=True)
-class _Heard:
+class _AudioTrack:
     samples: np.ndarray  # int16 [n]
-    rate: int
+    rate: int  # Hz
     duration: float  # seconds
     content_id: str
 
 
-def _hear(source: str | bytes, name: str, needed: bool) -> _Heard:
+def _read_audio_track(source: str | bytes, name: str, required: bool) -> _AudioTrack:
+    """Reads the audio track; unless it is required, a missing one becomes silence."""
     try:
-        samples, rate = audio.read_audio(source, None)
+        waveform, rate = audio.read_audio(source, None)
     except errors.ClipError as problem:
-        if needed or problem.kind != "no audio":
+        if required or problem.kind != "no audio":
             raise
-        samples, rate = np.zeros(0, np.float32), spectrogram.RATE
-    whole = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
-    if not audio.is_silent(samples):
-        content_id = hashlib.sha256(whole.tobytes()).hexdigest()[:16]
-    elif needed:
-        raise errors.ClipError("silent audio", f"{len(samples)} samples, all zero")
+        waveform, rate = np.zeros(0, np.float32), spectrogram.RATE
+    samples = np.clip(np.rint(waveform * 32768), -32768, 32767).astype(np.int16)
+    if not audio.is_silent(waveform):
+        content_id = hashlib.sha256(samples.tobytes()).hexdigest()[:16]
+    elif required:
+        raise errors.ClipError("silent audio", f"{len(waveform)} samples, all zero")
     else:
-        # All silent takes of one length have the same samples: that must not make them one take.
+        # All silent tracks of one length have the same samples, yet are not the same take.
         content_id = f"silent {name}"
-    return _Heard(whole, rate, len(whole) / rate, content_id)
+    return _AudioTrack(samples, rate, len(samples) / rate, content_id)
 
 
-def _facts(recording: Recording) -> dict:
-    return {name: fact for name, fact in recording.facts().items() if name != "channel"}
+def _clip_metadata(recording: Recording) -> dict:
+    return {name: value for name, value in recording.facts().items() if name != "channel"}
 
 
-def _image_facts(view: int, index: int, time: float, square: faces.FaceBox, heard: _Heard) -> dict:
+def _frame_metadata(
+    view: int, index: int, time: float, square: faces.FaceBox, track: _AudioTrack
+) -> dict:
     return {
         "view": view,
         "frame_index": index,
         "frame_time": time,
         "face_box": np.asarray(square.box, np.float32),
         "face_found": square.found,
-        "duration": heard.duration,
-        "content_id": heard.content_id,
+        "duration": track.duration,
+        "content_id": track.content_id,
     }
 
 
-def _channel(recording: Recording) -> str:
-    return recording.facts()["channel"]
-
-
-def _chosen(name: str, count: int, options: Options) -> list[int]:
+def _choose_frames(name: str, count: int, options: Options) -> list[int]:
+    """Returns the indices of the frames of a clip's triplets, for a clip of `count` frames."""
     scores = None
     if options.frame_scores:
-        listed = frame_lists.scores_at_hand(options.frame_scores)
-        if name not in listed.scores:
-            raise errors.ClipError("no scores", f"{listed.path.name} does not have the clip")
-        frame_lists.check_frames(listed, name, count)
-        scores = listed.scores[name]
-    rng = random_of(name, "frames")
-    return frame_choice.choose_frames(count, len(VIEWS), options.frame_choice, rng, scores)
+        score_list = frame_lists.load_scores(options.frame_scores)
+        if name not in score_list.scores:
+            raise errors.ClipError("no scores", f"{score_list.path.name} does not list the clip")
+        frame_lists.check_frames(score_list, name, count)
+        scores = score_list.scores[name]
+    rng = make_rng(name, "frames")
+    n = len(TRIPLET_VARIANTS)
+    return frame_choice.choose_frames(count, n, options.frame_choice, rng, scores)
 
 
-def _spread(count: int) -> list[int]:
-    """Frames in the middle of equal parts of the clip."""
+def _face_frame_indices(count: int) -> list[int]:
+    """Returns the middles of FACE_FRAMES equal sections of a clip of `count` frames."""
     return sorted({(2 * i + 1) * count // (2 * FACE_FRAMES) for i in range(FACE_FRAMES)})
 
 
-def _square(images: list[np.ndarray], options: Options) -> faces.FaceBox:
-    detector = _detector(options.detector, options.detector_model)
+def _find_face(images: list[np.ndarray], options: Options) -> faces.FaceBox:
+    detector = _get_detector(options.detector, options.detector_model)
     return faces.face_square(images, detector, options.face_margin)
 
 
-def _detector(name: str, model_path: str | None) -> faces.Detector:
-    return _detector_of(threading.get_ident(), name, model_path)
+def _get_detector(name: str, model_path: str | None) -> faces.Detector:
+    return _make_detector(threading.get_ident(), name, model_path)
 
 
 @functools.lru_cache(maxsize=16)
-def _detector_of(thread: int, name: str, model_path: str | None) -> faces.Detector:
-    """OpenCV's detectors are for one thread each, and Beam's workers have several."""
+def _make_detector(thread: int, name: str, model_path: str | None) -> faces.Detector:
+    """Returns one detector per thread: OpenCV's are not thread-safe, and Beam's workers have
+    several threads."""
     del thread
     return faces.make_detector(name, model_path)
 
 
-def _flow(before: np.ndarray, face: np.ndarray, options: Options) -> np.ndarray:
-    return flow.flow_image(flow.dense_flow(before, face), options.flow_scale)
+def _flow(previous: np.ndarray, face: np.ndarray, options: Options) -> np.ndarray:
+    return flow.flow_image(flow.dense_flow(previous, face), options.flow_scale)
 
 
-def _png(image: np.ndarray) -> bytes:
-    """uint8 [h, w, 3] RGB or [h, w, 1] as a PNG file."""
-    stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[-1] == 3 else image
-    done, encoded = cv2.imencode(".png", stored)
-    if not done:
+def _encode_png(image: np.ndarray) -> bytes:
+    """Encodes uint8 [h, w, 3] RGB or [h, w, 1] as a PNG file."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[-1] == 3 else image
+    success, encoded = cv2.imencode(".png", bgr)
+    if not success:
         raise ValueError(f"cannot encode {image.dtype} {image.shape} as PNG")
     return encoded.tobytes()

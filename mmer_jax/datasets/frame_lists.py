@@ -1,8 +1,8 @@
-"""CSV files that list frames of clips: those picked by hand, and the scores of all.
+"""CSV files that list frames of clips: hand-picked frames, and scores of all frames.
 
-Both have the columns `clip` and `frame_index` (as in a built set: frames are counted from 0 in the
-order in which they decode, and frame 0 is never an example); scores have `score` too. Other columns
-are passed over. Rows are numbered as a spreadsheet does, the headings being row 1.
+Both have the columns `clip` and `frame_index` (as in a built dataset: frames are counted from 0 in
+decoding order, and frame 0 is never an example); scores also have `score`. Other columns are
+ignored. Row numbers in messages are those of a spreadsheet: the headings are row 1.
 """
 
 import csv
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mmer_jax import errors
+from mmer_jax.utils import files
 
 PICKS = ("clip", "frame_index")
 SCORES = (*PICKS, "score")
@@ -24,12 +25,12 @@ SCORES = (*PICKS, "score")
 
 @dataclasses.dataclass(frozen=True)
 class FrameList:
-    """What such a file says.
+    """Content of a list of frames.
 
     Attributes:
-      path: the file.
-      rows: clip -> frame -> the row that names it.
-      scores: clip -> frame -> score; empty for picks.
+      path: Path of the file.
+      rows: Clip -> frame -> number of the row that lists it.
+      scores: Clip -> frame -> score; empty for picked frames.
     """
 
     path: Path
@@ -41,166 +42,183 @@ class FrameList:
 
 
 def read_picks(path: str | os.PathLike) -> FrameList:
-    """Reads picked frames; one that is named twice counts once.
+    """Reads a list of picked frames. A frame that is listed twice counts once.
+
+    Args:
+      path: Path of the CSV file.
 
     Raises:
-      UserError: the file cannot be read, lacks a column, names nothing, or has a cell that says no
-        frame; the message names file, row and column.
+      UserError: The file cannot be read, lacks a column, lists nothing, or has an invalid cell;
+        the message names file, row and column.
     """
     path = Path(path).expanduser()
     rows: dict[str, dict[int, int]] = {}
-    for number, clip, frame, _ in _rows(path, PICKS):
+    for number, clip, frame, _ in _read_rows(path, PICKS):
         rows.setdefault(clip, {}).setdefault(frame, number)
-    return _not_empty(FrameList(path, rows, {}))
+    return _check_not_empty(FrameList(path, rows, {}))
 
 
 def read_scores(path: str | os.PathLike) -> FrameList:
-    """Reads scores of frames.
+    """Reads a list of scored frames.
+
+    Args:
+      path: Path of the CSV file.
 
     Raises:
-      UserError: as read_picks; also for a score that is not a finite number, and for a frame that
-        is named twice.
+      UserError: As for `read_picks`; also a score that is not a finite number, or a frame that is
+        listed twice.
     """
     path = Path(path).expanduser()
     rows: dict[str, dict[int, int]] = {}
     scores: dict[str, dict[int, float]] = {}
-    for number, clip, frame, row in _rows(path, SCORES):
+    for number, clip, frame, cells in _read_rows(path, SCORES):
         first = rows.setdefault(clip, {}).setdefault(frame, number)
         if first != number:
             raise errors.UserError(
                 f"{path}, rows {first} and {number}: both score frame {frame} of {clip}"
             )
         try:
-            score = float(row["score"])
+            score = float(cells["score"])
         except ValueError:
             score = math.nan
         if not math.isfinite(score):
-            raise _bad_cell(path, number, "score", row["score"], "a finite number")
+            raise _bad_cell(path, number, "score", cells["score"], "a finite number")
         scores.setdefault(clip, {})[frame] = score
-    return _not_empty(FrameList(path, rows, scores))
+    return _check_not_empty(FrameList(path, rows, scores))
 
 
-def scores_at_hand(path: str | os.PathLike) -> FrameList:
-    """`read_scores`, once in each process as long as the file is the same: it may be long."""
+def load_scores(path: str | os.PathLike) -> FrameList:
+    """Returns `read_scores(path)`, cached in each process until the file changes."""
     path = Path(path).expanduser()
-    return _scores_of(path, path.stat().st_mtime_ns if path.exists() else 0)
+    return _load_scores(path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
 @functools.lru_cache(maxsize=1)
-def _scores_of(path: Path, modified: int) -> FrameList:
+def _load_scores(path: Path, modified: int) -> FrameList:
     return read_scores(path)
 
 
 def write(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Sequence]) -> Path:
-    """Writes such a file, whole or not at all.
+    """Writes a list of frames atomically.
 
     Args:
-      path: the file; its folder is made.
-      columns: headings.
-      rows: a cell for each of them.
+      path: Path of the CSV file; its folder is made if it does not exist.
+      columns: Headings.
+      rows: Cells of each row, one for each heading.
+
+    Returns:
+      The path.
 
     Raises:
-      UserError: it cannot be written there.
+      UserError: The file cannot be written.
     """
     path = Path(path).expanduser()
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerows([columns, *rows])
-        os.replace(unfinished, path)
+        with files.atomic_write(path) as file:
+            csv.writer(file, lineterminator="\n").writerows([columns, *rows])
     except OSError as error:
         raise errors.UserError(f"cannot write {path}: {error.strerror}") from error
     return path
 
 
-def check_clips(listed: FrameList, known: Collection[str]) -> None:
-    """Refuses a list that names a clip which is not among the known ones.
+def check_clips(frames: FrameList, clips: Collection[str]) -> None:
+    """Checks that a list contains no clips but the given ones.
+
+    Args:
+      frames: The list.
+      clips: Names of the existing clips.
 
     Raises:
-      UserError: names the row, and what there is.
+      UserError: A clip of the list does not exist; the message names the row and a similar clip.
     """
-    for clip, frames in listed.rows.items():
-        if clip not in known:
-            close = difflib.get_close_matches(clip, known, 1)
+    for clip, rows in frames.rows.items():
+        if clip not in clips:
+            close = difflib.get_close_matches(clip, clips, 1)
             meant = f"; did you mean {close[0]!r}?" if close else ""
             raise errors.UserError(
-                f"{listed.path}, row {min(frames.values())}: there is no clip {clip!r}{meant} "
-                f"({len(known)} are there, {min(known)} to {max(known)})"
+                f"{frames.path}, row {min(rows.values())}: there is no clip {clip!r}{meant} "
+                f"(the data have {len(clips)} clips, from {min(clips)} to {max(clips)})"
             )
 
 
-def check_frames(listed: FrameList, clip: str, count: int) -> None:
-    """Refuses a list that names a frame of a clip of `count` frames that the clip does not have.
+def check_frames(frames: FrameList, clip: str, count: int) -> None:
+    """Checks that the listed frames of a clip exist.
+
+    Args:
+      frames: The list.
+      clip: Name of the clip.
+      count: Number of frames that the clip has.
 
     Raises:
-      UserError: names the row.
+      UserError: A listed frame does not exist; the message names the row.
     """
-    for frame, number in listed.rows.get(clip, {}).items():
+    for frame, number in frames.rows.get(clip, {}).items():
         if frame >= count:
             raise errors.UserError(
-                f"{listed.path}, row {number}: {clip} has no frame {frame}; its frames are 0 to "
+                f"{frames.path}, row {number}: {clip} has no frame {frame}; its frames are 0 to "
                 f"{count - 1}"
             )
 
 
-def restrict(table: Mapping[str, np.ndarray], rows: np.ndarray, picks: FrameList) -> np.ndarray:
-    """The rows that are picked.
+def restrict(table: Mapping[str, np.ndarray], indices: np.ndarray, picks: FrameList) -> np.ndarray:
+    """Returns the indices of the examples whose frames are picked.
 
     Args:
-      table: a pack's table, columns `clip`, `frame_index`, `emotion`.
-      rows: int [n], row numbers into it: the examples that take part otherwise.
-      picks: may name frames of other rows too: those stay out.
+      table: Table of a pack, with the columns `clip`, `frame_index` and `emotion`.
+      indices: Indices into the table, int [n].
+      picks: List of picked frames. Those of examples outside `indices` are ignored.
 
     Returns:
-      int [m], in the order of `rows`.
+      int [m], a subset of `indices` in the same order.
 
     Raises:
-      UserError: the pack has no such clip or frame (the message names the row of the list), or of
-        an emotion that is among `rows` nothing is picked.
+      UserError: The pack lacks a listed clip or frame (the message names the row of the list), or
+        no frame is picked of an emotion that is among `indices`.
     """
     clips, frames = table["clip"].tolist(), table["frame_index"].tolist()
-    there: dict[str, set[int]] = {}
+    frames_by_clip: dict[str, set[int]] = {}
     for clip, frame in zip(clips, frames, strict=True):
-        there.setdefault(clip, set()).add(frame)
-    check_clips(picks, there)
-    for clip, listed in picks.rows.items():
-        for frame, number in listed.items():
-            if frame not in there[clip]:
+        frames_by_clip.setdefault(clip, set()).add(frame)
+    check_clips(picks, frames_by_clip)
+    for clip, rows in picks.rows.items():
+        for frame, number in rows.items():
+            if frame not in frames_by_clip[clip]:
                 raise errors.UserError(
-                    f"{picks.path}, row {number}: of {clip} the data hold no frame {frame}, but "
-                    f"{_ranges(there[clip])}"
+                    f"{picks.path}, row {number}: the data have no frame {frame} of {clip}, only "
+                    f"{_format_ranges(frames_by_clip[clip])}"
                 )
-    kept = np.array([r for r in rows.tolist() if frames[r] in picks.rows.get(clips[r], ())], int)
-    missing = set(table["emotion"][rows].tolist()) - set(table["emotion"][kept].tolist())
+    picked = np.array(
+        [i for i in indices.tolist() if frames[i] in picks.rows.get(clips[i], ())], int
+    )
+    missing = set(table["emotion"][indices].tolist()) - set(table["emotion"][picked].tolist())
     if missing:
         raise errors.UserError(
-            f"{picks.path} picks no frame of any clip that shows {', '.join(sorted(missing))}"
+            f"{picks.path} picks no frame of any clip with the emotion {', '.join(sorted(missing))}"
         )
-    return kept
+    return picked
 
 
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, str, int, dict]]:
-    """Yields (row number, clip, frame, cells by heading)."""
+def _read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, str, int, dict]]:
+    """Yields (row number, clip, frame, heading -> cell)."""
     try:
-        # Spreadsheets mark UTF-8 with a byte order mark, which would be part of the first heading.
+        # Spreadsheets write a byte order mark, which would become part of the first heading.
         with open(path, newline="", encoding="utf-8-sig") as file:
             lines = list(csv.reader(file))
     except FileNotFoundError as error:
-        raise errors.UserError(f"there is no list of frames {path}") from error
+        raise errors.UserError(f"the list of frames {path} does not exist") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise errors.UserError(f"{path} cannot be read as a list of frames: {error}") from error
     headings = [cell.strip() for cell in lines[0]] if lines else []
     if missing := [name for name in columns if name not in headings]:
         raise errors.UserError(
-            f"{path} lacks the column {' and '.join(missing)} in row 1; it needs "
-            f"{', '.join(columns)}, separated by commas, and has {', '.join(headings) or 'nothing'}"
+            f"{path} lacks the column {' and '.join(missing)} in row 1; expected "
+            f"{', '.join(columns)}, separated by commas, found {', '.join(headings) or 'nothing'}"
         )
     for number, cells in enumerate(lines[1:], 2):
         if not any(cell.strip() for cell in cells):
             continue
-        row = dict.fromkeys(headings, "") | dict(zip(headings, map(str.strip, cells), strict=False))
+        values = map(str.strip, cells)
+        row = dict.fromkeys(headings, "") | dict(zip(headings, values, strict=False))
         if not row["clip"]:
             raise _bad_cell(path, number, "clip", "", "the name of a clip")
         frame = row["frame_index"]
@@ -211,20 +229,20 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, str, int, d
         yield number, row["clip"], int(frame), row
 
 
-def _bad_cell(path: Path, number: int, column: str, found: str, expected: str) -> errors.UserError:
+def _bad_cell(path: Path, number: int, column: str, cell: str, expected: str) -> errors.UserError:
     return errors.UserError(
-        f"{path}, row {number}, column {column}: expected {expected}, found {found!r}"
+        f"{path}, row {number}, column {column}: expected {expected}, found {cell!r}"
     )
 
 
-def _not_empty(listed: FrameList) -> FrameList:
-    if not listed.rows:
-        raise errors.UserError(f"{listed.path} names no frame: it has no row below its headings")
-    return listed
+def _check_not_empty(frames: FrameList) -> FrameList:
+    if not frames.rows:
+        raise errors.UserError(f"{frames.path} lists no frame: it has no row below its headings")
+    return frames
 
 
-def _ranges(numbers: Iterable[int]) -> str:
-    """E.g. "1 to 30, 33"."""
+def _format_ranges(numbers: Iterable[int]) -> str:
+    """Formats integers as ranges, such as "1 to 30, 33"."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][-1] + 1:

@@ -1,9 +1,9 @@
-"""Where a config's examples come from: a pack, a built data set, recordings, or rendered clips."""
+"""Opens the packs of a config, from a pack, a built dataset, recordings, or rendered clips."""
 
 import dataclasses
 import json
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import ml_collections
 import numpy as np
@@ -13,148 +13,172 @@ from mmer_jax.config import identity, resolve
 from mmer_jax.datasets import pack, selection, storage
 from mmer_jax.utils.progress import Progress
 
-# Fields of `data` that are about reading a pack, and differ between rows that share one.
-_READING = ("emotions", "intensities", "audio_variants", "one_spectrogram", "picked")
+# Fields of `data` that affect how a pack is read, and may differ between rows that share one.
+_READING_FIELDS = ("emotions", "intensities", "audio_variants", "one_spectrogram", "picked")
 
 
-def open_rows(
+def open_packs(
     config: ml_collections.ConfigDict,
     rows: Mapping[str, ml_collections.ConfigDict],
     workdir: pathlib.Path,
 ) -> dict[str, pack.Pack]:
-    """What each row is trained and tested on. Rows with the same data share a pack.
+    """Opens the pack that each row is trained and tested on. Rows with the same data share a pack.
 
     Args:
-      config: as loaded; all of its rows decide what is rendered, so that running one row and then
-        another finds the same clips.
-      rows: the rows asked for -> their configs.
-      workdir: where clips are rendered and their data set is built, if the config renders.
+      config: The whole config. The rendered clips depend on all of its rows, so that running one
+        row and then another uses the same clips.
+      rows: Row -> its resolved config, for the rows to run.
+      workdir: Folder where clips are rendered and their dataset is built, if the config renders.
+
+    Returns:
+      Row -> pack.
 
     Raises:
-      UserError: there is nothing to train from, or it is not what the config says.
+      UserError: There are no data to train on, or they do not match the config.
     """
-    every = {name: resolve.resolve_row(config, name) for name in config.rows} | dict(rows)
-    needs = [part for resolved in every.values() for part in _parts(resolved)]
+    all_rows = {name: resolve.resolve_row(config, name) for name in config.rows} | dict(rows)
+    all_sources = [source for resolved in all_rows.values() for source in _sources(resolved)]
+    requested = [source for resolved in rows.values() for source in _sources(resolved)]
     opened: dict[str, pack.Pack] = {}
     packs = {}
     for name, resolved in rows.items():
-        parts = []
-        if len(_parts(resolved)) > 1:
-            _check_labels(_parts(resolved))
-        for part in _parts(resolved):
-            key = _key(part)
+        sources = _sources(resolved)
+        if len(sources) > 1:
+            _check_labels(sources)
+        for source in sources:
+            key = _key(source)
             if key not in opened:
-                _check_place(config, part)
-                shared = [p for p in needs if _key(p) == key]
-                wanted = [p for r in rows.values() for p in _parts(r) if _key(p) == key]
+                _check_location(config, source)
+                shared = [s for s in all_sources if _key(s) == key]
                 opened[key] = _open(
-                    part,
+                    source,
                     workdir,
-                    names=[m for p in wanted for m in p.modalities],
-                    emotions=list(dict.fromkeys(e for p in shared for e in p.data.emotions)),
-                    intensities=list(dict.fromkeys(i for p in shared for i in p.data.intensities)),
+                    names=[m for s in requested if _key(s) == key for m in s.modalities],
+                    emotions=list(dict.fromkeys(e for s in shared for e in s.data.emotions)),
+                    intensities=list(dict.fromkeys(i for s in shared for i in s.data.intensities)),
                 )
-            parts.append((part, opened[key]))
-        packs[name] = _join(parts) if len(parts) > 1 else parts[0][1]
+        pairs = [(source, opened[_key(source)]) for source in sources]
+        packs[name] = _join(pairs) if len(pairs) > 1 else pairs[0][1]
     return packs
 
 
-def wanted_rows(data: pack.Pack, config: ml_collections.ConfigDict) -> np.ndarray:
-    """The rows of a pack, or of two joined, that a row of the config speaks of; int64 [n]."""
-    return selection.wanted_rows(
+def select_indices(data: pack.Pack, config: ml_collections.ConfigDict) -> np.ndarray:
+    """Returns the indices of the examples of a pack that a row uses, int64 [n].
+
+    Args:
+      data: A pack, or two packs joined.
+      config: Resolved config of the row.
+
+    Raises:
+      UserError: There is no example of a requested emotion, intensity or audio variant.
+    """
+    return selection.select_indices(
         data.table,
         emotions=config.data.emotions,
-        # Two sets have their own intensities: each was chosen before they were joined.
+        # Two datasets have different intensities, which were selected before the packs were joined.
         intensities=() if pack.ROLE in data.table else config.data.intensities,
         audio_variants=config.data.audio_variants,
     )
 
 
-def _parts(config: ml_collections.ConfigDict) -> list[ml_collections.ConfigDict]:
-    """The config itself, and for two data sets a second one that speaks of the other."""
+def _sources(config: ml_collections.ConfigDict) -> list[ml_collections.ConfigDict]:
+    """Returns the config, and with `test_data` a second one whose `data` are the test dataset's."""
     if config.test_data.dataset is None:
         return [config]
-    other = config.copy_and_resolve_references()
+    test = config.copy_and_resolve_references()
     for field, value in config.test_data.items():
-        other.data[field] = value
-    return [config, other]
+        test.data[field] = value
+    return [config, test]
 
 
-def _check_place(config, part) -> None:
-    """Says how a set is named where a config speaks of several."""
-    data = part.data
+def _check_location(config: ml_collections.ConfigDict, source: ml_collections.ConfigDict) -> None:
+    """Checks that a dataset of a config with several datasets has a location."""
+    data = source.data
     if data.dataset not in config.get("sets", ()) or data.rendered.enabled:
         return
     if not (data.manual_dir or data.pack or data.data_dir or data.download):
         raise errors.UserError(
-            f"{data.dataset} is needed too: name the folder of its recordings with "
-            f"--config.sets.{data.dataset}.manual_dir=DIR, of its built set with "
+            f"the config needs {data.dataset} too: name the folder of its recordings with "
+            f"--config.sets.{data.dataset}.manual_dir=DIR, of its built dataset with "
             f"--config.sets.{data.dataset}.data_dir=DIR, or a pack with "
             f"--config.sets.{data.dataset}.pack=DIR"
         )
 
 
 def _key(config: ml_collections.ConfigDict) -> str:
-    data = {k: v for k, v in config.data.to_dict().items() if k not in _READING}
+    data = {k: v for k, v in config.data.to_dict().items() if k not in _READING_FIELDS}
     return json.dumps(data, sort_keys=True)
 
 
-def _join(parts) -> pack.Pack:
-    """Two packs as one: the first to train on, the second to test on."""
-    _check_shared([part for part, _ in parts], [_emotions_shown(*pair) for pair in parts])
-    asked = parts[0][0].data.emotions
+def _join(pairs: Sequence[tuple[ml_collections.ConfigDict, pack.Pack]]) -> pack.Pack:
+    """Joins two packs: the first to train on, the second to test on."""
+    configs = [config for config, _ in pairs]
+    _check_shared(configs, [_list_emotions(config, data) for config, data in pairs])
+    emotions = configs[0].data.emotions
     train, test = (
         (
-            found,
-            selection.wanted_rows(found.table, emotions=asked, intensities=part.data.intensities),
+            data,
+            selection.select_indices(
+                data.table, emotions=emotions, intensities=config.data.intensities
+            ),
         )
-        for part, found in parts
+        for config, data in pairs
     )
     return pack.join(train, test)
 
 
-def _emotions_shown(config, data: pack.Pack) -> set[str]:
-    shown = np.ones(len(data.table["clip"]), bool)
+def _list_emotions(config: ml_collections.ConfigDict, data: pack.Pack) -> set[str]:
+    """Returns the emotions of a pack at the config's intensities."""
+    selected = np.ones(len(data.table["clip"]), bool)
     if config.data.intensities:
-        shown = np.isin(data.table["intensity"], list(config.data.intensities))
-    return set(data.table["emotion"][shown].tolist())
+        selected = np.isin(data.table["intensity"], list(config.data.intensities))
+    return set(data.table["emotion"][selected].tolist())
 
 
-def _check_labels(parts) -> None:
-    """Refuses two sets that cannot share the emotions, before a long build of either."""
-    if any(part.data.pack for part in parts):
-        return  # a machine with packs alone may lack what knows the sets
+def _check_labels(configs: Sequence[ml_collections.ConfigDict]) -> None:
+    """Checks that two datasets share the config's emotions, before a long build of either."""
+    if any(config.data.pack for config in configs):
+        return  # a machine that trains from packs may lack the packages that mmer_jax.corpora needs
     from mmer_jax.corpora import sets
 
-    _check_shared(parts, [set(sets.get(part.data.dataset).emotions) for part in parts])
+    _check_shared(configs, [set(sets.get(config.data.dataset).emotions) for config in configs])
 
 
-def _check_shared(parts, held: list[set[str]]) -> None:
-    shared = set.intersection(*held)
-    if missing := [emotion for emotion in parts[0].data.emotions if emotion not in shared]:
+def _check_shared(
+    configs: Sequence[ml_collections.ConfigDict], emotions: Sequence[set[str]]
+) -> None:
+    shared = set.intersection(*emotions)
+    if missing := [emotion for emotion in configs[0].data.emotions if emotion not in shared]:
         raise errors.UserError(
-            f"{' and '.join(part.data.dataset for part in parts)} do not both have "
+            f"{' and '.join(config.data.dataset for config in configs)} do not both have "
             f"{', '.join(missing)}; the emotions that they share: {', '.join(sorted(shared))} "
             "(--config.data.emotions)"
         )
 
 
-def _open(config, workdir: pathlib.Path, names: Iterable[str], emotions, intensities) -> pack.Pack:
-    wanted = [m.name for m in modalities.get(dict.fromkeys(names))]
+def _open(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    names: Iterable[str],
+    emotions: Sequence[str],
+    intensities: Sequence[str],
+) -> pack.Pack:
+    """Opens a pack; makes it first, and renders and builds before that, as far as needed."""
+    names = [m.name for m in modalities.get(dict.fromkeys(names))]
     if config.data.pack:
-        found = pack.open_pack(config.data.pack, wanted)
-        _check_pack(found, config)
-        return found
+        opened = pack.open_pack(config.data.pack, names)
+        _check_pack(opened, config)
+        return opened
     try:
         from mmer_jax.datasets import packing, tfds_io
         from mmer_jax.media.augment import AudioAmounts
     except ModuleNotFoundError as e:
         raise errors.UserError(
-            f"building a data set needs the package {e.name}, which is not installed here. Install "
+            f"building a dataset needs the package {e.name}, which is not installed. Install "
             "mmer-jax[data], or train from a pack made elsewhere: --config.data.pack=FOLDER"
         ) from e
-    packing.check(config.data.builder, wanted, config.data.size)  # before a long build
-    kind = config.data.get("pack_storage", "")  # which configs of older records lack
+    packing.check_request(config.data.builder, names, config.data.size)  # before a long build
+    kind = config.data.get("pack_storage", "")  # missing in the configs of old records
     storage.check(kind)
     manual_dir, data_dir = config.data.manual_dir, config.data.data_dir
     if config.data.rendered.enabled and not manual_dir:
@@ -173,56 +197,66 @@ def _open(config, workdir: pathlib.Path, names: Iterable[str], emotions, intensi
     amounts = {f.name: config.data.build.get(f.name) for f in dataclasses.fields(AudioAmounts)}
     path = packing.make_pack(
         built,
-        wanted,
+        names,
         config.data.size,
         audio=AudioAmounts(**{name: a for name, a in amounts.items() if a is not None}),
         mask_background=config.data.mask_background,
         workers=config.run.workers,
         kind=kind,
     )
-    return pack.open_pack(path, wanted)
+    return pack.open_pack(path, names)
 
 
-def _check_pack(found: pack.Pack, config) -> None:
-    """Refuses a pack that was made in another way than the config says."""
-    info = found.info
-    asked = {"data.dataset": config.data.dataset, "data.builder": config.data.builder}
-    asked["data.size"] = config.data.size
-    asked["data.mask_background"] = config.data.mask_background
-    holds = {"data.dataset": info["dataset"], "data.size": info["size"]}
-    holds["data.builder"] = info["builder_config"].partition("-")[0]
-    holds["data.mask_background"] = info["options"].get("mask_background", False)
-    told = _as_told(config)
+def _check_pack(opened: pack.Pack, config: ml_collections.ConfigDict) -> None:
+    """Checks that a pack was made with the options of the config."""
+    info = opened.info
+    expected = {
+        f"data.{name}": config.data[name]
+        for name in ("dataset", "builder", "size", "mask_background")
+    }
+    actual = {
+        "data.dataset": info["dataset"],
+        "data.size": info["size"],
+        "data.builder": info["builder_config"].partition("-")[0],
+        "data.mask_background": info["options"].get("mask_background", False),
+    }
+    options = _build_options(config)
     for option, value in info["options"].items():
-        if option in told:
-            holds[f"data.build.{option}"] = value
-            asked[f"data.build.{option}"] = told[option]
-    wrong = [field for field in holds if asked[field] != holds[field]]
-    if wrong:
-        flags = " ".join(f"--config.{field}={holds[field]}" for field in wrong)
+        if option in options:
+            actual[f"data.build.{option}"] = value
+            expected[f"data.build.{option}"] = options[option]
+    different = [field for field in actual if expected[field] != actual[field]]
+    if different:
+        flags = " ".join(f"--config.{field}={actual[field]}" for field in different)
         raise errors.UserError(
-            f"the pack {found.path} was made in another way than the config says; to train from "
+            f"the pack {opened.path} was not made with the options of the config; to train from "
             f"it add {flags}"
         )
 
 
-def _as_told(config) -> dict:
-    """The build options as a pack tells them: a file by its content."""
-    told = config.data.build.to_dict()
-    for name in identity.FILE_FIELDS:
-        option = name.removeprefix("data.build.")
-        if told.get(option):
-            told[option] = identity.file_digest(told[option], name)
-    return told
+def _build_options(config: ml_collections.ConfigDict) -> dict:
+    """Returns the build options as packs record them: files as digests of their content."""
+    options = config.data.build.to_dict()
+    for field in identity.FILE_FIELDS:
+        option = field.removeprefix("data.build.")
+        if options.get(option):
+            options[option] = identity.file_digest(options[option], field)
+    return options
 
 
-def _render(config, workdir: pathlib.Path, emotions, intensities) -> pathlib.Path:
+def _render(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    emotions: Sequence[str],
+    intensities: Sequence[str],
+) -> pathlib.Path:
+    """Renders the clips of a dataset, and returns their folder."""
     from mmer_jax import synthetic
 
     fields = {k: v for k, v in config.data.rendered.items() if k != "enabled"}
     folder = workdir / "clips" / config.data.dataset
     if config.data.dataset not in synthetic.RENDERERS:
-        raise errors.unknown("data set to render", config.data.dataset, synthetic.RENDERERS)
+        raise errors.unknown("dataset to render", config.data.dataset, synthetic.RENDERERS)
     with Progress(None, "rendering", "clips") as progress:
 
         def on_clip(done: int, total: int) -> None:

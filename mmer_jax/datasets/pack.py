@@ -1,14 +1,15 @@
-"""Packs: a built data set made ready for one run, as memory-mapped arrays and a table.
+"""Packs: a built dataset prepared for one run, as memory-mapped arrays and a table.
 
 A pack is a folder:
 
-    pack.json         what it is: data set, build options, size, modalities, digests
-    table.npz         one column per fact about an example, all of length n (see COLUMNS)
+    pack.json         dataset, build options, size, modalities, digests
+    table.npz         one column per property of an example, all of length n (see COLUMNS)
     <modality>.npy    uint8 [n, size, size, channels], one per modality; or the same images as
                       records, <modality>.array_record (see storage.py)
 
 Training reads packs and nothing else. This module needs only numpy, so that a machine without
-TensorFlow, OpenCV or PyAV can train from a copied pack; `packing.py` makes packs from built sets.
+TensorFlow, OpenCV or PyAV can train from a copied pack; `packing.py` makes packs from built
+datasets.
 """
 
 import dataclasses
@@ -29,7 +30,7 @@ FORMAT = 1
 INFO_FILE = "pack.json"
 TABLE_FILE = "table.npz"
 
-# Kind of numpy dtype that each column has: U text, i integer, f float (seconds).
+# Column -> kind of its numpy dtype: U text, i integer, f float (seconds).
 COLUMNS = {
     "clip": "U",
     "view": "i",
@@ -53,11 +54,11 @@ class Pack:
     """An open pack.
 
     Attributes:
-      path: its folder.
-      info: what pack.json holds.
-      table: column name -> array [n]; rows are sorted by (clip, view).
-      arrays: modality -> uint8 [n, size, size, channels], read-only, which is read from disk as its
-        rows are asked for.
+      path: Folder of the pack.
+      info: Content of pack.json.
+      table: Column -> array [n]; examples are sorted by (clip, view).
+      arrays: Modality -> uint8 [n, size, size, channels], read-only; images are read from disk on
+        access.
     """
 
     path: Path
@@ -69,32 +70,32 @@ class Pack:
         return self.info["examples"]
 
     def digest(self, names: Iterable[str]) -> str:
-        """Digest of the table and the named modalities: adding another one leaves it the same."""
+        """Returns a digest of the table and the named modalities, independent of the others."""
         digests = self.info["digests"]
         return _combine({"table": digests["table"], **{n: digests[n] for n in names}})
 
 
-def open_pack(path: str | os.PathLike, wanted: Iterable[str] | None = None) -> Pack:
-    """Opens the pack at `path` (its folder, or the pack.json in it).
+def open_pack(path: str | os.PathLike, names: Iterable[str] | None = None) -> Pack:
+    """Opens a pack.
 
     Args:
-      path: the folder.
-      wanted: modalities that must be there; only these are opened. None opens all.
+      path: Folder of the pack, or the pack.json in it.
+      names: Modalities to open, which the pack must contain. None opens all.
 
     Raises:
-      UserError: nothing there, not a pack, half written or half copied, another format, or a wanted
-        modality that it does not hold.
+      UserError: There is no pack, it is incomplete or of another format, or it lacks one of the
+        modalities.
     """
     path = Path(path).expanduser()
     if path.name == INFO_FILE:
         path = path.parent
     info = _read_info(path)
-    held = info["modalities"]
-    names = list(held if wanted is None else wanted)
+    available = info["modalities"]
+    names = list(available if names is None else names)
     for name in names:
-        if name not in held:
+        if name not in available:
             raise errors.UserError(
-                f"the pack {path} has no modality {name!r}; it holds {', '.join(held)}"
+                f"the pack {path} has no modality {name!r}; available: {', '.join(available)}"
             )
     table = _read_table(path, info["examples"])
     arrays = {}
@@ -113,17 +114,23 @@ def write_pack(
     arrays: Mapping[str, np.ndarray],
     kind: str = "",
 ) -> Pack:
-    """Writes arrays that are in memory as a pack; rows may come in any order.
+    """Writes arrays in memory as a pack. Examples may be in any order.
 
     Args:
-      path: the folder to make. If a pack with the same table is there, the arrays are added to it.
-      info: what pack.json shall say beside what follows from the arrays (dataset, origin,
+      path: Folder to make. If it is a pack with the same table, the arrays are added to it.
+      info: Content of pack.json that does not follow from the arrays (dataset, origin,
         builder_config, version, options, skipped).
-      table: every column of COLUMNS, of one length n.
-      arrays: modality -> uint8 [n, size, size, channels].
-      kind: of storage.KINDS; empty for one chosen by size.
+      table: All columns of COLUMNS, of one length n.
+      arrays: Modality -> uint8 [n, size, size, channels].
+      kind: Storage, one of storage.KINDS; empty to choose by size.
+
+    Returns:
+      The pack, opened with all its modalities.
+
+    Raises:
+      UserError: `path` is a pack of other examples or another size, or a folder without pack.json.
     """
-    order = row_order(table)
+    order = sort_order(table)
     size = next(iter(arrays.values())).shape[1]
     sorted_table = {name: np.asarray(column)[order] for name, column in table.items()}
     with PackWriter(path, info, sorted_table, list(arrays), size, kind) as writer:
@@ -132,36 +139,39 @@ def write_pack(
     return open_pack(path)
 
 
-# Column of the table of two packs that are joined: which part of a split a row belongs to.
+# Column in the table of two joined packs: the subset, "train" or "test", of an example.
 ROLE = "role"
 
 
 def join(train: tuple[Pack, np.ndarray], test: tuple[Pack, np.ndarray]) -> Pack:
-    """Two packs as one, for a network that is trained on one set and tested on another.
+    """Joins two packs, for a network that is trained on one dataset and tested on another.
 
     Args:
-      train: the pack to train from, and the rows of it that take part (int [n]).
-      test: the same for testing; a pack of the same modalities and size.
+      train: Pack to train on, and the indices of the examples to use (int [n]).
+      test: The same for testing; a pack of the same modalities and size.
 
     Returns:
-      a Pack whose table has the column ROLE, "train" or "test".
+      A Pack whose table has the additional column ROLE, "train" or "test".
 
     Raises:
-      UserError: a clip is in both.
+      UserError: A clip is in both packs.
     """
-    (first, first_rows), (second, second_rows) = train, test
+    (first, first_indices), (second, second_indices) = train, test
     table = {
-        name: np.concatenate([first.table[name][first_rows], second.table[name][second_rows]])
+        name: np.concatenate([first.table[name][first_indices], second.table[name][second_indices]])
         for name in first.table
     }
-    table[ROLE] = np.repeat(["train", "test"], [len(first_rows), len(second_rows)])
-    if same := set(table["clip"][: len(first_rows)]) & set(table["clip"][len(first_rows) :]):
+    count = len(first_indices)
+    table[ROLE] = np.repeat(["train", "test"], [count, len(second_indices)])
+    if shared := set(table["clip"][:count]) & set(table["clip"][count:]):
         raise errors.UserError(
-            f"{first.path} and {second.path} both hold clips called {min(same)}: one data set "
-            "cannot be trained and tested on under cross_dataset"
+            f"{first.path} and {second.path} both have a clip called {min(shared)}; "
+            "cross_dataset needs two different datasets"
         )
     arrays = {
-        name: storage.Joined([(first.arrays[name], first_rows), (second.arrays[name], second_rows)])
+        name: storage.ConcatenatedImages(
+            [(first.arrays[name], first_indices), (second.arrays[name], second_indices)]
+        )
         for name in first.arrays
         if name in second.arrays
     }
@@ -180,19 +190,35 @@ def join(train: tuple[Pack, np.ndarray], test: tuple[Pack, np.ndarray]) -> Pack:
     return Pack(first.path, info, table, arrays)
 
 
-def row_order(table: Mapping[str, np.ndarray]) -> np.ndarray:
-    """int [n]: the permutation that sorts rows by (clip, view), the order of rows in every pack."""
+def sort_order(table: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns the permutation, int [n], that sorts examples by (clip, view) as packs store them."""
     return np.lexsort((np.asarray(table["view"]), np.asarray(table["clip"])))
 
 
 class PackWriter:
-    """Writes one pack, or adds modalities to one; whole or not at all.
+    """Writer of a new pack, or of modalities to add to a pack; atomic.
 
-    As a context manager: fill `arrays` (writable memory maps, modality -> uint8 [n, size, size, c])
-    inside the block. Leaving it normally puts the pack in place; leaving it by an error leaves
-    nothing. Everything is written to a folder beside the target and moved there by renaming, so
-    that a killed run never leaves a pack that looks complete. Records have to be written in order:
-    they are made from the memory maps, one modality after the other, and take their place.
+    A context manager: fill `arrays` (writable memory maps) inside the block. When the block ends
+    normally, the pack is put in place; when it raises, nothing is left. All files are written to a
+    folder beside the target and then renamed, so that a killed process never leaves a pack that
+    looks complete. Records must be written in order: when the block ends, they are made from the
+    memory maps, one modality at a time, and replace them.
+
+    Attributes:
+      path: Folder of the pack.
+      arrays: Modality -> memory map, uint8 [n, size, size, channels].
+
+    Args:
+      path: Folder of the pack. If it exists, it must be a pack with the same table and size.
+      info: Content of pack.json that does not follow from the arrays.
+      table: All columns of COLUMNS, of one length n, sorted by (clip, view).
+      names: Modalities to write.
+      size: Side of the images in pixels.
+      kind: Storage, one of storage.KINDS; empty to choose by size.
+
+    Raises:
+      UserError: `path` is a pack of other examples or another size, or a folder without pack.json.
+      ValueError: A malformed table.
     """
 
     def __init__(
@@ -205,27 +231,27 @@ class PackWriter:
         kind: str = "",
     ):
         self.path = Path(path)
-        self._table = _checked_table(table)
-        self._mods = modalities.get(names)
+        self._table = _check_table(table)
+        self._modalities = modalities.get(names)
         self._info = dict(info)
         self._size = size
         pixels = len(self._table["clip"]) * size**2
-        self._kind = storage.choose(kind, pixels * sum(m.channels for m in self._mods))
+        self._kind = storage.choose(kind, pixels * sum(m.channels for m in self._modalities))
         self.arrays: dict[str, np.memmap] = {}
 
     def __enter__(self) -> "PackWriter":
-        self._held = None
+        self._existing = None
         if (self.path / INFO_FILE).exists():
-            self._held = _read_info(self.path)
-            same = _digest(self._table) == self._held["digests"]["table"]
-            if not same or self._held["size"] != self._size:
+            self._existing = _read_info(self.path)
+            is_same_table = _digest(self._table) == self._existing["digests"]["table"]
+            if not is_same_table or self._existing["size"] != self._size:
                 raise errors.UserError(
                     f"the pack {self.path} was made from other examples or at another size; delete "
-                    "that folder to have it made again"
+                    "that folder to make it again"
                 )
-        self._temporary = _fresh_folder(self.path)
+        self._temporary = _make_temporary_folder(self.path)
         count = len(self._table["clip"])
-        for m in self._mods:
+        for m in self._modalities:
             self.arrays[m.name] = np.lib.format.open_memmap(
                 self._temporary / storage.file_name(m.name, storage.NPY),
                 mode="w+",
@@ -237,14 +263,15 @@ class PackWriter:
     def __exit__(self, kind, error, trace) -> None:
         try:
             if kind is None:
-                self._finish()
+                self._put_in_place()
         finally:
             self.arrays.clear()
             shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def _finish(self) -> None:
-        if self._held is None and (self.path / INFO_FILE).exists():  # another process was faster
-            self._held = _read_info(self.path)
+    def _put_in_place(self) -> None:
+        # Another process may have made the pack meanwhile.
+        if self._existing is None and (self.path / INFO_FILE).exists():
+            self._existing = _read_info(self.path)
         digests = {"table": _digest(self._table)}
         kinds = dict.fromkeys(self.arrays, self._kind)
         files = [storage.file_name(name, kind) for name, kind in kinds.items()]
@@ -254,13 +281,13 @@ class PackWriter:
             if self._kind == storage.ARRAY_RECORD:
                 storage.write_records(self._temporary / storage.file_name(name, self._kind), array)
                 (self._temporary / storage.file_name(name, storage.NPY)).unlink()
-        if self._held:
-            digests = {**self._held["digests"], **digests}
-            kinds = {**self._held.get("storage", {}), **kinds}
+        if self._existing:
+            digests = {**self._existing["digests"], **digests}
+            kinds = {**self._existing.get("storage", {}), **kinds}
         names = [name for name in modalities.MODALITIES if name in digests]
         info = {
             "format": FORMAT,
-            **(self._held or self._info),
+            **(self._existing or self._info),
             "size": self._size,
             "modalities": names,
             "storage": kinds,
@@ -269,31 +296,33 @@ class PackWriter:
             "digest": _combine(digests),
         }
         (self._temporary / INFO_FILE).write_text(json.dumps(info, indent=1) + "\n")
-        if self._held:
-            for name in [*files, INFO_FILE]:  # pack.json last: it names them
+        if self._existing:
+            for name in [*files, INFO_FILE]:  # pack.json last, since it lists the others
                 os.replace(self._temporary / name, self.path / name)
             return
         with open(self._temporary / TABLE_FILE, "wb") as f:
             np.savez_compressed(f, **self._table)
-        if self.path.exists():  # leftovers of something else: no pack.json in it
-            raise errors.UserError(f"{self.path} is in the way: a folder without {INFO_FILE}")
+        if self.path.exists():
+            raise errors.UserError(
+                f"{self.path} exists and is not a pack: it has no {INFO_FILE}; delete or move it"
+            )
         os.rename(self._temporary, self.path)
 
 
 def _read_info(path: Path) -> dict:
     file = path / INFO_FILE
     if not file.exists():
-        found = "holds no pack.json" if path.is_dir() else "does not exist"
+        reason = f"has no {INFO_FILE}" if path.is_dir() else "does not exist"
         packs = sorted(str(p.parent) for p in path.glob(f"*/{INFO_FILE}"))
         hint = f"; packs below it: {', '.join(packs)}" if packs else ""
-        raise errors.UserError(f"{path} is not a pack: it {found}{hint}")
+        raise errors.UserError(f"{path} is not a pack: it {reason}{hint}")
     try:
         info = json.loads(file.read_text())
     except ValueError as e:
         raise errors.UserError(f"{file} is damaged ({e}); copy or make the pack again") from e
     if info.get("format") != FORMAT:
         raise errors.UserError(
-            f"{file} has format {info.get('format')!r}, this program reads format {FORMAT}"
+            f"{file} has format {info.get('format')!r}, this version reads format {FORMAT}"
         )
     return info
 
@@ -303,27 +332,33 @@ def _read_table(path: Path, count: int) -> dict[str, np.ndarray]:
     try:
         with np.load(file, allow_pickle=False) as stored:
             table = {name: stored[name] for name in stored.files}
-    except Exception as e:  # zipfile, zlib and numpy each have their own
+    except Exception as e:  # zipfile, zlib and numpy raise types of their own
         raise errors.UserError(f"{file} is missing or damaged; copy or make the pack again") from e
     if any(len(column) != count for column in table.values()):
-        raise errors.UserError(f"{file} does not have the {count} rows that {INFO_FILE} names")
+        raise errors.UserError(
+            f"{file} does not have {count} rows as {INFO_FILE} says; copy or make the pack again"
+        )
     return table
 
 
-def _checked_table(table: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The table with its columns in order; a programming mistake in it is a ValueError."""
+def _check_table(table: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the table with its columns in order.
+
+    Raises:
+      ValueError: Missing or additional columns, wrong dtypes, unequal lengths, or unsorted.
+    """
     columns = {name: np.asarray(table[name]) for name in COLUMNS}
     lengths = {len(c) for c in columns.values()}
     wrong = [n for n, c in columns.items() if c.dtype.kind != COLUMNS[n]]
     if wrong or len(lengths) != 1 or set(table) != set(COLUMNS):
         raise ValueError(f"bad pack table: kinds {wrong}, lengths {lengths}, columns {set(table)}")
-    if not np.array_equal(row_order(columns), np.arange(len(columns["clip"]))):
-        raise ValueError("the rows of a pack must be sorted by (clip, view)")
+    if not np.array_equal(sort_order(columns), np.arange(len(columns["clip"]))):
+        raise ValueError("the table of a pack must be sorted by (clip, view)")
     return columns
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """sha256 over names, dtypes, shapes and contents, without loading a memory map at once."""
+    """Returns a SHA-256 of names, dtypes, shapes and contents, reading memory maps in chunks."""
     sha = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
@@ -337,8 +372,8 @@ def _combine(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _fresh_folder(target: Path) -> Path:
-    """An empty folder beside `target`. What killed runs of this machine left there is removed."""
+def _make_temporary_folder(target: Path) -> Path:
+    """Makes an empty folder beside `target`, and removes those of dead processes of this host."""
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{target.name}.{socket.gethostname()}."
     for old in target.parent.glob(f"{prefix}*"):

@@ -1,4 +1,4 @@
-"""Makes packs from built data sets: images at the size of one run, and the table beside them."""
+"""Makes packs from built datasets: images at the size of one run, and the table of examples."""
 
 import dataclasses
 import hashlib
@@ -19,7 +19,7 @@ from mmer_jax.media.augment import AUDIO_VARIANTS, AudioAmounts
 from mmer_jax.utils import parallel
 from mmer_jax.utils.progress import Progress
 
-ORIGINAL = next(iter(AUDIO_VARIANTS))
+_ORIGINAL = next(iter(AUDIO_VARIANTS))
 
 
 def make_pack(
@@ -31,77 +31,89 @@ def make_pack(
     workers: int | None = None,
     kind: str = "",
 ) -> Path:
-    """The pack of some modalities of a built set, beside it: reused, completed or made.
+    """Makes a pack of modalities of a built dataset, in a folder beside it.
+
+    A pack that exists is reused; modalities that it lacks are added.
 
     Args:
-      built: from tfds_io.ensure_built.
-      names: modalities.
-      size: side of the images, at most clips.SIZE.
-      waveform: amounts of the altered audio. The images of builder config `speech` are made here,
-        with the defaults for None; the others had theirs when they were built, and amounts given
-        here must be those.
-      mask_background: make what is outside of the face's oval black, in images of the face.
-      workers: processes that make images of audio; None for one a core.
-      kind: of storage.KINDS, for what is not there yet; empty for one chosen by size.
+      built: Built dataset, from tfds_io.ensure_built.
+      names: Modalities.
+      size: Side of the images in pixels, at most clips.SIZE.
+      audio: Strength of the audio alterations. The audio images of the builder config `speech` are
+        computed here, with the defaults for None. Those of the other builder configs were computed
+        when the dataset was built, so these amounts must be the same.
+      mask_background: Whether pixels outside an oval around the face are black in face and flow
+        images.
+      workers: Number of processes that compute audio images; None for one per core.
+      kind: Storage of new modalities, one of storage.KINDS; empty to choose by size.
 
     Returns:
-      the pack's folder, for pack.open_pack.
+      Folder of the pack, for pack.open_pack.
 
     Raises:
-      UserError: the built set does not give one of the modalities, was built with other amounts,
-        or a size out of range.
+      UserError: The dataset does not provide a modality, was built with other amounts, or the size
+        is out of range.
     """
-    wanted = check(built.metadata["builder_config"], names, size)
+    names = check_request(built.metadata["builder_config"], names, size)
     amounts = audio or AudioAmounts()
     if _is_audio(built):
-        path = built.data_dir / "packs" / _key(size, amounts)
+        path = built.data_dir / "packs" / _folder_name(size, amounts)
     else:
         _check_amounts(built, audio)
         path = built.data_dir / "packs" / (f"{size}px" + "-masked" * mask_background)
     if (path / pack.INFO_FILE).exists():
-        held = pack.open_pack(path).info["modalities"]
-        wanted = [name for name in wanted if name not in held]
-        if not wanted:
+        existing = pack.open_pack(path).info["modalities"]
+        names = [name for name in names if name not in existing]
+        if not names:
             return path
-    table, rows = _table(built)
-    masked = [m.name for m in modalities.get(wanted) if mask_background and m.stream == "video"]
-    title = f"packing {' '.join(wanted)} at {size} px"
-    info = _info(built, amounts, mask_background)
+    table, indices = _make_table(built)
+    masked = [m.name for m in modalities.get(names) if mask_background and m.stream == "video"]
+    title = f"packing {' '.join(names)} at {size} px"
+    info = _make_info(built, amounts, mask_background)
     with (
-        PackWriter(path, info, table, wanted, size, kind) as writer,
-        Progress(len(rows), title, "examples") as progress,
+        PackWriter(path, info, table, names, size, kind) as writer,
+        Progress(len(indices), title, "examples") as progress,
     ):
-        for key, images in _images(built, wanted, amounts, workers):
+        for key, images in _iter_images(built, names, amounts, workers):
             for name, image in images.items():
                 if name in masked:
                     image = faces.mask_background(image)
-                writer.arrays[name][rows[key]] = resize(image, size)
+                writer.arrays[name][indices[key]] = resize(image, size)
             progress.update()
     return path
 
 
-def check(builder_config: str, names: Iterable[str], size: int) -> list[str]:
-    """The modalities in order, if a builder config gives them and images can be that large.
+def check_request(builder_config: str, names: Iterable[str], size: int) -> list[str]:
+    """Checks that a pack can be made from a builder config.
+
+    Args:
+      builder_config: Name of the builder config, one of clips.KINDS.
+      names: Modalities.
+      size: Side of the images in pixels.
+
+    Returns:
+      The modalities in the order of modalities.MODALITIES.
 
     Raises:
-      UserError: it does not, or they cannot; also for names that nothing knows.
+      UserError: An unknown name, a modality that the builder config does not provide, or a size
+        out of range.
     """
     if builder_config not in clips.KINDS:
         raise errors.unknown("builder config", builder_config, clips.KINDS)
-    gives = clips.KINDS[builder_config].gives
-    wanted = [m.name for m in modalities.get(names)]
-    for name in wanted:
-        if name not in gives:
+    provided = clips.KINDS[builder_config].modalities
+    names = [m.name for m in modalities.get(names)]
+    for name in names:
+        if name not in provided:
             raise errors.UserError(
-                f"the builder config {builder_config} gives {', '.join(gives)}, not {name}"
+                f"the builder config {builder_config} provides {', '.join(provided)}, not {name}"
             )
     if not 8 <= size <= clips.SIZE:
         raise errors.UserError(f"images can be 8 to {clips.SIZE} pixels wide, found size {size}")
-    return wanted
+    return names
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [h, h, c] -> uint8 [size, size, c], each new pixel the mean of the area it covers."""
+    """Resizes a square image by area averaging, uint8 [h, h, c] -> uint8 [size, size, c]."""
     if image.shape[0] == size:
         return image
     resized = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
@@ -112,33 +124,33 @@ def _is_audio(built: tfds_io.BuiltSet) -> bool:
     return "samples" in built.features
 
 
-def _key(size: int, amounts: AudioAmounts) -> str:
-    if _used(amounts) == _used(AudioAmounts()):
+def _folder_name(size: int, amounts: AudioAmounts) -> str:
+    if _to_floats(amounts) == _to_floats(AudioAmounts()):
         return f"{size}px"
-    text = json.dumps(_used(amounts), sort_keys=True)
+    text = json.dumps(_to_floats(amounts), sort_keys=True)
     return f"{size}px-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _check_amounts(built: tfds_io.BuiltSet, audio: AudioAmounts | None) -> None:
     if audio is None:
         return
-    for name, value in _used(audio).items():
-        made_with = built.metadata["options"].get(name, value)
-        if made_with != value:
+    for name, value in _to_floats(audio).items():
+        built_with = built.metadata["options"].get(name, value)
+        if built_with != value:
             raise errors.UserError(
-                f"{built.data_dir} was built with {name} {made_with}, not {value}: its audio "
-                "cannot be altered any more; build it with that option"
+                f"{built.data_dir} was built with {name} {built_with}, not {value}, and its audio "
+                "images are already computed; build the dataset with that option"
             )
 
 
-def _used(amounts: AudioAmounts) -> dict[str, float]:
+def _to_floats(amounts: AudioAmounts) -> dict[str, float]:
     return {name: float(amount) for name, amount in dataclasses.asdict(amounts).items()}
 
 
-def _info(built: tfds_io.BuiltSet, amounts: AudioAmounts, mask_background: bool) -> dict:
+def _make_info(built: tfds_io.BuiltSet, amounts: AudioAmounts, mask_background: bool) -> dict:
     options = dict(built.metadata["options"])
     if _is_audio(built):
-        options |= _used(amounts)
+        options |= _to_floats(amounts)
     if mask_background:
         options["mask_background"] = True
     return {
@@ -152,40 +164,42 @@ def _info(built: tfds_io.BuiltSet, amounts: AudioAmounts, mask_background: bool)
     }
 
 
-# Features of a built set that are columns of a pack under another name.
+# Feature of a built dataset -> column of a pack, where the names differ.
 _RENAMED = {"label": "emotion"}
 
 
-def _table(built: tfds_io.BuiltSet) -> tuple[dict[str, np.ndarray], dict[tuple[str, int], int]]:
-    """The pack's table, sorted, and the row of each (clip, view)."""
+def _make_table(
+    built: tfds_io.BuiltSet,
+) -> tuple[dict[str, np.ndarray], dict[tuple[str, int], int]]:
+    """Returns the table of a pack, sorted, and the index of each (clip, view)."""
     features = [f for f in built.features if _RENAMED.get(f, f) in pack.COLUMNS]
-    channel = sets.get(built.dataset).channel
-    listed = []
+    get_channel = sets.get(built.dataset).channel
+    rows = []
     for example in tfds_io.read(built, features):
         row = {_RENAMED.get(name, name): value for name, value in example.items()}
-        row["channel"] = channel(row["clip"])
+        row["channel"] = get_channel(row["clip"])
         if _is_audio(built):
-            listed += [row | facts for facts in _SPEECH_ROWS]
+            rows += [row | cells for cells in _SPEECH_CELLS]
         else:
-            listed.append({"audio_variant": ORIGINAL} | row)
-    listed.sort(key=lambda row: (row["clip"], row["view"]))
+            rows.append({"audio_variant": _ORIGINAL} | row)
+    rows.sort(key=lambda row: (row["clip"], row["view"]))
     dtypes = {"U": np.str_, "i": np.int32, "f": np.float32}
     table = {
-        name: np.array([row[name] for row in listed], dtypes[kind])
+        name: np.array([row[name] for row in rows], dtypes[kind])
         for name, kind in pack.COLUMNS.items()
     }
-    rows = {(row["clip"], int(row["view"])): i for i, row in enumerate(listed)}
-    return table, rows
+    indices = {(row["clip"], int(row["view"])): i for i, row in enumerate(rows)}
+    return table, indices
 
 
-# A speech set's clip gives a row for each version of its audio; no frame belongs to it.
-_SPEECH_ROWS = [
+# A clip of `speech` gives an example for each audio variant, which belongs to no frame.
+_SPEECH_CELLS = [
     {"view": view, "audio_variant": variant, "frame_index": -1, "frame_time": np.nan}
-    for view, variant in enumerate(clips.AUDIO_VIEWS)
+    for view, variant in enumerate(clips.SPEECH_VARIANTS)
 ]
 
 
-def _images(
+def _iter_images(
     built: tfds_io.BuiltSet, names: Sequence[str], amounts: AudioAmounts, workers: int | None
 ) -> Iterator[tuple[tuple[str, int], dict[str, np.ndarray]]]:
     """Yields ((clip, view), modality -> uint8 [clips.SIZE, clips.SIZE, c]), in any order."""
@@ -198,7 +212,7 @@ def _images(
         clips.Audio(e["clip"], e["samples"], int(e["sample_rate"]))
         for e in tfds_io.read(built, ["clip", "samples", "sample_rate"])
     )
-    work = partial(clips.views_of_audio, amounts=amounts, modalities=tuple(names))
-    for clip, views in parallel.ordered_map(work, waveforms, workers):
+    compute = partial(clips.compute_audio_views, amounts=amounts, modalities=tuple(names))
+    for clip, views in parallel.ordered_map(compute, waveforms, workers):
         for view, images in enumerate(views):
             yield (clip, view), images

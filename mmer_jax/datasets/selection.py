@@ -1,4 +1,4 @@
-"""From a pack's table to labeled examples: which rows, which label, which images."""
+"""Selects labeled examples from a pack's table."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ ORIGINAL_AUDIO = "original"
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Labeled examples, as row numbers into a pack's arrays.
+    """Labeled examples, as indices into a pack's arrays.
 
     Attributes:
-      indices: for each modality int32 [n], the row of its image.
-      label: int32 [n], position in the config's emotions.
-      clip: text [n].
-      view: int32 [n].
+      indices: Modality -> int32 [n], index of each example's image.
+      label: Class labels, int32 [n], positions in the config's emotions.
+      clip: Names of the clips, str [n].
+      view: Numbers of the views, int32 [n].
     """
 
     indices: Mapping[str, np.ndarray]
@@ -30,93 +30,100 @@ class Examples:
         return len(self.label)
 
 
-def wanted_rows(
+def select_indices(
     table: Mapping[str, np.ndarray],
     *,
     emotions: Sequence[str],
     intensities: Sequence[str] = (),
     audio_variants: Sequence[str] = (),
 ) -> np.ndarray:
-    """Row numbers of the wanted emotions, intensities and versions of the audio, int64 [n].
+    """Returns the indices of examples by emotion, intensity and audio variant.
 
     Args:
-      table: a pack's table.
-      emotions: canonical names.
-      intensities: as the data set has them; none for all.
-      audio_variants: of media.augment.AUDIO_VARIANTS; none for all.
+      table: Table of a pack.
+      emotions: Canonical names.
+      intensities: Names as the dataset has them; empty for all.
+      audio_variants: Names of media.augment.AUDIO_VARIANTS; empty for all.
+
+    Returns:
+      Indices into the table, int64 [n], ascending.
 
     Raises:
-      UserError: an emotion, intensity or version of which the pack has no example.
+      UserError: The table has no example with a requested emotion, intensity or audio variant, or
+        none of an emotion at the requested intensities.
     """
-    choices = {"emotion": emotions, "intensity": intensities, "audio_variant": audio_variants}
-    choices = {column: wanted for column, wanted in choices.items() if len(wanted)}
-    for column, wanted in choices.items():
-        there = sorted(set(table[column].tolist()))
-        missing = [name for name in wanted if name not in there]
+    requested = {"emotion": emotions, "intensity": intensities, "audio_variant": audio_variants}
+    requested = {column: values for column, values in requested.items() if len(values)}
+    for column, values in requested.items():
+        available = sorted(set(table[column].tolist()))
+        missing = [value for value in values if value not in available]
         if missing:
             raise errors.UserError(
-                f"the data hold no example of {column.replace('_', ' ')} {', '.join(missing)}; "
-                f"they have {', '.join(there)}"
+                f"the data have no example with {column.replace('_', ' ')} {', '.join(missing)}; "
+                f"available: {', '.join(available)}"
             )
-    keep = np.ones(len(table["emotion"]), bool)
-    for column, wanted in choices.items():
-        keep &= np.isin(table[column], list(wanted))
-    rows = np.flatnonzero(keep)
-    missing = sorted(set(emotions) - set(table["emotion"][rows].tolist()))
+    selected = np.ones(len(table["emotion"]), bool)
+    for column, values in requested.items():
+        selected &= np.isin(table[column], list(values))
+    indices = np.flatnonzero(selected)
+    missing = sorted(set(emotions) - set(table["emotion"][indices].tolist()))
     if missing:  # RAVDESS's neutral has no strong intensity
         raise errors.UserError(
-            f"the data hold no {', '.join(missing)} at the intensity {' or '.join(intensities)}"
+            f"the data have no {', '.join(missing)} at the intensity {' or '.join(intensities)}"
         )
-    return rows
+    return indices
 
 
 def make_examples(
     table: Mapping[str, np.ndarray],
-    rows: np.ndarray,
+    indices: np.ndarray,
     *,
     names: Sequence[str],
     emotions: Sequence[str],
     original_audio: bool,
 ) -> Examples:
-    """Examples of the given rows.
+    """Makes labeled examples of the given indices.
 
     Args:
-      table: a pack's table.
-      rows: int [n], the rows that one part of a split holds.
-      names: the modalities.
-      emotions: the classes in order.
-      original_audio: pair each image with its clip's unaltered audio. Examples that then have
-        the same image in every modality count once.
+      table: Table of a pack.
+      indices: Indices into the table of one subset of a split, int [n].
+      names: Modalities.
+      emotions: Classes in order.
+      original_audio: Whether each image is paired with its clip's original audio. Of examples
+        that then have the same images in every modality, one is kept.
 
     Raises:
-      UserError: a clip has no unaltered audio although one is wanted.
+      UserError: `original_audio` is set and a clip has no original audio.
     """
-    rows = np.asarray(rows)
+    indices = np.asarray(indices)
     by_modality = {}
     for modality in modalities.get(names):
-        altered = modality.stream == "audio" and original_audio
-        by_modality[modality.name] = _original_rows(table, rows) if altered else rows
+        if modality.stream == "audio" and original_audio:
+            by_modality[modality.name] = _original_audio_indices(table, indices)
+        else:
+            by_modality[modality.name] = indices
     stacked = np.stack(list(by_modality.values()))
     _, first = np.unique(stacked, axis=1, return_index=True)
     first = np.sort(first)
-    rows = rows[first]
-    order = {emotion: i for i, emotion in enumerate(emotions)}
+    indices = indices[first]
+    classes = {emotion: i for i, emotion in enumerate(emotions)}
     return Examples(
-        indices={name: r[first].astype(np.int32) for name, r in by_modality.items()},
-        label=np.array([order[e] for e in table["emotion"][rows].tolist()], np.int32),
-        clip=table["clip"][rows],
-        view=table["view"][rows].astype(np.int32),
+        indices={name: array[first].astype(np.int32) for name, array in by_modality.items()},
+        label=np.array([classes[e] for e in table["emotion"][indices].tolist()], np.int32),
+        clip=table["clip"][indices],
+        view=table["view"][indices].astype(np.int32),
     )
 
 
-def _original_rows(table, rows):
-    original = np.flatnonzero(table["audio_variant"] == ORIGINAL_AUDIO)
-    where = dict(zip(table["clip"][original].tolist(), original.tolist(), strict=True))
-    clips = table["clip"][rows].tolist()
-    missing = sorted({clip for clip in clips if clip not in where})
+def _original_audio_indices(table: Mapping[str, np.ndarray], indices: np.ndarray) -> np.ndarray:
+    """Returns, for each example, the index of the original audio of its clip, int64 [n]."""
+    originals = np.flatnonzero(table["audio_variant"] == ORIGINAL_AUDIO)
+    by_clip = dict(zip(table["clip"][originals].tolist(), originals.tolist(), strict=True))
+    clips = table["clip"][indices].tolist()
+    missing = sorted({clip for clip in clips if clip not in by_clip})
     if missing:
         raise errors.UserError(
-            f"{len(missing)} clips have no unaltered audio, {missing[0]} first; "
-            "build the data set again with the variant 'original' first"
+            f"{len(missing)} clips have no original audio, the first is {missing[0]}; "
+            "build the dataset again with the audio variant 'original' first"
         )
-    return np.array([where[clip] for clip in clips])
+    return np.array([by_clip[clip] for clip in clips])

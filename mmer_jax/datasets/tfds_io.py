@@ -1,8 +1,7 @@
-"""Building TFDS data sets and reading them as numpy; the only module that imports TFDS."""
+"""Builds TFDS datasets and reads them as numpy; the only module here that imports TFDS."""
 
 import contextlib
 import dataclasses
-import fcntl
 import importlib
 import io
 import os
@@ -10,7 +9,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-# Before TensorFlow is imported: it tells every user about CPU instructions otherwise.
+# Must be set before TensorFlow is imported, which otherwise logs the CPU instructions it uses.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
@@ -21,35 +20,37 @@ from absl import logging as absl_logging
 from mmer_jax import errors
 from mmer_jax.corpora import sets
 from mmer_jax.datasets import clips
+from mmer_jax.utils import files
 
-# Data set, by its name in sets.SETS -> the module with its TFDS builder. One builder may have
-# several data sets, apart by what the names of its builder configs begin with.
+# Dataset, one of sets.SETS -> module with its TFDS builder. Datasets that share a builder differ in
+# the prefix of its builder configs.
 BUILDERS = {
     "ravdess": "tfds_builders.ravdess.ravdess_dataset_builder",
     "baum1_acted": "tfds_builders.baum1.baum1_dataset_builder",
     "baum1_spontaneous": "tfds_builders.baum1.baum1_dataset_builder",
 }
 
-# TensorFlow reads files here. It must leave accelerators to JAX, which shares the process.
-with contextlib.suppress(RuntimeError):  # the program has used TensorFlow before: its own choice
+# TensorFlow only reads files here; accelerators are left to JAX, which shares the process.
+with contextlib.suppress(RuntimeError):  # TensorFlow is initialized: the program has chosen devices
     tf.config.set_visible_devices([], "GPU")
 
 
 @dataclasses.dataclass(frozen=True)
 class BuiltSet:
-    """A data set on disk.
+    """A built dataset on disk.
 
     Attributes:
-      data_dir: the folder of this builder config and version.
-      dataset: one of BUILDERS.
-      builder_config: "triplets", "frames" or "speech"; with a digest if options are not the
-        default.
-      version: of the builder.
-      examples: how many there are.
-      features: names of the features.
-      metadata: dataset, builder_config (without digest), options, origin ("recorded",
-        "rendered"), source (digest, recordings, left_out), skipped (kind -> names of those that
-        give no example), mismatches (kind -> names where recordings and list of labels differ).
+      data_dir: Folder of this builder config and version.
+      dataset: Name of the dataset, one of BUILDERS.
+      builder_config: "triplets", "frames" or "speech"; followed by a digest if options differ from
+        the defaults.
+      version: Version of the builder.
+      examples: Number of examples.
+      features: Names of the features.
+      metadata: A dict of dataset, builder_config (without digest), options, origin ("recorded",
+        "rendered"), source (digest, recordings, left_out), skipped (kind of problem -> names of
+        recordings without an example), mismatches (kind of mismatch between recordings and list of
+        labels -> names).
     """
 
     data_dir: Path
@@ -72,23 +73,23 @@ def ensure_built(
     strict: bool = False,
     workers: int | None = None,
 ) -> BuiltSet:
-    """The built data set: opened if it is there, else built.
+    """Opens a built dataset, and builds it first if it does not exist.
 
     Args:
-      dataset: one of BUILDERS.
+      dataset: Name of the dataset, one of BUILDERS.
       builder_config: "triplets", "frames" or "speech".
-      options: values for fields of datasets.clips.Options. Those that come into play when a pack
-        is made (the audio's, for speech) are passed over here.
-      data_dir: where built sets are; None for TFDS's own place (~/tensorflow_datasets).
-      manual_dir: folder with the recordings.
-      download: whether the recordings may be downloaded.
-      strict: a recording that cannot be used is an error.
-      workers: processes; None for one a core.
+      options: Values for fields of datasets.clips.Options. Options that apply when a pack is made
+        (for `speech`, those of the audio) are ignored.
+      data_dir: Folder of built datasets; None for the default of TFDS (~/tensorflow_datasets).
+      manual_dir: Folder of the recordings.
+      download: Whether the recordings may be downloaded.
+      strict: Whether a recording that cannot be used is an error; it is skipped otherwise.
+      workers: Number of processes; None for one per core.
 
     Raises:
-      UserError: nothing is built and neither manual_dir nor download is given; manual_dir holds no
-        such recordings, or others than the built set was made from; no recording can be used; an
-        unknown option.
+      UserError: The dataset is not built and there is neither `manual_dir` nor `download`;
+        `manual_dir` has no such recordings, or others than those of the built dataset; no recording
+        can be used; or an option is unknown.
     """
     config_class, builder_class = _builder_classes(dataset)
     config = _make_config(
@@ -99,11 +100,11 @@ def ensure_built(
         builder = builder_class(config=config, **place)
     target = Path(builder.data_dir)
     with _lock(target):
-        # Asked again under the lock: another process may have built it meanwhile.
+        # Another process may have built it while this one waited for the lock.
         if not target.exists():
             if manual_dir is None and not (download and sets.get(dataset).downloadable):
-                raise _nothing_built(target, dataset)
-            _clear_unfinished(target)
+                raise _not_built(target, dataset)
+            _remove_incomplete(target)
             manual = None if manual_dir is None else Path(manual_dir).expanduser()
             with _quiet():
                 builder.download_and_prepare(
@@ -113,8 +114,8 @@ def ensure_built(
     if strict and built.metadata["skipped"]:
         raise errors.UserError(
             f"{target} was built without recordings that cannot be used "
-            f"({_counts(built.metadata['skipped'])}), which strict forbids: mend them and delete "
-            "that folder"
+            f"({_format_counts(built.metadata['skipped'])}), which strict forbids: repair them and "
+            "delete that folder to build it again"
         )
     if manual_dir is not None:
         _check_source(built, manual_dir, config)
@@ -122,23 +123,26 @@ def ensure_built(
 
 
 def open_built(data_dir: str | os.PathLike) -> BuiltSet:
-    """The built set in a folder such as DATA_DIR/ravdess/triplets/1.0.0.
+    """Opens a built dataset.
+
+    Args:
+      data_dir: Its folder, such as DATA_DIR/ravdess/triplets/1.0.0.
 
     Raises:
-      UserError: there is none.
+      UserError: The folder has no built dataset.
     """
     data_dir = Path(data_dir).expanduser()
     if not (data_dir / "dataset_info.json").exists():
-        raise errors.UserError(f"{data_dir} holds no built data set (no dataset_info.json)")
+        raise errors.UserError(f"{data_dir} is not a built dataset: it has no dataset_info.json")
     with _quiet():
         builder = tfds.builder_from_directory(data_dir)
     metadata = dict(builder.info.metadata.items())
-    _, sign, digest = builder.info.config_name.partition("-")
+    _, separator, digest = builder.info.config_name.partition("-")
     return BuiltSet(
         data_dir=data_dir,
-        # Sets that were built when there was but one do not say which.
+        # Datasets built by the first version do not record their name.
         dataset=metadata.get("dataset", builder.name),
-        builder_config=metadata["builder_config"] + sign + digest,
+        builder_config=metadata["builder_config"] + separator + digest,
         version=str(builder.version),
         examples=builder.info.splits["train"].num_examples,
         features=tuple(builder.info.features),
@@ -147,14 +151,17 @@ def open_built(data_dir: str | os.PathLike) -> BuiltSet:
 
 
 def read(built: BuiltSet, features: Iterable[str] | None = None) -> Iterator[dict]:
-    """Yields the examples in the order in which they are stored.
+    """Reads the examples in the order in which they are stored.
 
     Args:
-      built: from ensure_built.
-      features: which ones to decode; None for all. Images that are not asked for cost nothing.
+      built: Built dataset, from ensure_built.
+      features: Names of the features to decode; None for all. The others are not decoded.
 
-    Returns:
-      dicts, feature -> numpy array or number; text and class labels as str.
+    Yields:
+      For each example a dict, feature -> numpy array or number; text and class labels are str.
+
+    Raises:
+      UserError: An unknown feature.
     """
     names = list(built.features if features is None else features)
     for name in names:
@@ -162,10 +169,10 @@ def read(built: BuiltSet, features: Iterable[str] | None = None) -> Iterator[dic
             raise errors.unknown("feature", name, built.features)
     with _quiet():
         builder = tfds.builder_from_directory(built.data_dir)
-        known = {name: builder.info.features[name] for name in names}
+        types = {name: builder.info.features[name] for name in names}
         if builder.info.file_format.value in _RANDOM_ACCESS:
-            left_out = set(built.features) - set(names)
-            decoders = dict.fromkeys(left_out, tfds.decode.SkipDecoding())
+            skipped = set(built.features) - set(names)
+            decoders = dict.fromkeys(skipped, tfds.decode.SkipDecoding())
             examples = iter(builder.as_data_source("train", decoders=decoders))
         else:
             decoders = tfds.decode.PartialDecoding(dict.fromkeys(names, True))
@@ -174,14 +181,14 @@ def read(built: BuiltSet, features: Iterable[str] | None = None) -> Iterator[dic
                 builder.as_dataset(split="train", decoders=decoders, read_config=read_config)
             )
     for example in examples:
-        yield {name: _plain(example[name], known[name]) for name in names}
+        yield {name: _to_numpy(example[name], types[name]) for name in names}
 
 
-# File formats that as_data_source reads and as_dataset does not.
+# File formats that only as_data_source reads; as_dataset reads the others.
 _RANDOM_ACCESS = ("array_record",)
 
 
-def _plain(value, feature):
+def _to_numpy(value, feature):
     if isinstance(feature, tfds.features.ClassLabel):
         return feature.int2str(int(value))
     if isinstance(feature, tfds.features.Text):
@@ -191,7 +198,7 @@ def _plain(value, feature):
 
 def _builder_classes(dataset: str) -> tuple[type, type]:
     if dataset not in BUILDERS:
-        raise errors.unknown("data set", dataset, BUILDERS)
+        raise errors.unknown("dataset", dataset, BUILDERS)
     module = importlib.import_module(BUILDERS[dataset])
     return module.Builder.builder_config_cls, module.Builder
 
@@ -206,46 +213,46 @@ def _make_config(
             raise errors.unknown("build option", option, sorted(fields))
     if kind not in clips.KINDS:
         raise errors.unknown("builder config", kind, clips.KINDS)
-    options = {k: v for k, v in options.items() if k not in clips.KINDS[kind].packed}
+    options = {k: v for k, v in options.items() if k not in clips.KINDS[kind].pack_options}
     name = config_class.DATASETS[dataset] + kind
     return config_class(name=name, strict=strict, workers=workers, **options)
 
 
-def _nothing_built(target: Path, dataset: str) -> errors.UserError:
-    downloading, help_ = "allow their download with --config.data.download, ", ""
-    if not sets.get(dataset).downloadable:
-        downloading, help_ = "", f". {sets.get(dataset).how_to_get}"
+def _not_built(target: Path, dataset: str) -> errors.UserError:
+    corpus = sets.get(dataset)
+    download = "allow the download with --config.data.download, " if corpus.downloadable else ""
+    how_to_get = "" if corpus.downloadable else f". {corpus.how_to_get}"
     return errors.UserError(
         f"nothing is built in {target}: name the folder of the recordings with "
-        f"--config.data.manual_dir=DIR, {downloading}or train from a pack alone with "
-        f"--config.data.pack=FILE_OR_DIR{help_}"
+        f"--config.data.manual_dir=DIR, {download}or train from a pack alone with "
+        f"--config.data.pack=FILE_OR_DIR{how_to_get}"
     )
 
 
 def _check_source(built: BuiltSet, manual_dir: str | os.PathLike, config) -> None:
-    made_from = built.metadata["source"]
-    found = config.select(manual_dir)
-    if found.digest() != made_from["digest"]:
+    source = built.metadata["source"]
+    selected = config.select(manual_dir)
+    if selected.digest() != source["digest"]:
         raise errors.UserError(
-            f"{built.data_dir} was built from {made_from['recordings']} other recordings than the "
-            f"{len(found.recordings)} in {manual_dir} (names, sizes or labels differ): choose "
-            "another --config.data.data_dir, or delete that folder to have it built again"
+            f"{built.data_dir} was built from {source['recordings']} recordings other than the "
+            f"{len(selected.recordings)} in {manual_dir} (names, sizes or labels differ): choose "
+            "another --config.data.data_dir, or delete that folder to build it again"
         )
 
 
-def _counts(skipped: Mapping[str, list[str]]) -> str:
+def _format_counts(skipped: Mapping[str, list[str]]) -> str:
     return ", ".join(f"{len(names)} {kind}" for kind, names in skipped.items())
 
 
-def _clear_unfinished(target: Path) -> None:
-    """Removes what killed builds left; under the lock nobody else is building here."""
+def _remove_incomplete(target: Path) -> None:
+    """Removes the folders of killed builds; the lock excludes builds in progress."""
     for folder in target.parent.glob(f"incomplete.*_{target.name}"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without TFDS's own words (unknown sizes, the folder not being there yet); errors pass."""
+    """Silences TFDS's messages (unknown sizes, folder does not exist yet); errors pass."""
     level = absl_logging.get_verbosity()
     absl_logging.set_verbosity(absl_logging.ERROR)
     try:
@@ -255,14 +262,10 @@ def _quiet() -> Iterator[None]:
         absl_logging.set_verbosity(level)
 
 
-@contextlib.contextmanager
-def _lock(target: Path) -> Iterator[None]:
-    """Lets one process at a time build `target`; a process that ends in any way frees it."""
-    if target.exists():  # built sets are not written to again, and may lie on a read-only disk
-        yield
-        return
-    file = target.parent.parent / f".{target.parent.name}.lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file, "w") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
-        yield
+def _lock(target: Path) -> contextlib.AbstractContextManager:
+    """Returns a lock that lets one process at a time build `target`."""
+    if target.exists():  # built datasets never change, and may be on a read-only disk
+        return contextlib.nullcontext()
+    path = target.parent.parent / f".{target.parent.name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return files.lock(path)

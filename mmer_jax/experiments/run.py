@@ -86,12 +86,12 @@ def check_config(
 def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
     if distributed.is_first():  # the others find what it builds
         check_workdir(workdir, config, rows, {})  # before a long build
-        data = loading.open_rows(config, rows, workdir)
+        data = loading.open_packs(config, rows, workdir)
         claim_workdir(workdir, config, rows, _digests(data))
         records.merge(workdir)
     distributed.wait("data")
     if not distributed.is_first():
-        data = loading.open_rows(config, rows, workdir)
+        data = loading.open_packs(config, rows, workdir)
     seeds = {name: config.protocol_seeds.get(name, config.seeds) for name in ways}
     wanted = []
     for row, resolved in rows.items():

@@ -111,7 +111,7 @@ def draw_alterations(samples: np.ndarray, name: str, amounts: augment.AudioAmoun
     panels = figure.subplots(len(augment.AUDIO_VARIANTS), 1, sharex=True)
     scale = _scales()["mel"]
     for axes, variant in zip(panels, augment.AUDIO_VARIANTS, strict=True):
-        rng = clips.random_of(name, f"sound {variant}")
+        rng = clips.make_variant_rng(name, variant)
         version = augment.vary(samples, spectrogram.RATE, variant, amounts, rng)
         image = spectrogram.mel_image(version, spectrogram.RATE, SIZE)
         axes.set_title(titles.get(variant, variant), fontsize="medium")

@@ -93,7 +93,7 @@ def pick_from_clip(
       ClipError: The recording is not usable, or has no label and is therefore in no build.
     """
     name = recording.facts()["clip"]
-    _, crops = clips.face_frames(recording.source(), options, SIZE)
+    _, crops = clips.read_face_frames(recording.source(), options, SIZE)
     distance = compute_distances(face for _, _, face in crops)
     return [
         (name, t, round(float(distance[t]), 4)) for t in find_farthest(distance, per_clip, apart)

@@ -82,7 +82,7 @@ def score_workdir(
             f"these networks were trained on the builder config {config.data.builder}; all frames "
             f"of a clip are in {BUILDER}"
         )
-    data = loading.open_rows(config, {record["row"]: config}, workdir)[record["row"]]
+    data = loading.open_packs(config, {record["row"]: config}, workdir)[record["row"]]
     if data.digest(config.modalities) != record["dataset"]["pack_digest"]:
         raise errors.UserError(f"{data.path} holds other data than {workdir} was trained from")
     if config.input.normalization != "unit":

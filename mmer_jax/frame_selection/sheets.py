@@ -127,7 +127,7 @@ def draw(recording: Recording, every: int, options: clips.Options) -> Sheet:
       ClipError: The recording is not usable, or has no label and is therefore in no build.
     """
     facts = recording.facts()
-    square, crops = clips.face_frames(recording.source(), options, SIZE)
+    square, crops = clips.read_face_frames(recording.source(), options, SIZE)
     tiles = tuple(
         Tile(frame, time, _data_uri(face))
         for frame, time, face in crops

@@ -72,7 +72,7 @@ def open_data(
             part.rendered.enabled = False
             part.data_dir = part.data_dir or str(workdir / "data")
     try:
-        data = loading.open_rows(config, {record["row"]: config}, workdir)[record["row"]]
+        data = loading.open_packs(config, {record["row"]: config}, workdir)[record["row"]]
     except errors.UserError as e:
         raise errors.UserError(
             f"what row {record['row']} of {workdir} was trained from cannot be opened; the run's "

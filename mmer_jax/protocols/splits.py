@@ -96,7 +96,7 @@ def _columns(data: pack.Pack, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 def taking_part(config, data: pack.Pack) -> np.ndarray:
     """The rows of the pack's table that a cell divides into parts."""
-    rows = loading.wanted_rows(data, config)
+    rows = loading.select_indices(data, config)
     if config.split.leave_out_fold is not None:
         found = registry.subject_folds(_columns(data, rows))
         if config.split.leave_out_fold not in found:

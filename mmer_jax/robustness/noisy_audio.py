@@ -155,11 +155,11 @@ def compute_clip_images(
     from mmer_jax.media import augment, compiled, representations, spectrogram
 
     compiled.compile_librosa()
-    waveform, rate = clips.at_spectrogram_rate(audio.samples, audio.rate), spectrogram.RATE
+    waveform, rate = clips.resample(audio.samples, audio.rate), spectrogram.RATE
     apply = corruptions.CORRUPTIONS[corruption].apply
     images = {}
     for variant in audio.variants:
-        rng = clips.random_of(audio.clip, f"sound {variant}")  # the seed of clips.audio_images
+        rng = clips.make_variant_rng(audio.clip, variant)  # the seed of clips.compute_audio_images
         version = augment.vary(waveform, rate, variant, amounts, rng)
         for level in levels:
             noisy = apply(version, level, conditions.make_rng(audio.clip, corruption))

@@ -1,1 +1,1 @@
-"""Files, ordered parallel map, progress, provenance."""
+"""Files, ordered parallel map, progress, text tables, provenance."""

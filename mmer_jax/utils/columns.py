@@ -1,4 +1,4 @@
-"""Lines of cells as text in straight columns, or as a table in Markdown."""
+"""Tables as text with aligned columns, or as Markdown."""
 
 from collections.abc import Sequence
 
@@ -6,34 +6,31 @@ Lines = Sequence[Sequence[str]]
 
 
 def aligned(lines: Lines) -> list[str]:
-    """Cells padded to columns, each wide enough for its longest cell.
+    """Returns a table as lines of text, each column as wide as its longest cell.
 
     Args:
-      lines: of one length; the first is the head. A column is put to the right if all that stands
-        under its head begins with a digit, a dash or nothing, and to the left otherwise.
+      lines: Lines of cells, all of one length; the first is the header. A column is right-aligned
+        if each cell below the header begins with a digit, is "-" or is empty, and left-aligned
+        otherwise.
     """
-    widths, right = _widths(lines), _numeric(lines)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(
-            cell.rjust(width) if to_the_right else cell.ljust(width)
-            for cell, width, to_the_right in zip(line, widths, right, strict=True)
+            cell.rjust(width) if numeric else cell.ljust(width)
+            for cell, width, numeric in zip(line, widths, _are_numeric(lines), strict=True)
         ).rstrip()
         for line in lines
     ]
 
 
 def markdown(lines: Lines) -> list[str]:
-    """The same as a table in Markdown."""
-    head, *rest = [[cell.replace("|", "\\|") for cell in line] for line in lines]
-    rule = ["---:" if to_the_right else "---" for to_the_right in _numeric(lines)]
-    return [f"| {' | '.join(line)} |" for line in (head, rule, *rest)]
+    """Returns a table as lines of Markdown; arguments and alignment are those of `aligned`."""
+    header, *rest = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    rule = ["---:" if numeric else "---" for numeric in _are_numeric(lines)]
+    return [f"| {' | '.join(line)} |" for line in (header, rule, *rest)]
 
 
-def _widths(lines: Lines) -> list[int]:
-    return [max(map(len, column)) for column in zip(*lines, strict=True)]
-
-
-def _numeric(lines: Lines) -> list[bool]:
+def _are_numeric(lines: Lines) -> list[bool]:
     return [
         all(not cell or cell[0].isdigit() or cell == "-" for cell in column)
         for column in zip(*lines[1:], strict=True)

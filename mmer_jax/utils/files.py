@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, locks between processes, digests."""
+"""Atomic writes, locks between processes, digests of files."""
 
 import contextlib
 import hashlib
@@ -15,11 +15,11 @@ import filelock
 def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
     """Opens a temporary file that replaces `path` when the block ends without an error.
 
-    A reader, or a process killed at any moment, finds the old file or the new one, never a part.
-    The content and the folder's entry are synced to the disk. Text is UTF-8.
+    A reader sees the old content or the new, never a part of it, even if the writing process is
+    killed. The content and the folder's entry are synced to the disk. Text is UTF-8.
 
     Args:
-      path: the file; its folder is made if it does not exist.
+      path: Path of the file; its folder is made if it does not exist.
       mode: "w" for text or "wb" for bytes.
 
     Yields:
@@ -40,14 +40,20 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
 
 
 def write_json(path: str | os.PathLike, value: Any, indent: int | None = None) -> None:
-    """Writes a JSON file with `atomic_write`."""
+    """Writes a JSON file with `atomic_write`.
+
+    Args:
+      path: Path of the file; its folder is made if it does not exist.
+      value: JSON value.
+      indent: Spaces per level, with keys sorted; None for one line in the order of `value`.
+    """
     with atomic_write(path) as file:
         json.dump(value, file, indent=indent, sort_keys=indent is not None)
         file.write("\n")
 
 
 def sync_folder(folder: str | os.PathLike) -> None:
-    """Makes the entry of a new or renamed file survive a loss of power."""
+    """Syncs a folder to the disk, so that the entry of a new file survives a loss of power."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -56,22 +62,22 @@ def sync_folder(folder: str | os.PathLike) -> None:
 
 
 def lock(path: str | os.PathLike, timeout: float = -1) -> filelock.BaseFileLock:
-    """Returns a lock between processes, to be used in a `with` statement.
+    """Returns a lock between processes, for use in a `with` statement.
 
-    The operating system releases it when its process ends in any way. Threads of one process
-    exclude each other too.
+    The operating system releases the lock when its process ends, however it ends. Two locks on one
+    path exclude each other within a process too.
 
     Args:
-      path: the lock file; its folder must exist.
-      timeout: seconds to wait; 0 to fail at once, -1 to wait without a limit.
+      path: Path of the lock file; its folder must exist.
+      timeout: Seconds to wait for the lock; 0 to fail at once, -1 to wait without limit.
 
     Raises:
-      filelock.Timeout: on entering, when another holds the lock.
+      filelock.Timeout: On entering the `with` statement, if the lock is not free in time.
     """
     return filelock.FileLock(path, timeout=timeout, thread_local=False)
 
 
 def digest(path: str | os.PathLike) -> str:
-    """Returns the SHA-256 of a file's content in hexadecimal digits."""
+    """Returns the SHA-256 of a file's content as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,11 @@
-"""An ordered parallel map over processes, for work on recordings.
+"""Ordered parallel map over processes, for work on recordings.
 
-Workers are fresh processes that import the module of the function and nothing else: not the
-program's main module. So they start fast, without TensorFlow, even where the parent has loaded it.
+Workers are new processes that import the module of the mapped function, but not the main module of
+the program. They start quickly and without TensorFlow, even if the parent process has loaded it.
+
+Neither joblib nor `concurrent.futures.Executor.map` replaces this module. joblib's generators keep
+dispatching items while the caller is busy, so that results accumulate in memory, and
+`Executor.map` takes all items at once (its `buffersize` needs Python 3.14).
 """
 
 import collections
@@ -24,18 +28,16 @@ from mmer_jax import errors
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Items in hand for each worker: one to work on and one waiting, so that memory stays flat however
-# many items there are.
-IN_HAND = 2
+# Items submitted per worker: one in progress and one waiting, which bounds the memory in use.
+ITEMS_PER_WORKER = 2
 
-# One thread in each worker, or as many processes as cores would each start as many threads again.
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
 
 
 def cores() -> int:
-    """Number of processor cores that this process may use."""
+    """Returns the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -49,21 +51,23 @@ def ordered_map(
     """Yields function(item) for each item, in the order of the items.
 
     Args:
-      function: picklable, in a module that imports what it needs and no more, not the main one.
-      items: picklable; taken from the iterable only a few ahead of the results.
-      workers: processes; None for one a core. With 1 the work is done in this process.
+      function: Picklable function that is not defined in the main module. Workers import its
+        module, which should import only what it needs.
+      items: Picklable items. The iterable is consumed only a few items ahead of the results.
+      workers: Number of processes; None for one per core. With 1, the function runs in this
+        process.
 
     Raises:
-      UserError: a worker died, e.g. for want of memory.
-      whatever `function` raises.
+      UserError: A worker process died, for example because memory ran out.
+      Exception: Whatever `function` raises.
     """
     workers = cores() if workers is None else workers
     if getattr(function, "func", function).__module__ == "__main__":
-        raise ValueError(f"{function} is in the main module, which workers do not import")
+        raise ValueError(f"{function} is defined in the main module, which workers do not import")
     if workers < 1:
         raise errors.UserError(f"the number of workers must be at least 1, found {workers}")
     if workers == 1:
-        with _one_thread_meanwhile():
+        with _limited_threads():
             yield from map(function, items)
         return
     executor = concurrent.futures.ProcessPoolExecutor(
@@ -74,40 +78,40 @@ def ordered_map(
     try:
         for item in items:
             pending.append((item, executor.submit(function, item)))
-            if len(pending) >= workers * IN_HAND:
+            if len(pending) >= workers * ITEMS_PER_WORKER:
                 yield pending.popleft()[1].result()
         while pending:
             yield pending.popleft()[1].result()
     except concurrent.futures.process.BrokenProcessPool as e:
         raise errors.UserError(
-            "a worker process died, most often for want of memory; try fewer workers. In hand were "
-            + ", ".join(str(item) for item, _ in pending)
+            "a worker process died, most often because memory ran out; try fewer workers. Items in "
+            "progress: " + ", ".join(str(item) for item, _ in pending)
         ) from e
     finally:
-        # Also on Ctrl-C and when the caller stops early: what has not begun never does.
+        # Cancels waiting items on an error, on Ctrl-C, and when the caller stops early.
         executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _start_worker() -> None:
-    # Ctrl-C reaches the whole group of processes; the parent alone answers it.
+    # Ctrl-C is sent to the whole process group; only the parent reacts to it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    one_thread()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    limit_to_one_thread()
 
 
-def one_thread() -> None:
-    """Keeps libraries to one thread in this process, from now on: for one of many workers.
+def limit_to_one_thread() -> None:
+    """Limits the libraries in this process, one of many workers, to one thread each.
 
-    As many processes as cores would otherwise each start as many threads again.
+    Otherwise each of as many workers as cores would start as many threads as cores.
     """
-    os.environ.update(_ONE_THREAD)  # heeded by those that are loaded later, and by Numba
+    os.environ.update(_ONE_THREAD)  # for Numba, and for libraries that are loaded later
     threadpoolctl.threadpool_limits(1)
-    if cv2 := _opencv():
+    if cv2 := _import_opencv():
         cv2.setNumThreads(1)
 
 
-def _opencv() -> types.ModuleType | None:
-    """OpenCV, if it is installed; loaded, since the number of its threads is set by a call."""
+def _import_opencv() -> types.ModuleType | None:
+    """Returns OpenCV, whose number of threads only a call can set; None if not installed."""
     try:
         import cv2
     except ImportError:
@@ -116,10 +120,10 @@ def _opencv() -> types.ModuleType | None:
 
 
 @contextlib.contextmanager
-def _one_thread_meanwhile() -> Iterator[None]:
-    """The same for as long as this is open: threads that wait for work slow those that have it."""
-    cv2 = _opencv()
-    before = cv2.getNumThreads() if cv2 else 0
+def _limited_threads() -> Iterator[None]:
+    """Limits libraries to one thread in a block; idle threads slow down those that work."""
+    cv2 = _import_opencv()
+    threads = cv2.getNumThreads() if cv2 else 0
     with threadpoolctl.threadpool_limits(1):
         try:
             if cv2:
@@ -127,11 +131,11 @@ def _one_thread_meanwhile() -> Iterator[None]:
             yield
         finally:
             if cv2:
-                cv2.setNumThreads(before)
+                cv2.setNumThreads(threads)
 
 
-def _end_with_parent() -> None:
-    """Ends this process when its parent is gone: a killed parent leaves no workers behind."""
+def _exit_with_parent() -> None:
+    """Ends this process when its parent ends, so that a killed parent leaves no workers behind."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -141,7 +145,7 @@ def _end_with_parent() -> None:
 class _Process(multiprocessing.context.SpawnProcess):
     @staticmethod
     def _Popen(process_obj):
-        with _hidden_main(), _environment(_ONE_THREAD):
+        with _hidden_main_module():
             return multiprocessing.context.SpawnProcess._Popen(process_obj)
 
 
@@ -150,28 +154,12 @@ class _Context(multiprocessing.context.SpawnContext):
 
 
 @contextlib.contextmanager
-def _hidden_main() -> Iterator[None]:
-    """Makes a spawned process skip the main module, which it would otherwise run again."""
-    main = sys.modules["__main__"]
-    kept = {
-        name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in vars(main)
-    }
-    main.__spec__ = None
+def _hidden_main_module() -> Iterator[None]:
+    """Keeps a process that is spawned in the block from importing the main module."""
+    main = vars(sys.modules["__main__"])
+    attributes = {name: main.pop(name) for name in ("__file__", "__spec__") if name in main}
+    main["__spec__"] = None
     try:
         yield
     finally:
-        main.__dict__.update(kept)
-
-
-@contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        main.update(attributes)

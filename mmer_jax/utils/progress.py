@@ -1,4 +1,4 @@
-"""How far a long piece of work is: one rewritten line on a terminal, plain lines in a log."""
+"""Progress of long work: one rewritten line on a terminal, plain lines in a log."""
 
 import shutil
 import sys
@@ -7,32 +7,41 @@ import weakref
 from collections.abc import Callable
 from typing import TextIO
 
-# Those that rewrite a line of a terminal. Where there are several, none can: they write lines.
+# Open Progress objects on a terminal. One alone rewrites its line; several write plain lines, since
+# each would overwrite the others' line.
 _on_terminal: "weakref.WeakSet[Progress]" = weakref.WeakSet()
 
-_LINE_EVERY = 30.0  # seconds, in a log
+_LOG_SECONDS = 30.0  # between lines in a log
+_TERMINAL_SECONDS = 0.1  # between updates of a terminal's line
 
 
 class Progress:
-    """Count, rate and time left, for people.
+    """Progress line with a count, a rate and the time left.
 
         with Progress(len(clips), "rendering", "clips") as progress:
             for clip in clips:
                 ...
                 progress.update(1, note=clip.name)
 
-    A terminal gets one line, rewritten at most ten times a second. Anything else, and a terminal on
-    which several show themselves at once, gets a line at the first update, one every half a minute,
-    and a closing one. `update` costs less than a
-    microsecond when nothing is due.
+    A terminal shows one line, which is rewritten at most ten times per second. Other streams, and a
+    terminal with several Progress objects, get a line at the first update, one every 30 seconds,
+    and a closing line.
+
+    The rate counts what was done after the first update, which often includes start-up or
+    compilation. Before the second update there is no rate and no time left.
 
     Args:
-      total: how many there are; None if that isn't known.
-      what: what is being done, as "rendering".
-      unit: what is counted, in the plural, as "clips".
-      stream: where to; standard error if None.
-      done: how many were there before (a resumed run). They count, but not in the rate.
-      clock: seconds from any start.
+      total: Number of items; None if unknown.
+      what: What is being done, such as "rendering".
+      unit: What is counted, in the plural, such as "clips".
+      stream: Stream to write to; None for standard error.
+      done: Number of items done before, by a run that is resumed. The count includes them, the
+        rate does not.
+      clock: Function that returns seconds since any point in time.
+
+    Attributes:
+      total: As above; may be set later.
+      done: Number of items done.
     """
 
     def __init__(
@@ -46,16 +55,18 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ):
         self.total, self.what, self.unit = total, what, unit
-        self.done = self._before = done
+        self.done = done
         self._stream = sys.stderr if stream is None else stream
         self._is_terminal = self._stream.isatty()
         if self._is_terminal:
             _on_terminal.add(self)
         self._clock = clock
-        self._start = self._next = clock()
-        self._width = 0  # of what stands on the terminal's line
+        self._start = self._next_line = clock()
+        self._first_update: float | None = None  # time
+        self._done_untimed = 0  # by the end of the first update, and skipped since
+        self._width = 0  # of the terminal's current line
         self._note = ""
-        self._closed = False
+        self._is_closed = False
 
     def __enter__(self) -> "Progress":
         return self
@@ -64,71 +75,79 @@ class Progress:
         self.close(finished=kind is None)
 
     def update(self, n: int = 1, note: str = "") -> None:
-        """Counts `n` more; `note` is shown at the end of the line until the next one."""
+        """Counts `n` more items. `note` is shown at the end of the line until the next note."""
         self.done += n
         self._note = note or self._note
         now = self._clock()
-        if now >= self._next:
-            self._next = now + (0.1 if self._rewrites() else _LINE_EVERY)
-            self._show(self._line(now - self._start))
+        if self._first_update is None:
+            self._first_update, self._done_untimed = now, self.done
+        if now >= self._next_line:
+            self._next_line = now + (_TERMINAL_SECONDS if self._rewrites() else _LOG_SECONDS)
+            self._write(self._line(now))
 
     def skip_to(self, done: int) -> None:
-        """Counts up to `done` as there before: in the count, not in the rate."""
+        """Counts up to `done` items as done before: they are not in the rate."""
         if done > self.done:
-            self._before += done - self.done
+            self._done_untimed += done - self.done
             self.done = done
 
     def close(self, finished: bool = True) -> None:
-        """Writes the closing line. Only the first call does something."""
-        if self._closed:
+        """Writes the closing line. Further calls do nothing."""
+        if self._is_closed:
             return
-        self._closed = True
+        self._is_closed = True
         _on_terminal.discard(self)
-        seconds = self._clock() - self._start
+        now = self._clock()
         stopped = "" if finished else "stopped after "
-        line = f"{self.what}: {stopped}{self._count()} in {_duration(seconds)}"
-        rate = self._rate(seconds)
-        self._show(line + (f" ({rate})" if rate else ""), last=True)
+        line = f"{self.what}: {stopped}{self._count()} in {_format_duration(now - self._start)}"
+        rate = self._rate(now)
+        self._write(line + (f" ({self._format_rate(rate)})" if rate else ""), is_last=True)
 
     def _rewrites(self) -> bool:
         return self._is_terminal and not (_on_terminal - {self})
 
     def _count(self) -> str:
-        of = "" if self.total is None else f"/{self.total}"
-        return f"{self.done}{of} {self.unit}"
+        total = "" if self.total is None else f"/{self.total}"
+        return f"{self.done}{total} {self.unit}"
 
-    def _rate(self, seconds: float) -> str:
-        made = self.done - self._before
-        if made <= 0 or seconds <= 0:
-            return ""
-        if made >= seconds:
-            return f"{made / seconds:.1f} {self.unit}/s"
-        return f"{seconds / made:.1f} s per {self.unit.removesuffix('s')}"
+    def _rate(self, now: float) -> float:
+        """Returns items per second since the first update; 0 if not known yet."""
+        if self._first_update is None or now <= self._first_update:
+            return 0.0
+        return max(0, self.done - self._done_untimed) / (now - self._first_update)
 
-    def _line(self, seconds: float) -> str:
-        parts = [f"{self.what}: {self._count()}", self._rate(seconds)]
-        made = self.done - self._before
-        if self.total and made > 0 and seconds > 0:
-            left = max(0, self.total - self.done) * seconds / made
+    def _format_rate(self, rate: float) -> str:
+        if rate >= 1:
+            return f"{rate:.1f} {self.unit}/s"
+        return f"{1 / rate:.1f} s per {self.unit.removesuffix('s')}"
+
+    def _line(self, now: float) -> str:
+        parts = [f"{self.what}: {self._count()}"]
+        if self.total:
             parts[0] += f" ({100 * self.done / self.total:.0f}%)"
-            parts.append(f"{_duration(left)} left")
-        parts.append(self._note)
-        return ", ".join(part for part in parts if part)
+        if rate := self._rate(now):
+            parts.append(self._format_rate(rate))
+            if self.total:
+                left = max(0, self.total - self.done) / rate
+                parts.append(f"{_format_duration(left)} left")
+        if self._note:
+            parts.append(self._note)
+        return ", ".join(parts)
 
-    def _show(self, line: str, last: bool = False) -> None:
+    def _write(self, line: str, is_last: bool = False) -> None:
         if not self._is_terminal:
             self._stream.write(line + "\n")
         else:
-            # A line wider than the window would wrap, and a return doesn't go back over a wrap.
+            # A line wider than the window would wrap, and "\r" does not return to before the wrap.
             line = line[: max(1, shutil.get_terminal_size().columns - 1)]
-            ends = last or not self._rewrites()
+            ends = is_last or not self._rewrites()
             self._stream.write("\r" + line.ljust(self._width) + "\n" * ends)
             self._width = 0 if ends else len(line)
         self._stream.flush()
 
 
-def _duration(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss."""
+def _format_duration(seconds: float) -> str:
+    """Formats seconds as m:ss or h:mm:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,4 +1,4 @@
-"""Which pack a row is trained from, and two packs as one."""
+"""The pack that a row is trained on, and two packs joined."""
 
 import shutil
 
@@ -16,26 +16,27 @@ from mmer_jax.synthetic.ravdess import render_ravdess
 
 @pytest.fixture
 def turkish_pack(small_pack, tmp_path):
-    """The small pack as if it were BAUM-1's: other clips, no fear, surprise beside the others."""
-    held = pack.open_pack(small_pack)
-    table = dict(held.table)
-    table["clip"] = np.array([f"S{i // 3:03d}_001" for i in range(len(held))])
+    """The small pack as a pack of BAUM-1: other clips, and surprise instead of fear."""
+    original = pack.open_pack(small_pack)
+    table = dict(original.table)
+    table["clip"] = np.array([f"S{i // 3:03d}_001" for i in range(len(original))])
     table["subject"] = np.char.replace(table["subject"], "actor_", "S0")
     table["content_id"] = np.char.add("turkish ", table["content_id"])
-    table["intensity"] = np.full(len(held), "acted")
+    table["intensity"] = np.full(len(original), "acted")
     table["emotion"] = np.where(table["emotion"] == "fear", "surprise", table["emotion"])
-    info = {**held.info, "dataset": "baum1_acted", "origin": "recorded"}
-    kept = {k: info[k] for k in (*_KEPT, "skipped")}
-    pack.write_pack(tmp_path / "turkish", kept, table, {k: 255 - v for k, v in held.arrays.items()})
+    info = {**original.info, "dataset": "baum1_acted", "origin": "recorded"}
+    info = {name: info[name] for name in _INFO_FIELDS}
+    arrays = {name: 255 - array for name, array in original.arrays.items()}
+    pack.write_pack(tmp_path / "turkish", info, table, arrays)
     return tmp_path / "turkish"
 
 
-_KEPT = ("dataset", "origin", "builder_config", "version", "options")
+_INFO_FIELDS = ("dataset", "origin", "builder_config", "version", "options", "skipped")
 
 
 @pytest.fixture
 def crossed(small_pack, turkish_pack):
-    """cross_dataset.py on the two, 16 pixels."""
+    """Config cross_dataset.py on the two packs, with images of 16 pixels."""
     from configs import cross_dataset
 
     config = cross_dataset.get_config()
@@ -47,34 +48,36 @@ def crossed(small_pack, turkish_pack):
 
 
 @pytest.mark.parametrize("direction", ["ravdess_to_baum1", "baum1_to_ravdess"])
-def test_one_set_is_trained_on_and_all_of_the_other_tested(crossed, tmp_path, direction):
+def test_one_dataset_is_trained_on_and_all_of_the_other_tested(crossed, tmp_path, direction):
     row = f"face_mel_{direction}"
     resolved = resolve.resolve_row(crossed, row)
-    joined = loading.open_rows(crossed, {row: resolved}, tmp_path)[row]
-    first, second = (pack.open_pack(p.data.pack) for p in loading._parts(resolved))
-    parts = splits.split_examples(Cell(row, "cross_dataset", 0, 0), resolved, joined)
-    assert set(parts["train"].clip) <= set(first.table["clip"])
-    assert set(parts["test"].clip) <= set(second.table["clip"])
-    # 24 clips of two emotions, three views; a test example has the unaltered audio.
-    assert len(parts["train"]) == len(parts["test"]) == 72
-    rows = parts["test"].indices
+    joined = loading.open_packs(crossed, {row: resolved}, tmp_path)[row]
+    first, second = (pack.open_pack(p.data.pack) for p in loading._sources(resolved))
+    subsets = splits.split_examples(Cell(row, "cross_dataset", 0, 0), resolved, joined)
+    assert set(subsets["train"].clip) <= set(first.table["clip"])
+    assert set(subsets["test"].clip) <= set(second.table["clip"])
+    # 24 clips of two emotions, three views; a test example has the original audio.
+    assert len(subsets["train"]) == len(subsets["test"]) == 72
+    indices = subsets["test"].indices
     for example in (0, 40):
-        clip, view = parts["test"].clip[example], parts["test"].view[example]
-        at = np.flatnonzero((second.table["clip"] == clip) & (second.table["view"] == view))[0]
-        face = joined.arrays["face"][rows["face"][example]]
-        np.testing.assert_array_equal(face, second.arrays["face"][at])
-        assert joined.table["audio_variant"][rows["mel"][example]] == "original"
+        clip, view = subsets["test"].clip[example], subsets["test"].view[example]
+        position = np.flatnonzero((second.table["clip"] == clip) & (second.table["view"] == view))[
+            0
+        ]
+        face = joined.arrays["face"][indices["face"][example]]
+        np.testing.assert_array_equal(face, second.arrays["face"][position])
+        assert joined.table["audio_variant"][indices["mel"][example]] == "original"
     assert joined.info["origin"] == "rendered"  # one of them is
     assert len(joined) == 144
     assert joined.info["dataset"] == f"{first.info['dataset']} to {second.info['dataset']}"
 
 
-def test_emotions_that_one_side_lacks_are_an_error_that_lists_the_shared(crossed, tmp_path):
+def test_emotions_that_one_dataset_lacks_are_an_error_that_lists_the_shared(crossed, tmp_path):
     crossed.data.emotions = ("anger", "fear", "happiness")
     row = "mel_ravdess_to_baum1"
-    said = r"do not both have fear; .*share: anger, disgust, happiness, sadness"
-    with pytest.raises(errors.UserError, match=said):
-        loading.open_rows(crossed, {row: resolve.resolve_row(crossed, row)}, tmp_path)
+    message = r"do not both have fear; .*share: anger, disgust, happiness, sadness"
+    with pytest.raises(errors.UserError, match=message):
+        loading.open_packs(crossed, {row: resolve.resolve_row(crossed, row)}, tmp_path)
 
 
 def test_emotions_are_compared_before_a_long_build(crossed, tmp_path):
@@ -83,26 +86,26 @@ def test_emotions_are_compared_before_a_long_build(crossed, tmp_path):
         crossed.sets[name].pack, crossed.sets[name].manual_dir = None, "nowhere"
     row = "mel_ravdess_to_baum1"
     with pytest.raises(errors.UserError, match=r"do not both have boredom; .*anger, disgust, fear"):
-        loading.open_rows(crossed, {row: resolve.resolve_row(crossed, row)}, tmp_path)
+        loading.open_packs(crossed, {row: resolve.resolve_row(crossed, row)}, tmp_path)
 
 
-def test_a_set_that_is_not_there_is_asked_for_by_its_name(crossed, tmp_path):
+def test_missing_dataset_is_an_error_that_names_its_flags(crossed, tmp_path):
     crossed.sets.baum1_acted.pack = None
     row = "mel_ravdess_to_baum1"
     with pytest.raises(errors.UserError, match=r"baum1_acted .* --config.sets.baum1_acted.manual"):
-        loading.open_rows(crossed, {row: resolve.resolve_row(crossed, row)}, tmp_path)
+        loading.open_packs(crossed, {row: resolve.resolve_row(crossed, row)}, tmp_path)
 
 
-def test_a_set_is_not_crossed_with_itself(crossed, small_pack, tmp_path):
+def test_dataset_cannot_be_crossed_with_itself(crossed, small_pack, tmp_path):
     crossed.rows["mel_ravdess_to_baum1"].test_data = {
         **crossed.rows["mel_ravdess_to_baum1"].data.to_dict()
     }
     row = "mel_ravdess_to_baum1"
-    with pytest.raises(errors.UserError, match="both hold clips called 01-01"):
-        loading.open_rows(crossed, {row: resolve.resolve_row(crossed, row)}, tmp_path)
+    with pytest.raises(errors.UserError, match="both have a clip called 01-01"):
+        loading.open_packs(crossed, {row: resolve.resolve_row(crossed, row)}, tmp_path)
 
 
-def test_another_protocol_cannot_divide_two_sets_nor_this_one_a_single(crossed, tmp_path):
+def test_other_protocols_cannot_split_two_datasets(crossed, tmp_path):
     crossed.row, crossed.protocols = "mel_ravdess_to_baum1", ("clip_random",)
     with pytest.raises(errors.UserError, match=r"two data sets: only .*cross_dataset"):
         run_experiment(crossed, tmp_path)
@@ -110,7 +113,7 @@ def test_another_protocol_cannot_divide_two_sets_nor_this_one_a_single(crossed, 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """(folder of four rendered clips, folder of the set built from them)."""
+    """(folder of four rendered clips, folder of the dataset built from them)."""
     folder, data_dir = tmp_path_factory.mktemp("clips"), tmp_path_factory.mktemp("data")
     render_ravdess(
         folder, actors=1, emotions=("anger", "fear"), intensities=("strong",), repetitions=(1,),
@@ -126,46 +129,46 @@ def test_rows_share_a_pack_unless_their_images_differ(strong_config, built, tmp_
     strong_config.data.emotions = ("anger", "fear")
     names = ("face", "face_mel", "face_mel_one_spectrogram", "face_masked")
     rows = {name: resolve.resolve_row(strong_config, name) for name in names}
-    packs = loading.open_rows(strong_config, rows, tmp_path)
+    packs = loading.open_packs(strong_config, rows, tmp_path)
     assert packs["face"] is packs["face_mel"] is packs["face_mel_one_spectrogram"]
-    whole, masked = packs["face"].arrays["face"], packs["face_masked"].arrays["face"]
+    unmasked, masked = packs["face"].arrays["face"], packs["face_masked"].arrays["face"]
     assert packs["face_masked"].info["options"]["mask_background"] is True
-    np.testing.assert_array_equal(masked[:, 12:20, 12:20], whole[:, 12:20, 12:20])
-    assert not masked[:, :4, :4].any() and whole[:, :4, :4].any()
-    # A record of a cell that was trained before packs had records opens its pack too.
+    np.testing.assert_array_equal(masked[:, 12:20, 12:20], unmasked[:, 12:20, 12:20])
+    assert not masked[:, :4, :4].any() and unmasked[:, :4, :4].any()
+    # A record of a cell that was trained before packs had a storage opens its pack too.
     old = rows["face"].copy_and_resolve_references()
     with old.unlocked():
         del old.data.pack_storage
-    again = loading.open_rows(strong_config, {"face": old}, tmp_path)["face"]
+    again = loading.open_packs(strong_config, {"face": old}, tmp_path)["face"]
     assert again.info == packs["face"].info
-    # A pack by itself says how it was made.
+    # A pack records how it was made.
     shutil.copytree(packs["face_masked"].path, tmp_path / "copy")
     rows["face"].data.pack = str(tmp_path / "copy")
     with pytest.raises(errors.UserError, match=r"add --config.data.mask_background=True"):
-        loading.open_rows(strong_config, {"face": rows["face"]}, tmp_path)
+        loading.open_packs(strong_config, {"face": rows["face"]}, tmp_path)
 
 
 def test_one_spectrogram_for_every_frame(strong_config, small_pack):
     strong_config.data.size = 16
-    held = pack.open_pack(small_pack)
+    data = pack.open_pack(small_pack)
     cell = Cell("face_mel", "triplet_random", 0, 0)
 
-    def variants(row):
-        parts = splits.split_examples(cell, resolve.resolve_row(strong_config, row), held)
-        return set(held.table["audio_variant"][parts["train"].indices["mel"]])
+    def training_variants(row):
+        subsets = splits.split_examples(cell, resolve.resolve_row(strong_config, row), data)
+        return set(data.table["audio_variant"][subsets["train"].indices["mel"]])
 
-    assert variants("face_mel") == {"original", "noise", "pitch_shift"}
-    assert variants("face_mel_one_spectrogram") == {"original"}
+    assert training_variants("face_mel") == {"original", "noise", "pitch_shift"}
+    assert training_variants("face_mel_one_spectrogram") == {"original"}
 
 
-def test_subjects_that_are_left_out_take_no_part(strong_config, small_pack):
-    strong_config.split.leave_out_fold = 1  # actors 3, 6, 7 of the twelve that are there
-    held = pack.open_pack(small_pack)
+def test_left_out_subjects_are_in_no_subset(strong_config, small_pack):
+    strong_config.split.leave_out_fold = 1  # actors 3, 6, 7 of the twelve in the pack
+    data = pack.open_pack(small_pack)
     resolved = resolve.resolve_row(strong_config, "mel")
-    there = set()
+    clips = set()
     for fold in (0, 2, 3, 4):
         cell = Cell("mel", "actor_kfold", fold, 0)
-        for part in splits.split_examples(cell, resolved, held).values():
-            there |= set(part.clip.tolist())
-    people = {name[-2:] for name in there}
-    assert people == {f"{a:02d}" for a in range(1, 13)} - {"03", "06", "07"}
+        for subset in splits.split_examples(cell, resolved, data).values():
+            clips |= set(subset.clip.tolist())
+    actors = {name[-2:] for name in clips}
+    assert actors == {f"{a:02d}" for a in range(1, 13)} - {"03", "06", "07"}

@@ -32,15 +32,15 @@ def speech(rendered, data_dir):
     )
 
 
-def test_a_pack_holds_what_the_clips_give(triplets, rendered):
-    """Against the examples made straight from the clips, without TFDS."""
+def test_pack_has_the_examples_of_the_clips(triplets, rendered):
+    """Compares the pack with examples computed directly from the clips, without TFDS."""
     packed = open_pack(packing.make_pack(triplets, ["face", "flow", "mel"], 64))
-    rows = []
+    examples = []
     for r in recordings.select(rendered, [("audio_video",)]).recordings:
-        rows += clips.work(r, "triplets", clips.Options()).examples
-    rows.sort(key=lambda e: (e["clip"], e["view"]))
-    assert len(packed) == len(rows) == 12
-    for i, expected in enumerate(rows):
+        examples += clips.process_recording(r, "triplets", clips.Options()).examples
+    examples.sort(key=lambda e: (e["clip"], e["view"]))
+    assert len(packed) == len(examples) == 12
+    for i, expected in enumerate(examples):
         assert packed.table["emotion"][i] == expected["label"]
         for name in ("clip", "view", "subject", "gender", "intensity", "statement", "content_id"):
             assert packed.table[name][i] == expected[name], name
@@ -50,8 +50,8 @@ def test_a_pack_holds_what_the_clips_give(triplets, rendered):
             assert packed.table[name][i] == pytest.approx(expected[name])
         assert packed.table["channel"][i] == "audio_video"
         for name in ("face", "flow", "mel"):
-            png = cv2.imdecode(np.frombuffer(expected[name], np.uint8), cv2.IMREAD_UNCHANGED)
-            small = cv2.resize(png, (64, 64), interpolation=cv2.INTER_AREA)
+            decoded = cv2.imdecode(np.frombuffer(expected[name], np.uint8), cv2.IMREAD_UNCHANGED)
+            small = cv2.resize(decoded, (64, 64), interpolation=cv2.INTER_AREA)
             small = small[..., ::-1] if small.ndim == 3 else small[..., None]
             np.testing.assert_array_equal(packed.arrays[name][i], small)
     assert packed.info["origin"] == "rendered"
@@ -70,7 +70,7 @@ def test_speech_gives_the_same_images_as_triplets(triplets, speech):
     assert set(two.table["audio_variant"][~shared]) == {"time_shift", "time_stretch"}
 
 
-def test_a_pack_is_reused_and_completed(triplets):
+def test_pack_is_reused_and_modalities_are_added(triplets):
     path = packing.make_pack(triplets, ["mel"], 32)
     stamp = (path / "mel.npy").stat().st_mtime_ns
     assert packing.make_pack(triplets, ["mel"], 32) == path
@@ -80,7 +80,7 @@ def test_a_pack_is_reused_and_completed(triplets):
     assert packing.make_pack(triplets, ["mel"], 40) != path
 
 
-def test_a_pack_of_records_is_the_same_pack_and_reused_whatever_is_asked(triplets):
+def test_pack_is_reused_whatever_storage_is_requested(triplets):
     plain = open_pack(packing.make_pack(triplets, ["mel"], 48))
     shutil.rmtree(plain.path)
     path = packing.make_pack(triplets, ["mel"], 48, kind="array_record")
@@ -90,12 +90,12 @@ def test_a_pack_of_records_is_the_same_pack_and_reused_whatever_is_asked(triplet
     assert not (path / "mel.npy").exists()
 
 
-def test_other_amounts_make_another_pack_of_speech(speech):
-    usual = packing.make_pack(speech, ["mel"], 64, workers=1)
+def test_other_amounts_give_another_pack_of_speech(speech):
+    default = packing.make_pack(speech, ["mel"], 64, workers=1)
     same = packing.make_pack(speech, ["mel"], 64, AudioAmounts(), workers=1)
     noisy = packing.make_pack(speech, ["mel"], 64, AudioAmounts(noise_snr_db=0), workers=1)
-    assert usual == same != noisy
-    one, two = open_pack(usual), open_pack(noisy)
+    assert default == same != noisy
+    one, two = open_pack(default), open_pack(noisy)
     differ = (one.arrays["mel"] != two.arrays["mel"]).any(axis=(1, 2, 3))
     np.testing.assert_array_equal(differ, one.table["audio_variant"] == "noise")
     assert two.info["options"] == {
@@ -106,7 +106,7 @@ def test_other_amounts_make_another_pack_of_speech(speech):
     }
 
 
-def test_amounts_of_audio_do_not_make_another_set_of_speech(speech, data_dir):
+def test_amounts_do_not_give_another_dataset_of_speech(speech, data_dir):
     options = {"noise_snr_db": 0.0, "pitch_semitones": 1.0}
     assert tfds_io.ensure_built("ravdess", "speech", options, data_dir=data_dir) == speech
 
@@ -120,12 +120,12 @@ def test_frames(rendered, data_dir):
     np.testing.assert_array_equal(packed.table["frame_index"], np.tile(np.arange(1, 12), 4))
     assert set(packed.table["audio_variant"]) == {"original"}
     assert (np.diff(packed.table["frame_time"][:11]) > 0).all()
-    with pytest.raises(errors.UserError, match="gives face, flow, not mel"):
+    with pytest.raises(errors.UserError, match="provides face, flow, not mel"):
         packing.make_pack(built, ["mel"], 32)
 
 
-def test_what_cannot_be_had(triplets, speech):
-    with pytest.raises(errors.UserError, match=r"speech gives waveform, .*, not face"):
+def test_invalid_requests(triplets, speech):
+    with pytest.raises(errors.UserError, match=r"speech provides waveform, .*, not face"):
         packing.make_pack(speech, ["face", "mel"], 64)
     with pytest.raises(errors.UserError, match="unknown modality 'faces'"):
         packing.make_pack(triplets, ["faces"], 64)
@@ -133,11 +133,11 @@ def test_what_cannot_be_had(triplets, speech):
         packing.make_pack(triplets, ["face"], 225)
     with pytest.raises(errors.UserError, match=r"built with noise_snr_db 15.0, not 3.0"):
         packing.make_pack(triplets, ["mel"], 64, AudioAmounts(noise_snr_db=3))
-    # Those that it was built with can be named.
+    # The amounts that the dataset was built with are accepted.
     assert packing.make_pack(triplets, ["mel"], 64, AudioAmounts()).exists()
 
 
-def test_two_takes_of_one_audio_share_their_content_id(rendered, tmp_path):
+def test_takes_with_the_same_audio_share_their_content_id(rendered, tmp_path):
     source = tmp_path / "in"
     shutil.copytree(rendered, source)
     twin = source / "Actor_01" / "01-01-05-01-01-02-01.mp4"

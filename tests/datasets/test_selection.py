@@ -1,4 +1,4 @@
-"""The examples are the ones that are asked for, each with the audio that it should have."""
+"""Selection of examples, and the audio that each is paired with."""
 
 import itertools
 
@@ -13,7 +13,7 @@ VARIANTS = ("original", "noise", "pitch_shift")
 
 
 def ravdess_like(actors=24, views=3):
-    """The table of RAVDESS's five emotions at one intensity: actors x 5 x 2 x 2 clips, 3 views."""
+    """Table of RAVDESS's five emotions at one intensity: actors x 5 x 2 x 2 clips, 3 views."""
     rows = [
         (f"01-01-{e + 3:02d}-02-{s:02d}-{r:02d}-{a:02d}", v, EMOTIONS[e], f"actor_{a:02d}", s, r)
         for a, e, s, r, v in itertools.product(
@@ -34,53 +34,53 @@ def ravdess_like(actors=24, views=3):
     }
 
 
-def make(table, rows, names, original):
+def make(table, indices, names, original):
     return selection.make_examples(
-        table, rows, names=names, emotions=EMOTIONS, original_audio=original
+        table, indices, names=names, emotions=EMOTIONS, original_audio=original
     )
 
 
-def test_a_test_example_pairs_each_frame_with_its_clips_original_audio():
+def test_test_example_pairs_each_frame_with_the_original_audio_of_its_clip():
     table = ravdess_like(actors=2)
-    rows = np.arange(30, 90)
-    examples = make(table, rows, ["face", "flow", "mel"], True)
-    np.testing.assert_array_equal(examples.indices["face"], rows)
-    np.testing.assert_array_equal(examples.indices["flow"], rows)
-    waveforms = examples.indices["mel"]
-    assert set(table["audio_variant"][waveforms]) == {"original"}
-    np.testing.assert_array_equal(table["clip"][waveforms], table["clip"][rows])
-    np.testing.assert_array_equal(np.array(EMOTIONS)[examples.label], table["emotion"][rows])
+    indices = np.arange(30, 90)
+    examples = make(table, indices, ["face", "flow", "mel"], True)
+    np.testing.assert_array_equal(examples.indices["face"], indices)
+    np.testing.assert_array_equal(examples.indices["flow"], indices)
+    mel_indices = examples.indices["mel"]
+    assert set(table["audio_variant"][mel_indices]) == {"original"}
+    np.testing.assert_array_equal(table["clip"][mel_indices], table["clip"][indices])
+    np.testing.assert_array_equal(np.array(EMOTIONS)[examples.label], table["emotion"][indices])
 
 
-def test_audio_alone_has_one_test_example_a_clip():
+def test_audio_only_has_one_test_example_per_clip():
     table = ravdess_like(actors=2)
-    rows = np.arange(len(table["clip"]))
-    examples = make(table, rows, ["mel"], True)
-    assert len(examples) == len(rows) // 3 == len(set(examples.clip.tolist()))
-    assert len(make(table, rows, ["mel"], False)) == len(rows)
-    assert len(make(table, rows, ["face"], True)) == len(rows)
+    indices = np.arange(len(table["clip"]))
+    examples = make(table, indices, ["mel"], True)
+    assert len(examples) == len(indices) // 3 == len(set(examples.clip.tolist()))
+    assert len(make(table, indices, ["mel"], False)) == len(indices)
+    assert len(make(table, indices, ["face"], True)) == len(indices)
 
 
 def test_training_examples_keep_their_own_audio():
     table = ravdess_like(actors=2)
-    rows = np.arange(12)
-    examples = make(table, rows, ["mel", "face"], False)
-    np.testing.assert_array_equal(examples.indices["mel"], rows)
+    indices = np.arange(12)
+    examples = make(table, indices, ["mel", "face"], False)
+    np.testing.assert_array_equal(examples.indices["mel"], indices)
 
 
 def test_selection_by_emotion_and_intensity():
     table = ravdess_like(actors=2)
     table["intensity"][::2] = "normal"
-    rows = selection.wanted_rows(table, emotions=("fear", "anger"), intensities=("normal",))
-    assert set(table["emotion"][rows]) == {"fear", "anger"}
-    assert set(table["intensity"][rows]) == {"normal"}
+    indices = selection.select_indices(table, emotions=("fear", "anger"), intensities=("normal",))
+    assert set(table["emotion"][indices]) == {"fear", "anger"}
+    assert set(table["intensity"][indices]) == {"normal"}
     table["intensity"][table["emotion"] == "fear"] = "strong"
-    with pytest.raises(errors.UserError, match="hold no fear at the intensity normal"):
-        selection.wanted_rows(table, emotions=("fear", "anger"), intensities=("normal",))
-    with pytest.raises(errors.UserError, match="no example of emotion calm; they have anger"):
-        selection.wanted_rows(table, emotions=("calm",), intensities=("normal",))
-    with pytest.raises(errors.UserError, match="no example of audio variant time_shift"):
-        selection.wanted_rows(table, emotions=("fear",), audio_variants=("time_shift",))
-    originals = selection.wanted_rows(table, emotions=("fear",), audio_variants=("original",))
+    with pytest.raises(errors.UserError, match="have no fear at the intensity normal"):
+        selection.select_indices(table, emotions=("fear", "anger"), intensities=("normal",))
+    with pytest.raises(errors.UserError, match="no example with emotion calm; available: anger"):
+        selection.select_indices(table, emotions=("calm",), intensities=("normal",))
+    with pytest.raises(errors.UserError, match="no example with audio variant time_shift"):
+        selection.select_indices(table, emotions=("fear",), audio_variants=("time_shift",))
+    originals = selection.select_indices(table, emotions=("fear",), audio_variants=("original",))
     assert set(table["view"][originals]) == {0}
     assert set(table["emotion"][originals]) == {"fear"}

@@ -80,7 +80,7 @@ def test_the_list_of_picks_fits_a_build_of_frames(baum1, tmp_path, capsys):
     assert main([*command, "--per_clip", "2"]) == 0
     assert "no label: S" in capsys.readouterr().err
     recordings = processing.select_recordings("baum1_acted", baum1)
-    outcomes = [clips.work(r, "frames", clips.Options()) for r in recordings]
+    outcomes = [clips.process_recording(r, "frames", clips.Options()) for r in recordings]
     examples = [e for outcome in outcomes for e in outcome.examples]
     table = {
         "clip": np.array([e["clip"] for e in examples]),

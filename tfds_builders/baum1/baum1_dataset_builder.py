@@ -1,4 +1,4 @@
-"""BAUM-1 as a TFDS data set: `tfds build` works in this folder, mmer_jax being installed."""
+"""TFDS builder of BAUM-1. With mmer_jax installed, `tfds build` works in this folder."""
 
 import dataclasses
 from pathlib import Path
@@ -13,13 +13,13 @@ from tfds_builders.clip_builder import ClipBuilder, ClipConfig
 
 @dataclasses.dataclass(eq=False)
 class Baum1Config(ClipConfig):
-    """A kind of example of one of the two sets, and how it is made: see ClipConfig."""
+    """Builder config of one of the two subsets, acted and spontaneous; see ClipConfig."""
 
     DATASETS: ClassVar[dict] = {f"baum1_{name}": f"{name}_" for name in baum1.SUBSETS}
 
 
 class Builder(ClipBuilder):
-    """Builder of BAUM-1; README.md beside this file is its description."""
+    """Builder of BAUM-1, described in README.md beside this file."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict] = {"1.0.0": "First version."}

@@ -1,4 +1,4 @@
-"""The builder in the hands of TFDS: its configs, its reading, what it says without recordings."""
+"""The BAUM-1 builder used through TFDS: configs, reading, error without recordings."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def manual_dir(tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_six_configs():
+def test_names_of_the_six_configs():
     assert list(builder_module.Builder.builder_configs) == [
         f"{subset}_{kind}"
         for subset in ("acted", "spontaneous")
@@ -39,7 +39,7 @@ def test_the_six_configs():
 @pytest.mark.parametrize(
     ("config", "count"), [("acted_triplets", 6), ("acted_frames", 10), ("acted_speech", 2)]
 )
-def test_every_config_builds_and_reads_in_tfds_own_way(config, count, manual_dir, tmp_path):
+def test_every_config_builds_and_is_read_by_tfds(config, count, manual_dir, tmp_path):
     builder = builder_module.Builder(
         config=builder_module.Baum1Config(name=config, workers=1), data_dir=tmp_path
     )
@@ -56,19 +56,19 @@ def test_every_config_builds_and_reads_in_tfds_own_way(config, count, manual_dir
     assert "Zhalehpour" in builder.info.citation
 
 
-def test_labels_are_the_sets_own_in_the_order_of_their_codes(tmp_path):
+def test_labels_are_in_the_order_of_the_codes_of_the_subset(tmp_path):
     builder = builder_module.Builder(config="spontaneous_speech", data_dir=tmp_path)
     assert builder.info.features["label"].names[9] == "sadness"  # 1s's code 10
     assert builder.info.features["label"].num_classes == 13
 
 
-def test_without_a_manual_folder_it_says_how_to_ask(tmp_path):
+def test_without_manual_folder_the_error_says_how_to_get_the_recordings(tmp_path):
     builder = builder_module.Builder(config="spontaneous_speech", data_dir=tmp_path)
     with pytest.raises(errors.UserError, match=r"ask the authors of doi:.*BAUM1s_MP4_all"):
         builder.download_and_prepare()
 
 
-def test_tags_are_ones_that_tfds_knows():
+def test_tags_are_valid():
     from tensorflow_datasets.core import dataset_metadata
 
     tags = builder_module.Builder.get_metadata().tags

@@ -1,4 +1,4 @@
-"""RAVDESS as a TFDS data set: `tfds build` works in this folder, mmer_jax being installed."""
+"""TFDS builder of RAVDESS. With mmer_jax installed, `tfds build` works in this folder."""
 
 import dataclasses
 from pathlib import Path
@@ -14,10 +14,10 @@ HERE = Path(__file__).parent
 
 @dataclasses.dataclass(eq=False)
 class RavdessConfig(ClipConfig):
-    """A kind of example and how it is made: see ClipConfig.
+    """Builder config; see ClipConfig.
 
     Attributes:
-      base_url: where archives are downloaded from; does not change the data.
+      base_url: URL that archives are downloaded from; does not change the data.
     """
 
     DATASETS: ClassVar[dict] = {"ravdess": ""}
@@ -26,7 +26,7 @@ class RavdessConfig(ClipConfig):
 
 
 class Builder(ClipBuilder):
-    """Builder of RAVDESS; README.md beside this file is its description."""
+    """Builder of RAVDESS, described in README.md beside this file."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict] = {"1.0.0": "First version."}
@@ -46,7 +46,7 @@ class Builder(ClipBuilder):
 
     def _recordings(self, dl_manager) -> Path:
         folder = Path(dl_manager.download_dir) / "ravdess"
-        wanted = "Video_" if "audio_video" in self.builder_config.kind.channels[0] else "Audio_"
-        archives = [a for a in download.read_archives(self.ARCHIVES) if a.name.startswith(wanted)]
+        prefix = "Video_" if "audio_video" in self.builder_config.kind.channels[0] else "Audio_"
+        archives = [a for a in download.read_archives(self.ARCHIVES) if a.name.startswith(prefix)]
         download.fetch(archives, folder, self.builder_config.base_url)
         return folder

@@ -1,4 +1,4 @@
-"""The builder in the hands of TFDS: its reading, its command line, its download."""
+"""The RAVDESS builder used through TFDS: reading, command line, download."""
 
 import hashlib
 import http.server
@@ -39,7 +39,7 @@ def manual_dir(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(("config", "count"), [("triplets", 6), ("frames", 22), ("speech", 2)])
-def test_every_config_builds_and_reads_in_tfds_own_way(config, count, manual_dir, tmp_path):
+def test_every_config_builds_and_is_read_by_tfds(config, count, manual_dir, tmp_path):
     builder = builder_module.Builder(config=config, data_dir=tmp_path)
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(manual_dir=manual_dir)
@@ -53,26 +53,26 @@ def test_every_config_builds_and_reads_in_tfds_own_way(config, count, manual_dir
     assert "Livingstone" in builder.info.citation
 
 
-def test_tags_are_ones_that_tfds_knows():
+def test_tags_are_valid():
     from tensorflow_datasets.core import dataset_metadata
 
     tags = builder_module.Builder.get_metadata().tags
     assert tags and set(tags) <= set(dataset_metadata.valid_tags())
 
 
-def test_the_archives_are_those_of_the_zenodo_record():
-    listed = json.loads((HERE / "archives.json").read_text())
-    videos = [name for name in listed if name.startswith("Video_Speech_Actor_")]
+def test_archives_are_those_of_the_zenodo_record():
+    archives = json.loads((HERE / "archives.json").read_text())
+    videos = [name for name in archives if name.startswith("Video_Speech_Actor_")]
     assert videos == [f"Video_Speech_Actor_{a:02d}.zip" for a in range(1, 25)]
-    assert round(sum(listed[name]["bytes"] for name in videos) / 2**30, 2) == 12.44
-    assert listed["Audio_Speech_Actors_01-24.zip"] == {
+    assert round(sum(archives[name]["bytes"] for name in videos) / 2**30, 2) == 12.44
+    assert archives["Audio_Speech_Actors_01-24.zip"] == {
         "bytes": 208468073,
         "md5": "bc696df654c87fed845eb13823edef8a",
     }
 
 
-def test_the_command_line_with_options(manual_dir, tmp_path):
-    """`tfds build` in this folder; the options enter the folder's name."""
+def test_command_line_with_options(manual_dir, tmp_path):
+    """`tfds build` in this folder; options become part of the folder's name."""
     options = {"name": "triplets", "detector": "none", "workers": 1, "strict": True}
     command = [
         *(
@@ -84,11 +84,11 @@ def test_the_command_line_with_options(manual_dir, tmp_path):
         *("--config", json.dumps(options)),
     ]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent.parent)}
-    done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    completed = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr[-3000:]
     (info,) = tmp_path.glob("ravdess/triplets-*/1.0.0/dataset_info.json")
     assert json.loads((info.parent / "metadata.json").read_text())["options"]["detector"] == "none"
-    assert "2 of 2 recordings used" in done.stderr
+    assert "2 of 2 recordings used" in completed.stderr
 
 
 def test_without_a_manual_folder_the_archives_are_downloaded(manual_dir, tmp_path, monkeypatch):
@@ -98,10 +98,10 @@ def test_without_a_manual_folder_the_archives_are_downloaded(manual_dir, tmp_pat
     with zipfile.ZipFile(archive, "w") as z:
         for file in (manual_dir / "Actor_01").iterdir():
             z.write(file, f"Actor_01/{file.name}")
-    facts = {"bytes": archive.stat().st_size, "md5": hashlib.md5(archive.read_bytes()).hexdigest()}
-    listed = tmp_path / "archives.json"
-    listed.write_text(json.dumps({archive.name: facts}))
-    monkeypatch.setattr(builder_module.Builder, "ARCHIVES", listed)
+    entry = {"bytes": archive.stat().st_size, "md5": hashlib.md5(archive.read_bytes()).hexdigest()}
+    archives = tmp_path / "archives.json"
+    archives.write_text(json.dumps({archive.name: entry}))
+    monkeypatch.setattr(builder_module.Builder, "ARCHIVES", archives)
 
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=served)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
