@@ -14,6 +14,7 @@ import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class Examples:
         dtypes = {"clip": np.str_, "view": np.int32, "label": np.int32, "probabilities": np.float32}
         for name, dtype in dtypes.items():
             # In C order and of a fixed type, or equal arrays could be written as different bytes.
-            value = np.ascontiguousarray(np.asarray(getattr(self, name), dtype))
+            value: np.ndarray = np.ascontiguousarray(np.asarray(getattr(self, name), dtype))
             object.__setattr__(self, name, value)
         n = self.clip.shape
         if self.probabilities.ndim != 2 or len(n) != 1:
@@ -114,7 +115,7 @@ def save(
                 raise ValueError(f"{path} holds predictions of other {part} examples")
         examples[epoch, part] = new
 
-    arrays = {"emotions": np.asarray(emotions, np.str_)}
+    arrays: dict[str, Any] = {"emotions": np.asarray(emotions, np.str_)}
     for (at, part), given in sorted(examples.items()):
         for name in ("clip", "view", "label"):
             arrays[f"{part}/{name}"] = getattr(given, name)

@@ -15,7 +15,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import threadpoolctl
 
@@ -153,7 +153,7 @@ class _Context(multiprocessing.context.SpawnContext):
 def _hidden_main() -> Iterator[None]:
     """Makes a spawned process skip the main module, which it would otherwise run again."""
     main = sys.modules["__main__"]
-    kept = {
+    kept: dict[str, Any] = {
         name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in vars(main)
     }
     main.__spec__ = None
