@@ -4,6 +4,7 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 import ml_collections
 
@@ -35,7 +36,7 @@ EXCLUDED = (
 FILE_FIELDS = ("data.picked", "data.build.frame_scores", "data.build.detector_model")
 
 
-def fields(config: ml_collections.ConfigDict) -> dict[str, object]:
+def fields(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Every field that makes a result what it is, as dotted field -> JSON value."""
     flat = flatten(config.to_dict())
     for field in FILE_FIELDS:
@@ -70,7 +71,7 @@ def file_digest(path: str, field: str) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
-def flatten(tree: Mapping, prefix: str = "") -> dict[str, object]:
+def flatten(tree: Mapping, prefix: str = "") -> dict[str, Any]:
     """Nested mapping -> dotted field -> JSON value (tuples become lists)."""
     flat = {}
     for key, value in tree.items():

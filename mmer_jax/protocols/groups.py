@@ -134,7 +134,7 @@ def _even_folds(table: Table, names: list[str], count: int) -> list[list[str]]:
         return folds
     facts = (np.asarray(table[name]).tolist() for name in ("subject", "emotion", "clip"))
     clips = Counter((subject, emotion) for subject, emotion, _ in set(zip(*facts, strict=True)))
-    totals = Counter()
+    totals: Counter[str] = Counter()
     for (_, emotion), n in clips.items():
         totals[emotion] += n
     whole = math.lcm(*totals.values())

@@ -135,9 +135,9 @@ class Protocol:
             kind = np.full(len(names), "subject")
         if not can_be_even(kind):
             kinds, counts = np.unique(kind, return_counts=True)
-            found = ", ".join(f"{k} {n}" for k, n in zip(kinds, counts, strict=True))
+            present = ", ".join(f"{k} {n}" for k, n in zip(kinds, counts, strict=True))
             raise Unserved(
-                f"cannot take {fraction:.0%} of its units (found {found}) and leave some of each "
+                f"cannot take {fraction:.0%} of its units (found {present}) and leave some of each "
                 "kind on both sides: use more recordings, fewer emotions or another fraction "
                 "(--config.split.test_fraction, --config.split.validation_fraction)"
             )

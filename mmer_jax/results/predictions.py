@@ -18,6 +18,7 @@ import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class Examples:
         dtypes = {"clip": np.str_, "view": np.int32, "label": np.int32, "probabilities": np.float32}
         for name, dtype in dtypes.items():
             # A fixed dtype and C order, because equal arrays must be written as equal bytes.
-            value = np.ascontiguousarray(np.asarray(getattr(self, name), dtype))
+            value: np.ndarray = np.ascontiguousarray(np.asarray(getattr(self, name), dtype))
             object.__setattr__(self, name, value)
         n = self.clip.shape
         if self.probabilities.ndim != 2 or len(n) != 1:
@@ -118,7 +119,7 @@ def save(
                 raise ValueError(f"{path} holds predictions of other {subset} examples")
         by_epoch[epoch, subset] = new
 
-    arrays = {"emotions": np.asarray(emotions, np.str_)}
+    arrays: dict[str, Any] = {"emotions": np.asarray(emotions, np.str_)}
     for (measured_epoch, subset), examples in sorted(by_epoch.items()):
         for name in ("clip", "view", "label"):
             arrays[f"{subset}/{name}"] = getattr(examples, name)
