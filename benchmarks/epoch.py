@@ -38,7 +38,7 @@ def examples(config, numbers: np.ndarray) -> Examples:
 def images(config) -> dict[str, np.ndarray]:
     """For each modality uint8 [TRIPLETS, size, size, channels] of noise."""
     rng = np.random.default_rng(0)
-    shapes = registry.batch_shapes(config, TRIPLETS)
+    shapes = registry.input_shapes(config, TRIPLETS)
     return {name: rng.integers(0, 256, x.shape, np.uint8) for name, x in shapes.items()}
 
 
@@ -65,7 +65,7 @@ def stages(config) -> dict[str, float]:
         (window,) = feed.windows("test", *batches.batches(1, 1, 1))
         jax.block_until_ready(window.data)
     with stage("parameters"):
-        batch = tuple(registry.batch_shapes(config).items())
+        batch = tuple(registry.input_shapes(config).items())
         init = step.make_init(model, optimizer, batch, mesh, averaged=False, keeps_best=False)
         state = jax.block_until_ready(init(np.uint32(0)))
     chunk = step.make_chunk(model, optimizer, 0, mesh, objective=objective)

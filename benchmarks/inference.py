@@ -35,7 +35,7 @@ def make_answer(config) -> Callable:
     """images, uint8 [n, size, size, c] for each modality -> probabilities, on the host."""
     mesh, model = sharding.make_mesh(jax.local_devices()[:1]), models.build(config)
     whole = sharding.replicated(mesh)
-    batch = tuple(registry.batch_shapes(config).items())
+    batch = tuple(registry.input_shapes(config).items())
     optimizer = optimizers.make_optimizer(config, 1)
     init = step.make_init(model, optimizer, batch, mesh, averaged=False, keeps_best=False)
     params = init(np.uint32(0)).params
@@ -66,7 +66,7 @@ def of_batches(config, answer) -> None:
     print(f"{'examples':<22}{'median ms':>11}{'95% ms':>9}{'examples/s':>12}{'clips/s':>9}")
     rng = np.random.default_rng(0)
     for batch in BATCHES:
-        shapes = registry.batch_shapes(config, batch)
+        shapes = registry.input_shapes(config, batch)
         made = {name: rng.integers(0, 256, x.shape, np.uint8) for name, x in shapes.items()}
         took = seconds(lambda made=made: answer(made), ROUNDS)
         middle, late = np.median(took), np.quantile(took, 0.95)

@@ -27,7 +27,7 @@ def machine() -> str:
 def operations(config) -> float:
     """Floating-point operations of one training step of a config (of one row), as XLA counts."""
     model, optimizer = models.build(config), optimizers.make_optimizer(config, 1)
-    shapes = registry.batch_shapes(config, config.batch_size)
+    shapes = registry.input_shapes(config, config.batch_size)
     state = jax.eval_shape(lambda: step.init_state(model, optimizer, shapes, 0))
     label = jax.ShapeDtypeStruct((config.batch_size,), jnp.int32)
     weight = jax.ShapeDtypeStruct((config.batch_size,), jnp.float32)

@@ -42,7 +42,7 @@ def make_pack(folder: pathlib.Path, config, size: int, nbytes: float, kind: str)
     """Writes a pack of about so many bytes of images: patches of few values, with noise."""
     rng = np.random.default_rng(0)
     a_batch = 256
-    channels = {name: x.shape[-1] for name, x in registry.batch_shapes(config).items()}
+    channels = {name: x.shape[-1] for name, x in registry.input_shapes(config).items()}
     n = max(a_batch, int(nbytes / (size**2 * sum(channels.values()))))
     table = {name: np.zeros(n, np.int32) for name in pack.COLUMNS}
     table |= {name: np.zeros(n, "U1") for name, k in pack.COLUMNS.items() if k == "U"}
@@ -96,7 +96,7 @@ def trained(windows: Iterator[feeds.Window], config, mesh, steps: int) -> float:
     """Examples a second in so many steps of training, without the first one, which compiles."""
     model, optimizer = models.build(config), optimizers.make_optimizer(config, 1)
     state = jax.jit(
-        lambda: step.init_state(model, optimizer, registry.batch_shapes(config), 0),
+        lambda: step.init_state(model, optimizer, registry.input_shapes(config), 0),
         out_shardings=sharding.replicated(mesh),
     )()
     chunk = step.make_chunk(model, optimizer, 0, mesh)
@@ -162,7 +162,7 @@ def main() -> None:
     size = pack.open_pack(given.pack).info["size"] if given.pack else given.size
     fields = {"data.size": size, "batch_size": given.batch, "model.dtype": given.dtype}
     config, mesh = resolve.resolve_row(base.get_config(), given.row, fields), sharding.make_mesh()
-    shapes = registry.batch_shapes(config).values()
+    shapes = registry.input_shapes(config).values()
     images, nbytes = len(shapes), sum(int(np.prod(x.shape[1:])) for x in shapes)
 
     print(f"jax {jax.__version__}, {sharding.describe()}, {os.cpu_count()} cores, ", end="")

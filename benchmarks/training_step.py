@@ -30,12 +30,12 @@ def measure(row: str, size: int, batch: int, steps: int, loop: bool | None) -> t
     n = 4 * batch
     arrays = {
         name: rng.integers(0, 256, (n, *x.shape[1:]), np.uint8)
-        for name, x in registry.batch_shapes(config).items()
+        for name, x in registry.input_shapes(config).items()
     }
     rows = {name: np.arange(n, dtype=np.int32) for name in arrays}
     data = jax.device_put(step.DeviceData(arrays, rows, np.arange(n, dtype=np.int32) % 5), whole)
     state = jax.jit(
-        lambda: step.init_state(model, optimizer, registry.batch_shapes(config), 0),
+        lambda: step.init_state(model, optimizer, registry.input_shapes(config), 0),
         out_shardings=whole,
     )()
     chunk = step.make_chunk(model, optimizer, 0, mesh, loop_on_device=loop)

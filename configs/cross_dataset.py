@@ -1,15 +1,15 @@
-"""Trained on one data set, tested on the other, both directions, the five shared emotions.
+"""Trained on one dataset and tested on the other, in both directions, five shared emotions.
 
     python run.py --config=configs/cross_dataset.py \
         --config.sets.ravdess.manual_dir=DIR1 --config.sets.baum1_acted.manual_dir=DIR2
 
 Section 9 speaks of "a dramatic drop in performance" and gives no number. RAVDESS's strong intensity
-stands against BAUM-1's acted set, as section 7.5 compares them.
+is paired with BAUM-1's acted set, as in section 7.5.
 
 Rows: face, flow, mel, face_mel, face_flow_mel (and face_flow, flow_mel), each followed by
 _ravdess_to_baum1 or _baum1_to_ravdess. Everything is tested on all clips of the other set.
 
-What to expect: nothing was measured here, since BAUM-1 was not at hand.
+Time and expected score: not measured, since BAUM-1 was not at hand.
 """
 
 import ml_collections
@@ -22,11 +22,11 @@ TABLE_ROWS = ("face", "flow", "mel", "face_mel", "face_flow_mel")
 
 
 def get_config(row: str = ""):
-    """The config; `row` is what follows the colon of --config."""
+    """Returns the config; `row` is what follows the colon of --config."""
     config = base.get_config()
     config.table = "cross_dataset"
     config.row = row
-    # Where each set is, whichever is trained on.
+    # Where each dataset is, whichever is trained on.
     config.sets = ml_collections.ConfigDict()
     for name in INTENSITIES:
         places = {"manual_dir": placeholder(str), "data_dir": placeholder(str)}

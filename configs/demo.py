@@ -2,22 +2,24 @@
 
     python run.py --config=configs/demo.py
 
-Renders talking heads, builds the data set with the real builder, trains three rows and writes the
-report, everything under runs/demo/. Its numbers say that the machinery works and nothing about
-emotion recognition.
+Renders talking heads, builds the dataset with the real builder, trains three rows and writes the
+report, everything under runs/demo/.
+
+Time: 2 to 4 minutes on 2 CPU cores. Expected score: about 70% per example for one input and 85 to
+90% for three, chance 20%. Numbers on rendered clips say nothing about emotion recognition.
 """
 
 from configs import base
 
 
 def get_config(row: str = ""):
-    """The config; `row` is what follows the colon of --config."""
+    """Returns the config; `row` is what follows the colon of --config."""
     config = base.get_config()
     config.table = "demo"
     config.row = row
     config.table_rows = ("face", "mel", "face_flow_mel")
     config.protocols = ("clip_random",)
-    # 5 actors x 5 emotions x 2 intensities x 2 sentences x 2 repetitions: 200 clips, 40 to test.
+    # 5 actors x 5 emotions x 2 intensities x 2 statements x 2 repetitions: 200 clips, 40 to test.
     config.data.rendered = {"enabled": True, "actors": 5, "seed": 0}
     config.data.intensities = ("normal", "strong")
     config.data.size = 48

@@ -1,20 +1,20 @@
-"""How to join a face and a voice: learned jointly, or decided from two networks' posteriors.
+"""Fusion of face and voice: intermediate fusion in one network, or late fusion of two networks.
 
     python run.py --config=configs/fusion_strategies.py --config.data.manual_dir=DIR
     python run.py --config=configs/fusion_strategies.py:attention,logistic ...
 
-No table of the paper: the strategies that its introduction and section 4 speak of. Joint:
-concatenation (the paper's), gated_sum, attention. Decision level, of the networks `face` and `mel`:
-mean, product, maximum, majority; and fitted on out-of-fold posteriors of the training part:
-weighted, logistic, linear_svm, rbf_svm, knn. Those networks are trained once and shared, and so are
-the inner ones (three for each) that the fitted methods need. `flow` can be asked for too. Of two
-networks, a majority is a mean wherever they disagree; to join three:
+No table of the paper: the strategies that its introduction and section 4 describe. Intermediate
+fusion: concatenation (the paper's), gated_sum, attention. Late fusion (decision level) of the
+networks `face` and `mel`: mean, product, maximum, majority; and fitted on out-of-fold posteriors of
+the training subset: weighted, logistic, linear_svm, rbf_svm, knn. The networks are trained once and
+shared, and so are the inner networks (three for each) that the fitted methods need. `flow` can be
+run by name. A majority of two networks is their mean wherever they disagree; to fuse three:
 
     --config.rows.majority.fusion.rows=face,flow,mel
 
 On BAUM-1: --config.data.dataset=baum1_acted --config.data.intensities=acted
 
-What to expect: nothing was measured on people's faces, since RAVDESS's video was not at hand.
+Time and expected score: not measured on real faces, since RAVDESS's video was not at hand.
 """
 
 from configs import base
@@ -34,7 +34,7 @@ OF = ("face", "mel")
 
 
 def get_config(row: str = ""):
-    """The config; `row` is what follows the colon of --config."""
+    """Returns the config; `row` is what follows the colon of --config."""
     config = base.get_config()
     config.table = "fusion_strategies"
     config.row = row

@@ -1,23 +1,26 @@
-"""A recipe for people whom the network has never met: RAVDESS's audio alone, under actor_kfold.
+"""A recipe for unseen speakers: the audio of RAVDESS alone, speaker-independent (actor_kfold).
 
     python run.py --config=configs/ravdess_honest.py --config.data.manual_dir=DIR    # 8 emotions
     python run.py --config=configs/ravdess_honest.py --config.data.manual_dir=DIR \
         --config.data.emotions=anger,disgust,fear,happiness,sadness                   # 5
 
 Rows: `honest`, the recipe, and `paper`, the network of the spectrogram alone with the paper's
-training. `honest` needs several recordings of a person before it judges one (per_speaker);
-`global_standard` does not. Every other row is the recipe without one ingredient.
+training. `honest` normalizes per speaker: it needs several recordings of a speaker before it
+classifies one; `global_standard` does not. Every other row is an ablation: the recipe without one
+ingredient.
 
-The recipe was chosen on validation actors, test folds unread, as anybody's change of it should be:
+The recipe was chosen on validation actors without reading the test folds, as every change of it
+should be:
 
     python run.py --config=configs/ravdess_honest.py:honest,no_mixup --config.folds=0,1 \
         --config.split.tested=validation --config.split.validation_fraction=0.25 ...
 
-The spectrogram `mel_level` keeps how loud and how fast somebody speaks, which the paper's, scaled
-to its own peak and length, does not. Its 128 pixels are taken in patches of four, so that they cost
-what 32 do; the network has 0.4 million parameters.
+The spectrogram `mel_level` keeps loudness and speaking rate, which the paper's spectrogram, scaled
+to its own peak and length, loses. Its 128 pixels are read in patches of four, so that they cost as
+much as 32 pixels; the network has 0.4 million parameters.
 
-What to expect: docs/results.md has what was measured, on which data, and how long it took.
+Time: not recorded. Expected score on the audio of 18 actors, seed 0: 63.8% (95% interval 58.1 to
+69.0) over eight emotions, 70.0% over five (docs/results.md).
 """
 
 from configs import base
@@ -58,10 +61,10 @@ RECIPE = {
 
 
 def without(changes: dict, **fields) -> dict:
-    """The recipe with parts of it changed: part -> fields, or a field and its value."""
+    """Returns the recipe with some sections' fields changed, or with other top-level fields."""
     row = {name: dict(v) if isinstance(v, dict) else v for name, v in RECIPE.items()}
-    for part, values in changes.items():
-        row[part] |= values
+    for section, values in changes.items():
+        row[section] |= values
     return row | fields
 
 
@@ -92,7 +95,7 @@ ABLATION = {
 
 
 def get_config(row: str = ""):
-    """The config; `row` is what follows the colon of --config."""
+    """Returns the config; `row` is what follows the colon of --config."""
     config = base.get_config()
     config.table = "ravdess_honest"
     config.row = row
@@ -101,16 +104,7 @@ def get_config(row: str = ""):
     config.protocols = ("actor_kfold",)
     config.seeds = (0, 1, 2)
     config.data.builder = "speech"
-    config.data.emotions = (
-        "neutral",
-        "calm",
-        "happiness",
-        "sadness",
-        "anger",
-        "fear",
-        "disgust",
-        "surprise",
-    )
+    config.data.emotions = base.EIGHT_EMOTIONS
     config.data.intensities = ()
     config.epochs = 30
     config.measure_epochs = (10, 20, 30)

@@ -46,12 +46,12 @@ def main(workdir: str, pack: str, where: str = ""):
     config.model.filters = (4, 8)
     config.rows.face_mel.model.hidden = (256,)
     config.epochs, config.measure_epochs = 4, (2, 4)
-    config.run.checkpoint_seconds, config.run.chunk_seconds = 0.0, 1e-6  # a save a step
+    config.run.checkpoint_seconds = 0.0  # a save after every step
     config.run.tensorboard = False
 
     if where == "step":  # in the middle of the second epoch, of 5 steps
-        make_chunk = step.make_chunk
-        step.make_chunk = lambda *a, **k: after(make_chunk(*a, **k), 7, die)
+        compile_train_step = step.compile_train_step
+        step.compile_train_step = lambda *a: after(compile_train_step(*a), 7, die)
     if where == "save":  # the writing goes on in the background when `save` returns
         checkpoints.Checkpoints.save = after(checkpoints.Checkpoints.save, 6, die)
     if where == "record":

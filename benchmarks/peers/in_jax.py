@@ -1,11 +1,13 @@
 """This project's own step, as a run calls it."""
 
+import itertools
+
 import jax
 import numpy as np
 
 from benchmarks.peers import work
 from mmer_jax.models import registry
-from mmer_jax.training import batches, optimizers, sharding, step
+from mmer_jax.training import input_pipeline, optimizers, sharding, step
 
 
 class Training:
@@ -13,35 +15,37 @@ class Training:
 
     def __init__(self, given: work.Work):
         config, mesh = given.config, sharding.make_mesh()
-        whole = sharding.replicated(mesh)
+        replicated = sharding.replicated(mesh)
         optimizer = optimizers.make_optimizer(config, 1)
+        objective = step.Objective.from_config(config)
         images, labels = given.images(), given.labels()
-        rows = {name: np.arange(len(labels), dtype=np.int32) for name in images}
-        self._data = jax.device_put(step.DeviceData(images, rows, labels), whole)
-        shapes = registry.batch_shapes(config)
-        self._state = jax.jit(
-            lambda: step.init_state(given.model, optimizer, shapes, 0), out_shardings=whole
-        )()
-        objective = step.Objective.of(config)
-        self._chunk = step.make_chunk(given.model, optimizer, 0, mesh, objective=objective)
-        width = sharding.padded_size(given.batch, mesh)
-        order = batches.batches(len(labels), given.batch, width)
-        self._order = jax.device_put(order, sharding.by_batch(mesh, axis=1))
-        self._made = 0
+        indices = {name: np.arange(len(labels), dtype=np.int32) for name in images}
+        pipeline = input_pipeline.InputPipeline(images, {}, mesh)
+        order = np.arange(len(labels))
+        self._batches = itertools.cycle(pipeline.batches(indices, labels, order, given.batch))
+        init = step.compile_init(
+            given.model,
+            optimizer,
+            tuple(registry.input_shapes(config).items()),
+            mesh,
+            ema=False,
+            keep_best=False,
+        )
+        self._state = init(np.uint32(0))
+        self._step = step.compile_train_step(given.model, optimizer, objective, mesh)
+        self._seed = jax.device_put(np.uint32(0), replicated)
+        self._batch_size = given.batch
 
     def losses(self, count: int) -> list[float]:
-        """The loss of each of `count` further steps."""
-        sums = [float(self._state.loss_sum)]
-        for _ in range(count):
-            self.run(1)
-            sums.append(float(self._state.loss_sum))
-        return list(np.diff(sums) / (float(self._state.seen) / self._made))
+        """Makes `count` steps; returns the mean loss of each."""
+        return [float(self._make_step()) / self._batch_size for _ in range(count)]
 
     def run(self, count: int) -> None:
-        """Makes `count` further steps and waits for them."""
-        while count:
-            first = self._made % work.BATCHES
-            last = min(first + count, work.BATCHES)
-            self._state = self._chunk(self._state, self._data, *self._order, first, last)
-            self._made, count = self._made + last - first, count - (last - first)
+        """Makes `count` steps and waits for them."""
+        for _ in range(count):
+            self._make_step()
         jax.block_until_ready(self._state)
+
+    def _make_step(self) -> jax.Array:
+        self._state, loss = self._step(self._state, next(self._batches), {}, self._seed)
+        return loss

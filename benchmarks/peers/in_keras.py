@@ -8,26 +8,27 @@ import keras
 import numpy as np
 
 from benchmarks.peers import work
-from mmer_jax import modalities
+from mmer_jax import modalities, models
 
 
 def network(config) -> keras.Model:
     """Figures 6 and 8, from images in 0..1 to logits; layers bear the names of our parameters."""
+    model = models.build(config)
     inputs, joined = {}, []
     for m in modalities.get(config.modalities):
         x = inputs[m.name] = keras.Input(
             (config.data.size, config.data.size, m.channels), name=m.name
         )
-        for i, n in enumerate(config.model.filters):
+        for i, n in enumerate(model.filters):
             name = f"{m.name}_conv{i + 1}"
             x = keras.layers.Conv2D(n, 3, padding="same", activation="relu", name=name)(x)
             x = keras.layers.MaxPooling2D(2)(x)
-        x = keras.layers.Dropout(config.model.dropout_features)(x)
+        x = keras.layers.Dropout(model.dropout_features)(x)
         joined.append(keras.layers.Flatten()(x))
     x = keras.layers.Concatenate()(joined) if len(joined) > 1 else joined[0]
-    for i, n in enumerate(config.model.hidden):
+    for i, n in enumerate(model.hidden):
         x = keras.layers.Dense(n, activation="relu", name=f"dense{i + 1}")(x)
-    x = keras.layers.Dropout(config.model.dropout_output)(x)
+    x = keras.layers.Dropout(model.dropout_output)(x)
     x = keras.layers.Dense(len(config.data.emotions), name="output", dtype="float32")(x)
     return keras.Model(inputs, x)
 

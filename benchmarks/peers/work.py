@@ -38,7 +38,7 @@ class Work:
     @functools.cached_property
     def config(self):
         """The row's config."""
-        fields = {"data.size": self.size, "batch_size": self.batch, "model.dtype": self.dtype}
+        fields = {"data.size": self.size, "batch_size": self.batch, "compute_dtype": self.dtype}
         if not self.dropout:
             fields |= {"model.dropout_features": 0.0, "model.dropout_output": 0.0}
         return resolve.resolve_row(base.get_config(), self.row, fields)
@@ -51,7 +51,7 @@ class Work:
     def images(self) -> dict[str, np.ndarray]:
         """For each modality uint8 [BATCHES * batch, size, size, channels]."""
         rng = np.random.default_rng(0)
-        shapes = registry.batch_shapes(self.config, BATCHES * self.batch)
+        shapes = registry.input_shapes(self.config, BATCHES * self.batch)
         drawn = {name: rng.integers(0, 256, x.shape, np.uint8) for name, x in shapes.items()}
         return {name: x[self._order()] for name, x in drawn.items()}
 
@@ -67,7 +67,7 @@ class Work:
         """Our network's first parameters for seed 0, as every run of ours has them."""
         zeros = {
             name: np.zeros(x.shape, x.dtype)
-            for name, x in registry.batch_shapes(self.config).items()
+            for name, x in registry.input_shapes(self.config).items()
         }
         key = jax.random.fold_in(jax.random.key(0), 0)
         return jax.device_get(self.model.init(key, zeros, train=False)["params"])

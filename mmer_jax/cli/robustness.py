@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
             workdir,
             protocols=options.protocol,
             rows=options.rows,
-            wanted=options.corruptions,
+            requested=options.corruptions,
             levels={name: getattr(options, name) for name in corruptions.CORRUPTIONS},
             pack_folder=options.pack,
             manual_dir=options.manual_dir,

@@ -1,24 +1,27 @@
-"""What makes a result what it is: the fields of a config that identify it, and their digest."""
+"""The identity of a config: the fields that determine a result, and their digest."""
 
 import hashlib
 import json
-import pathlib
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 import ml_collections
 
 from mmer_jax import errors
+from mmer_jax.config import plugins, schema
 
-# Fields that choose among cells, or say where things are and how they run. They are no part of what
-# a result is, so they may differ within a workdir.
+# Fields that select cells, say where things are or how they run, or only describe: they do not
+# determine a result, so they may differ within a workdir.
 EXCLUDED = (
+    "table",
     "row",
+    "rows",
     "table_rows",
     "protocols",
     "folds",
     "seeds",
     "protocol_seeds",
+    "paper",
     "run",
     "data.manual_dir",
     "data.download",
@@ -31,48 +34,62 @@ EXCLUDED = (
     "sets",
 )
 
-
-# Fields that name a file; what is in it is part of what a result is, and not where it lies.
+# Fields that name a file: its content determines a result, not its path.
 FILE_FIELDS = ("data.picked", "data.build.frame_scores", "data.build.detector_model")
 
 
-def fields(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """Every field that makes a result what it is, as dotted field -> JSON value."""
+def fields(config: ml_collections.ConfigDict) -> dict[str, object]:
+    """Returns the fields that determine a result: dotted field name -> JSON value.
+
+    A file is represented by the digest of its content.
+
+    Raises:
+      UserError: A file that the config names does not exist.
+    """
     flat = flatten(config.to_dict())
     for field in FILE_FIELDS:
-        if flat.get(field):
-            flat[field] = file_digest(flat[field], field)
-    return {
-        field: value
-        for field, value in flat.items()
-        if not is_excluded(field) and not field.startswith("rows.")
-    }
+        if path := flat.get(field):
+            flat[field] = file_digest(str(path), field)
+    flat["plugins"] = [
+        file_digest(path, "plugins") if (path := plugins.source(name)) else name
+        for name in config.get("plugins", ())
+    ]
+    return {field: value for field, value in flat.items() if not is_excluded(field)}
 
 
 def is_excluded(field: str) -> bool:
-    """Whether a dotted field is no part of what a result is: one of EXCLUDED, or within one."""
+    """Returns whether a dotted field is one of EXCLUDED, or within one of them."""
     return any(field == excluded or field.startswith(excluded + ".") for excluded in EXCLUDED)
 
 
 def digest(config: ml_collections.ConfigDict) -> str:
-    """Twelve hex digits over `identity`."""
-    return hashlib.sha256(json.dumps(fields(config), sort_keys=True).encode()).hexdigest()[:12]
+    """Returns twelve hexadecimal digits over the `fields` that differ from the schema's defaults.
+
+    A field that the schema gains later leaves the digests of earlier configs as they are.
+    """
+    defaults = flatten(schema.default_config().to_dict())
+    changed = {
+        field: value
+        for field, value in fields(config).items()
+        if field not in defaults or value != defaults[field]
+    }
+    return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def file_digest(path: str, field: str) -> str:
-    """Digest of the file that a field of the config names.
+    """Returns a digest of the file that a field of the config names, 16 hexadecimal digits.
 
     Raises:
-      UserError: there is no such file.
+      UserError: The file does not exist.
     """
-    file = pathlib.Path(path).expanduser()
+    file = Path(path).expanduser()
     if not file.is_file():
         raise errors.UserError(f"there is no file {path}, which config.{field} names")
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
-def flatten(tree: Mapping, prefix: str = "") -> dict[str, Any]:
-    """Nested mapping -> dotted field -> JSON value (tuples become lists)."""
+def flatten(tree: Mapping, prefix: str = "") -> dict[str, object]:
+    """Returns a nested mapping as dotted field name -> JSON value; tuples become lists."""
     flat = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
@@ -83,10 +100,22 @@ def flatten(tree: Mapping, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(mine: Mapping, theirs: Mapping, prefix: str = "") -> list[str]:
-    """Which fields two flat configs do not share, in words."""
-    absent = "(absent)"
+    """Describes the fields in which two identities differ.
+
+    A field that one of them lacks counts as standing at the schema's default.
+
+    Args:
+      mine: Dotted field name -> value, of the config at hand.
+      theirs: The same, of the config that a workdir was made with.
+      prefix: Text before each field's name.
+    """
+    defaults = flatten(schema.default_config().to_dict())
+
+    def value(fields: Mapping, field: str) -> object:
+        return fields.get(field, defaults.get(field, "(absent)"))
+
     return [
-        f"{prefix}{field}: there {theirs.get(field, absent)}, now {mine.get(field, absent)}"
+        f"{prefix}{field}: there {value(theirs, field)}, now {value(mine, field)}"
         for field in sorted({*mine, *theirs})
-        if mine.get(field, absent) != theirs.get(field, absent)
+        if value(mine, field) != value(theirs, field)
     ]

@@ -1,4 +1,4 @@
-"""From a config to the rows that it asks for, and the fields of each."""
+"""From a config to its rows, and the fields of each row."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from mmer_jax.config import identity, validation
 
 
 def split_names(config: ml_collections.ConfigDict) -> None:
-    """Splits texts like "a,b" within tuples of text, in place.
+    """Splits texts such as "a,b" within tuples of text, in place.
 
     The command line gives `--config.protocols=triplet_random,clip_random` as one text.
     """
@@ -21,52 +21,59 @@ def split_names(config: ml_collections.ConfigDict) -> None:
 
 
 def requested_rows(config: ml_collections.ConfigDict) -> tuple[str, ...]:
-    """The rows to run, in order; before a decision-level row those whose networks it needs.
+    """Returns the names of the rows to run, in order.
+
+    The rows that a late-fusion row needs come before it.
 
     Raises:
-      UserError: an unknown row; the message lists the known ones.
+      UserError: A row is unknown; the message lists the known ones.
     """
     names = [n for n in config.row.split(",") if n] if config.row else list(config.table_rows)
-    found = []
+    requested: list[str] = []
     for name in names:
         if name not in config.rows:
             raise errors.unknown("row", name, config.rows)
-        of = tuple(config.rows[name].get("fusion", {}).get("rows", ())) or tuple(config.fusion.rows)
-        for needed in of:
+        own = config.rows[name].get("fusion", {}).get("rows", ())
+        fused = tuple(own) or tuple(config.fusion.rows)
+        for needed in fused:
             if needed not in config.rows:
-                raise errors.unknown(f"row that {name} joins", needed, config.rows)
+                raise errors.unknown(f"row that {name} fuses", needed, config.rows)
             if config.rows[needed].get("fusion", {}).get("method", ""):
                 raise errors.UserError(
-                    f"row {name!r} of the config joins {needed!r}, which is itself a decision of "
-                    "several networks; join rows that are networks"
+                    f"row {name!r} of the config fuses {needed!r}, which is itself a late fusion; "
+                    "fuse rows that are networks"
                 )
-        found += [*of, name]
-    return tuple(dict.fromkeys(found))
+        requested += [*fused, name]
+    return tuple(dict.fromkeys(requested))
 
 
 def resolve_row(
     config: ml_collections.ConfigDict, row: str, overrides: Mapping[str, object] | None = None
 ) -> ml_collections.ConfigDict:
-    """The config of one row: the config, then the row's fields, then those of the command line.
+    """Returns the config of one row: the config, then the row's fields, then the command line's.
 
     Args:
-      config: as loaded.
-      row: a name in `config.rows`.
-      overrides: dotted field -> value, as given on the command line. They win over the row, since
-        a person typed them.
+      config: The config as loaded.
+      row: A name in `config.rows`.
+      overrides: Dotted field name -> value, as given on the command line. They win over the row's
+        fields.
 
     Raises:
-      UserError: the row overrides a field that does not exist, or the result is not consistent.
+      UserError: The row overrides a field that does not exist, or the result is inconsistent. A
+        field of the model is checked when the model is built.
     """
     resolved = config.copy_and_resolve_references()
-    for field in identity.flatten(config.rows[row].to_dict()):
-        if problem := validation.unknown_field(config, field):
+    fields = config.rows[row].to_dict()
+    for field in identity.flatten(fields):
+        # Fields of the model are checked against the model, which may have more than the schema.
+        if not field.startswith("model.") and (problem := validation.unknown_field(config, field)):
             raise errors.UserError(f"row {row!r} of the config: {problem}")
-    resolved.update(config.rows[row].to_dict())
+    with resolved.unlocked():
+        resolved.update(fields)
     if "modalities" in (overrides or {}):
         raise errors.UserError(
-            "the modalities follow from the row; choose one after the config's name, as in "
-            f"--config=FILE:{row}. Known: {', '.join(config.rows)}"
+            "the modalities are those of the row; choose a row after the config's name, as in "
+            f"--config=FILE:{row}. Known rows: {', '.join(config.rows)}"
         )
     for field, value in (overrides or {}).items():
         if not field.startswith("rows."):

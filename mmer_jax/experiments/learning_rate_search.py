@@ -1,8 +1,7 @@
-"""What a cell chooses by its validation part: when to stop (training/stopping.py), and its rate.
+"""Learning-rate search: a cell keeps the learning rate with the best validation accuracy.
 
-To choose a learning rate a cell trains one network with each of `config.optimizer.learning_rate_search` and
-keeps the one that does best on the validation part. The test part is put away until that is
-settled: only the chosen network ever sees it.
+One network is trained for each rate of `config.optimizer.learning_rate_search`, as a cell of its
+own. The test subset is not read until the search is decided: only the chosen network is tested.
 """
 
 import json
@@ -13,58 +12,65 @@ from collections.abc import Iterable, Mapping
 
 import ml_collections
 
-from mmer_jax import errors, models, training
+from mmer_jax import errors, training
 from mmer_jax.config.cell import Cell
 from mmer_jax.datasets import pack
-from mmer_jax.experiments import cells
-from mmer_jax.protocols import groups, registry
-from mmer_jax.training import checkpoints, early_stopping, loop, normalization
+from mmer_jax.experiments.cell_results import VALIDATION_METRICS, CellResults, candidate_path
+from mmer_jax.inference.predictor import Predictor
+from mmer_jax.inference.workdirs import params_folder
+from mmer_jax.protocols import groups, registry, splits
+from mmer_jax.training import checkpoints, early_stopping, normalization
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-    """Refuses choices that the config (of one row) has no validation data for; UserError."""
+    """Checks that a config (of one row) has validation data for what is chosen by them.
+
+    Raises:
+      UserError: Bad learning rates, or no validation subset to choose by.
+    """
     rates = config.optimizer.learning_rate_search
     if len(rates) == 1 or len(set(rates)) < len(rates) or not all(map(_is_rate, rates)):
         raise errors.UserError(
-            f"config.optimizer.learning_rate_search is {tuple(rates)}; it must be empty, or two or more "
-            "different rates above 0, as in --config.optimizer.learning_rate_search=1e-4,3e-4,1e-3"
+            f"config.optimizer.learning_rate_search is {tuple(rates)}; it must be empty, or two or "
+            "more different rates above 0, as in "
+            "--config.optimizer.learning_rate_search=1e-4,3e-4,1e-3"
         )
-    asked = {
+    is_used = {
         "config.early_stopping.patience": early_stopping.is_on(config),
         "config.optimizer.learning_rate_search": bool(rates),
     }
-    for field in (field for field, is_asked in asked.items() if is_asked):
+    for field in (field for field, used in is_used.items() if used):
         if config.split.tested == "validation":
             raise errors.UserError(
-                f"{field} chooses by the validation part, which config.split.tested puts in the "
-                "test part's place: a number chosen by the examples that it is measured on means "
-                "nothing. Leave one of the two out"
+                f"{field} chooses by the validation subset, which config.split.tested puts in the "
+                "place of the test subset: a number chosen by the examples that it is measured on "
+                "means nothing. Use one of the two"
             )
         check_validation(config, field)
 
 
 def check_validation(config: ml_collections.ConfigDict, what: str) -> None:
-    """Refuses a config whose validation part cannot be chosen by.
+    """Checks that a config has a validation subset that can be chosen by.
 
     Args:
-      config: of one row.
-      what: needs it; begins the message.
+      config: Config of one row.
+      what: What needs it; begins the message.
 
     Raises:
-      UserError: there is no validation part, or it holds versions of training clips.
+      UserError: There is no validation subset, or it holds versions of training clips.
     """
     if not config.split.validation_fraction:
         raise errors.UserError(
-            f"{what} needs a validation part, and there is none: choose "
+            f"{what} needs a validation subset, and there is none: choose "
             "--config.split.validation_fraction above 0, such as 0.2"
         )
-    mixed = [n for n in config.protocols if registry.get(n).unit is groups.rows]
-    if mixed:
-        apart = [n for n, p in registry.PROTOCOLS.items() if p.unit is not groups.rows]
+    leaking = [n for n in config.protocols if registry.get(n).group is groups.single_examples]
+    if leaking:
+        others = [n for n, p in registry.PROTOCOLS.items() if p.group is not groups.single_examples]
         raise errors.UserError(
-            f"{what} cannot be served under {', '.join(mixed)}: its validation examples are "
-            "versions of training clips, and would choose what remembers these best. Choose "
-            f"--config.protocols among {', '.join(apart)}"
+            f"{what} cannot be used under {', '.join(leaking)}: its validation examples are "
+            "versions of training clips and would favor memorization. Choose --config.protocols "
+            f"among {', '.join(others)}"
         )
 
 
@@ -72,101 +78,74 @@ def _is_rate(rate: object) -> bool:
     return isinstance(rate, int | float) and 0 < rate < math.inf
 
 
-def run_cell(
+def candidates(cell: Cell, config: ml_collections.ConfigDict) -> list[Cell]:
+    """Returns the candidate cells of a cell's search."""
+    return [cell.candidate(rate) for rate in config.optimizer.learning_rate_search]
+
+
+def choose(
     cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack, workdir: pathlib.Path
 ) -> None:
-    """Trains a cell's candidates, those that are not yet; leaves of the best what a cell leaves.
+    """Chooses among the finished candidates of a cell, and writes the cell's results.
 
-    Its record says also `chosen_learning_rate`, and under `rates` what validation said of each.
-    All that is kept meanwhile is in WORKDIR/checkpoints/<cell>/.
+    Its record has the fields `chosen_learning_rate` and `rates`, the validation metrics of each.
 
     Args:
-      cell, config, data, workdir: as cells.run_cell has them; `config.optimizer.learning_rate_search` is set.
+      cell: The cell; `config.optimizer.learning_rate_search` is set.
+      config: Config of its row.
+      data: The pack of its row.
+      workdir: The workdir, which has the candidates' results.
 
     Raises:
-      TrainingDivergedError: every candidate diverged. Where only some do, they lose.
-      training.Interrupted: as cells.run_cell.
+      TrainingDivergedError: Every candidate diverged. Where only some did, they lose.
     """
-    trained_on, parts = cells.examples(cell, config, data)
-    validation = {"validation": parts["validation"]}
-    candidates = {}
-    for rate in map(float, config.optimizer.learning_rate_search):
-        candidates[rate] = _candidate(cell, rate, config, data, trained_on, validation, workdir)
-    told = {rate: {f: said[f] for f in _FIGURES} for rate, said in candidates.items()}
-    rate = best(told)
+    finished = {
+        c.learning_rate: json.loads(candidate_path(workdir, c).read_text())
+        for c in candidates(cell, config)
+    }
+    scores = {rate: {m: found[m] for m in VALIDATION_METRICS} for rate, found in finished.items()}
+    rate = best(scores)
     if rate is None:
         raise training.TrainingDivergedError(
-            f"{cell.name} diverged with every learning rate of config.optimizer.learning_rate_search, "
-            f"{', '.join(f'{rate:g}' for rate in told)}. Try smaller ones in another --workdir."
+            f"{cell.name} diverged with every learning rate of "
+            f"config.optimizer.learning_rate_search, {', '.join(f'{r:g}' for r in scores)}. Try "
+            "smaller ones in another --workdir."
         )
-
-    params = checkpoints.load_params(_params(workdir, cell, rate))
-    probabilities = training.predict(
-        config,
-        models.build(config),
-        data.arrays,
-        parts,
-        params,
-        standard=normalization.of(config, data, trained_on, parts),
-    )
-    about = cells.describe(cell, config, data, len(trained_on), parts) | {
-        "chosen_learning_rate": rate,
-        "rates": [{"learning_rate": rate, **figures} for rate, figures in told.items()],
+    params = checkpoints.load_params(params_folder(workdir, cell.candidate(rate)))
+    subsets = splits.split_cell(cell, config, data)
+    norm = normalization.compute(config, data, subsets)
+    predictor = Predictor(config)
+    probabilities = {
+        name: predictor.probabilities(params, data.arrays, subset.indices, norm)
+        for name, subset in subsets.items()
+        if name != "train"
     }
-    history = candidates[rate]["history"]
-    measured = loop.Measurement(config.epochs, probabilities, history)
-    cells.leave_network(cell, config, data, workdir, measured, parts, about)
-    if config.run.keep_params:
-        checkpoints.save_params(workdir / "params" / cell.name, params)
-    shutil.rmtree(workdir / "checkpoints" / cell.name)
+    results = CellResults(cell, config, data, workdir, subsets)
+    results.write_evaluation(
+        training.Evaluation(config.epochs, probabilities, finished[rate]["history"]),
+        chosen_learning_rate=rate,
+        rates=[{"learning_rate": r, **metrics} for r, metrics in scores.items()],
+    )
+    results.write_params(params)
+    for candidate in candidates(cell, config):
+        shutil.rmtree(params_folder(workdir, candidate), ignore_errors=True)
+        candidate_path(workdir, candidate).unlink()
 
 
-_FIGURES = ("validation_accuracy", "validation_loss")
+def best(scores: Mapping[float, Mapping[str, float | None]]) -> float | None:
+    """Returns the learning rate with the highest validation accuracy.
 
-
-def best(told: Mapping[float, Mapping[str, float | None]]) -> float | None:
-    """The learning rate whose network has the highest validation accuracy; of equals the lowest
-    validation loss, then the smaller rate. None if all diverged.
+    Of equals the one with the lowest validation loss, then the smaller one.
 
     Args:
-      told: rate -> validation_accuracy and validation_loss, None where its training diverged.
+      scores: Learning rate -> validation_accuracy and validation_loss, None where it diverged.
+
+    Returns:
+      The rate, or None if all diverged.
     """
-    alive: Iterable[float] = (r for r, t in told.items() if t["validation_accuracy"] is not None)
+    finite: Iterable[float] = (r for r, s in scores.items() if s["validation_accuracy"] is not None)
     return min(
-        alive,
-        key=lambda r: (-told[r]["validation_accuracy"], told[r]["validation_loss"], r),
+        finite,
+        key=lambda r: (-scores[r]["validation_accuracy"], scores[r]["validation_loss"], r),
         default=None,
     )
-
-
-def _candidate(cell, rate, config, data, trained_on, parts, workdir) -> dict:
-    """What validation says of the network with a rate; trained unless it was. With its history."""
-    name = f"{cell.name}/rate{rate!r}"
-    path = workdir / "checkpoints" / f"{name}.json"
-    if path.exists():  # written last
-        shutil.rmtree(workdir / "checkpoints" / name, ignore_errors=True)
-        return json.loads(path.read_text())
-    config = config.copy_and_resolve_references()
-    config.optimizer.learning_rate = rate
-    found = dict.fromkeys(_FIGURES) | {"history": []}
-
-    def on_measure(measured: loop.Measurement) -> None:
-        said = early_stopping.judge(parts["validation"].label, measured.probabilities["validation"])
-        found.update(said, history=list(measured.history))
-
-    try:
-        outcome = cells.train_network(
-            name, config, data, trained_on, parts, cell.seed, workdir, on_measure
-        )
-    except training.TrainingDivergedError:
-        cells.write_json(path, found)
-        shutil.rmtree(workdir / "checkpoints" / name)
-        return found
-    checkpoints.save_params(_params(workdir, cell, rate), outcome.state.measured_params)
-    cells.write_json(path, found)
-    cells.finish_network(name, workdir, outcome)
-    return found
-
-
-def _params(workdir: pathlib.Path, cell: Cell, rate: float) -> pathlib.Path:
-    return workdir / "checkpoints" / cell.name / f"params{rate!r}"

@@ -1,7 +1,6 @@
-"""The whole way from a config to records: data, cells, training, measuring, table and report."""
+"""The whole way from a config to results: data, cells, training, evaluation, table and report."""
 
 import contextlib
-import itertools
 import os
 import pathlib
 import shutil
@@ -11,17 +10,22 @@ from collections.abc import Mapping
 import jax
 import ml_collections
 
-from mmer_jax import errors, models, training
-from mmer_jax.config import resolve
-from mmer_jax.config.cell import Cell, make_cells, measured_epochs
+from mmer_jax import models, training
+from mmer_jax.config import plugins, resolve
+from mmer_jax.config.cell import Cell, make_cells
 from mmer_jax.corpora import emotions
 from mmer_jax.datasets import loading, pack
-from mmer_jax.experiments import cells, late_fusion, learning_rate_search
-from mmer_jax.experiments.workdir import check_workdir, claim_workdir, lock_workdir
+from mmer_jax.experiments import late_fusion, learning_rate_search, scheduling
+from mmer_jax.experiments.cell_results import is_finished
+from mmer_jax.experiments.cells import run_cell
+from mmer_jax.experiments.workdir import check_workdir, claim_workdir, data_digests, lock_workdir
 from mmer_jax.protocols import registry, splits
 from mmer_jax.reports import clip_media, report, table
 from mmer_jax.results import records
-from mmer_jax.training import distributed, lanes, normalization
+from mmer_jax.training import distributed, normalization, preemption
+
+Rows = Mapping[str, ml_collections.ConfigDict]
+Packs = Mapping[str, pack.Pack]
 
 
 def run_experiment(
@@ -29,45 +33,83 @@ def run_experiment(
     workdir: pathlib.Path,
     overrides: Mapping[str, object] | None = None,
 ) -> list[dict]:
-    """Runs what a config asks for and its workdir lacks.
+    """Runs the cells that a config asks for and its workdir lacks.
 
     Args:
-      config: as one of configs/ gives it.
-      workdir: where records, predictions, parameters and the report go; continued if it exists.
-      overrides: dotted fields given on the command line, already in `config`; they win over a
-        row's own.
+      config: A config as one of configs/ returns it.
+      workdir: Folder of records, predictions, parameters and the report; continued if it exists.
+      overrides: Dotted fields given on the command line, already in `config`; they win over a row's
+        own fields.
 
     Returns:
-      All records of the workdir. Of several processes the first returns them, the others none.
+      All records of the workdir. Of several processes only the primary one returns them.
 
     Raises:
-      UserError: anything that the person at the keyboard can mend.
+      UserError: Anything that a user can correct.
       training.Interrupted: SIGTERM or SIGINT; the same command continues.
     """
     rows = check_config(config, overrides)
-    ways = {name: registry.get(name) for name in config.protocols}
-    with lock_workdir(workdir) if distributed.is_first() else contextlib.nullcontext():
-        _keep_compiled(workdir / "compiled")
-        return _run(config, rows, ways, workdir)
+    protocols = {name: registry.get(name) for name in config.protocols}
+    is_primary = distributed.is_primary()
+    with lock_workdir(workdir) if is_primary else contextlib.nullcontext():
+        _cache_programs(workdir / "compiled")
+
+        # Data: the primary process builds what is missing, the others open it.
+        if is_primary:
+            check_workdir(workdir, config, rows, {})  # before a long build
+            data = loading.open_packs(config, rows, workdir)
+            claim_workdir(workdir, config, rows, data_digests(data))
+            records.merge(workdir)
+        distributed.barrier("data")
+        if not is_primary:
+            data = loading.open_packs(config, rows, workdir)
+
+        # Cells: the networks on all devices, then what is computed from their results.
+        cells = _requested_cells(config, rows, data, protocols)
+        missing = _missing_cells(cells, rows, workdir)
+        needed = _needed_networks(missing, rows)
+        networks = _missing_cells(needed, rows, workdir)
+        distributed.barrier("missing cells")
+        if is_primary:
+            _clean_up({*cells, *needed} - {*missing, *networks}, workdir)
+            done = len(cells) - len(missing)
+            _print(f"{workdir}: {len(cells)} cells requested, {done} finished")
+        places, own = distributed.assign(networks)
+        with preemption.catch_signals() as stop, scheduling.PlacePool(places, stop) as pool:
+            for i, cell in enumerate(own, 1):
+                if distributed.is_primary(places[0]):
+                    _print(f"[{i}/{len(own)}] {cell.name}")
+                pool.submit(run_cell, cell, rows[cell.row], data[cell.row], workdir)
+        distributed.barrier("networks")
+        if is_primary:
+            records.merge(workdir)
+            for cell in missing:
+                if rows[cell.row].optimizer.learning_rate_search and not _is_fusion(cell, rows):
+                    learning_rate_search.choose(cell, rows[cell.row], data[cell.row], workdir)
+            for cell in missing:
+                if _is_fusion(cell, rows):
+                    late_fusion.fuse(cell, rows, data, workdir)
+        distributed.barrier("results")
+        return _report(rows, data, workdir) if is_primary else []
 
 
 def check_config(
     config: ml_collections.ConfigDict, overrides: Mapping[str, object] | None = None
 ) -> dict[str, ml_collections.ConfigDict]:
-    """The rows that a config asks for -> their configs, in the order in which they run.
+    """Checks a config before any data are opened, and imports its plugins.
 
     Args:
-      config, overrides: as `run` has them.
+      config: As for `run_experiment`.
+      overrides: As for `run_experiment`.
+
+    Returns:
+      Row -> config of the requested rows, in the order in which they run.
 
     Raises:
-      UserError: a mistake that can be known before any data are opened.
+      UserError: A mistake that can be found without data.
     """
     resolve.split_names(config)
-    if config.run.cells_at_once < 0:
-        raise errors.UserError(
-            f"config.run.cells_at_once is {config.run.cells_at_once}; it must be the number of "
-            "networks to train at once on a device, or 0 for what is found fastest"
-        )
+    plugins.load(config.plugins)
     rows = {
         row: resolve.resolve_row(config, row, overrides) for row in resolve.requested_rows(config)
     }
@@ -83,32 +125,44 @@ def check_config(
     return rows
 
 
-def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
-    if distributed.is_first():  # the others find what it builds
-        check_workdir(workdir, config, rows, {})  # before a long build
-        data = loading.open_packs(config, rows, workdir)
-        claim_workdir(workdir, config, rows, _digests(data))
-        records.merge(workdir)
-    distributed.wait("data")
-    if not distributed.is_first():
-        data = loading.open_packs(config, rows, workdir)
-    seeds = {name: config.protocol_seeds.get(name, config.seeds) for name in ways}
-    wanted = []
+def _requested_cells(config, rows: Rows, data: Packs, protocols) -> list[Cell]:
+    seeds = {name: config.protocol_seeds.get(name, config.seeds) for name in protocols}
+    cells = []
     for row, resolved in rows.items():
-        folds = splits.folds(resolved, data[row], ways)
-        wanted += make_cells([row], folds, seeds)
-    missing = [cell for cell in wanted if not _is_finished(cell, rows[cell.row], workdir)]
-    distributed.wait("missing cells")
-    if distributed.is_first():
-        for cell in set(wanted) - set(missing):  # killed between its last result and tidying up
-            shutil.rmtree(workdir / "checkpoints" / cell.name, ignore_errors=True)
-        _say(
-            f"{workdir}: {len(wanted)} cells asked for, {len(wanted) - len(missing)} already there"
-        )
-    _train(missing, config, rows, data, workdir)
-    if not distributed.is_first():
-        return []
+        cells += make_cells([row], splits.folds(resolved, data[row], protocols), seeds)
+    return cells
 
+
+def _missing_cells(cells: list[Cell], rows: Rows, workdir: pathlib.Path) -> list[Cell]:
+    found = records.read(workdir / records.FILE_NAME)
+    return [cell for cell in cells if not is_finished(cell, rows[cell.row], workdir, found)]
+
+
+def _needed_networks(missing: list[Cell], rows: Rows) -> list[Cell]:
+    """Returns the networks that the missing cells need, auxiliary ones included."""
+    networks: list[Cell] = []
+    for cell in missing:
+        if _is_fusion(cell, rows):
+            networks += late_fusion.inner_cells(cell, rows[cell.row])
+        elif rows[cell.row].optimizer.learning_rate_search:
+            networks += learning_rate_search.candidates(cell, rows[cell.row])
+        else:
+            networks.append(cell)
+    return list(dict.fromkeys(networks))
+
+
+def _is_fusion(cell: Cell, rows: Rows) -> bool:
+    return bool(rows[cell.row].fusion.method)
+
+
+def _clean_up(finished: set[Cell], workdir: pathlib.Path) -> None:
+    """Removes the checkpoints of cells that were killed between their last result and clean-up."""
+    for cell in finished:
+        shutil.rmtree(workdir / "checkpoints" / cell.name, ignore_errors=True)
+
+
+def _report(rows: Rows, data: Packs, workdir: pathlib.Path) -> list[dict]:
+    """Prints the table and writes the report; returns all records."""
     found = records.read(workdir / records.FILE_NAME)
     print(table.terminal_table(found, workdir=workdir))
     page = report.write_report(
@@ -116,71 +170,16 @@ def _run(config, rows, ways, workdir: pathlib.Path) -> list[dict]:
         examples=clip_media.examples(rows, data),
         look_up=clip_media.Finder(rows, data, workdir),
     )
-    _say(f"report: {page}")
+    _print(f"report: {page}")
     return found
 
 
-def _train(missing: list[Cell], config, rows, data, workdir: pathlib.Path) -> None:
-    """Networks first, by all processes; then what one process does with networks on disk."""
-    alone = [
-        c
-        for c in missing
-        if rows[c.row].fusion.method or rows[c.row].optimizer.learning_rate_search
-    ]
-    places, mine = distributed.share([c for c in missing if c not in alone])
-    begun = itertools.count(1)
-
-    def train(cell: Cell, devices, on_steps) -> None:
-        if distributed.leads(devices):
-            _say(f"[{next(begun)}/{len(mine)}] {cell.name}")
-        cells.run_cell(cell, rows[cell.row], data[cell.row], workdir, devices, on_steps)
-
-    together = any(
-        distributed.spans(devices) for devices in places
-    )  # then in the same order everywhere
-    lanes.train_all(mine, places, train, 1 if together else config.run.cells_at_once)
-    distributed.wait("networks")
-    if distributed.is_first():
-        records.merge(workdir)
-        for i, cell in enumerate(alone, 1):
-            _say(f"[{i}/{len(alone)}] {cell.name}")
-            if rows[cell.row].fusion.method:
-                late_fusion.run_cell(cell, rows, data, workdir)
-            else:
-                learning_rate_search.run_cell(cell, rows[cell.row], data[cell.row], workdir)
-    distributed.wait("decisions")
-
-
-def _keep_compiled(folder: pathlib.Path) -> None:
-    """Lets cells that are the same program, other seeds above all, be compiled once a workdir."""
-    if jax.config.jax_compilation_cache_dir is None:  # else the user has a place for it
+def _cache_programs(folder: pathlib.Path) -> None:
+    """Lets cells that are the same program, as with other seeds, be compiled once per workdir."""
+    if jax.config.jax_compilation_cache_dir is None:  # otherwise the user chose a folder
         jax.config.update("jax_compilation_cache_dir", os.fspath(folder.absolute()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
-def _digests(data: Mapping[str, pack.Pack]) -> dict[str, str]:
-    """Name of a set, and of a modality in it -> digest of what the cells are trained from."""
-    found = {}
-    for held in data.values():
-        masked = " masked" * bool(held.info["options"].get("mask_background"))
-        for name in ("table", *held.arrays):
-            key = f"{held.info['dataset']} {held.info['builder_config']}{masked} {name}"
-            found[key] = held.info["digests"][name]
-    return found
-
-
-def _is_finished(cell: Cell, config, workdir: pathlib.Path) -> bool:
-    found = records.read(workdir / records.FILE_NAME)
-    keys = (
-        records.Key(config.table, cell.row, cell.protocol, cell.fold, cell.seed, epoch)
-        for epoch in measured_epochs(config)
-    )
-    if not all(records.has(found, key) for key in keys):
-        return False
-    if config.fusion.method or not config.run.keep_params:  # decisions have no parameters
-        return True
-    return (workdir / "params" / cell.name).exists()
-
-
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

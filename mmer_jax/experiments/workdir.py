@@ -1,37 +1,44 @@
-"""A workdir belongs to one config and, while a run lasts, to one process."""
+"""A workdir belongs to one config and, during a run, to one process."""
 
 import contextlib
-import fcntl
 import json
-import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+import filelock
 import ml_collections
 
 from mmer_jax import errors
 from mmer_jax.config import identity
+from mmer_jax.datasets import pack
 from mmer_jax.results import records
+from mmer_jax.utils import files
 
 NOTE = "config.json"
 
+# Files that show that a workdir holds cells.
+_TRACES = (records.FILE_NAME, "predictions/*", "candidates/*", "checkpoints/*/[0-9]*")
+
 
 @contextlib.contextmanager
-def lock_workdir(workdir: pathlib.Path):
-    """Keeps a second process out of the workdir. A process that ends in any way frees it."""
+def lock_workdir(workdir: pathlib.Path) -> Iterator[None]:
+    """Keeps other processes out of a workdir while the context is open.
+
+    Raises:
+      UserError: Another process uses it, or it cannot be created.
+    """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        lock = open(workdir / ".lock", "w")  # noqa: SIM115
+        with files.lock(workdir / ".lock", timeout=0):
+            yield
+    except filelock.Timeout as e:
+        raise errors.UserError(
+            f"another process is at work in {workdir}; wait for it, or choose another --workdir"
+        ) from e
     except OSError as e:
+        if e.filename not in (str(workdir), str(workdir / ".lock")):
+            raise
         raise errors.UserError(f"{workdir} cannot be a workdir: {e.strerror}") from e
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
-            raise errors.UserError(
-                f"another process is at work in {workdir}; wait for it, or choose another --workdir"
-            ) from e
-        yield
 
 
 def check_workdir(
@@ -40,53 +47,68 @@ def check_workdir(
     rows: Mapping[str, ml_collections.ConfigDict],
     data: Mapping[str, str],
 ) -> dict:
-    """What WORKDIR/config.json shall say of its cells, if they and new ones fit together.
+    """Checks that the cells of a workdir and those of a config belong together.
 
     Args:
-      workdir: of the run; may not be there yet.
-      config: as loaded, with the command line's overrides.
-      rows: the rows about to run -> their resolved configs.
-      data: digests of what they are trained from, by name; empty where it is not known yet.
+      workdir: The workdir; need not exist.
+      config: The config as loaded, with the overrides of the command line.
+      rows: Row -> config of the rows about to run.
+      data: Name -> digest of the data, see `data_digests`; empty where they are not known yet.
+
+    Returns:
+      The content of WORKDIR/config.json for the cells of both.
 
     Raises:
-      UserError: the workdir holds cells made with another config or other data; names the fields.
+      UserError: The workdir holds cells of another config or other data; names the fields.
     """
     mine = {
         "config": identity.fields(config),
         "rows": {row: identity.fields(resolved) for row, resolved in rows.items()},
         "data": dict(data),
     }
-    path = workdir / NOTE
-    saved = ("checkpoints/*/[0-9]*", "checkpoints/*/rate*/[0-9]*", "checkpoints/*/rate*.json")
-    traces = (records.FILE_NAME, "predictions/*", *saved)
-    if not any(any(workdir.glob(trace)) for trace in traces):
+    if not any(any(workdir.glob(trace)) for trace in _TRACES):
         return mine
+    path = workdir / NOTE
     if not path.exists():
         raise errors.UserError(
-            f"{workdir} holds cells but no {NOTE} that says what they were made with; choose "
-            "another --workdir"
+            f"{workdir} holds cells but no {NOTE} that names their config; choose another --workdir"
         )
     theirs = json.loads(path.read_text())
-    differ = identity.differences(mine["config"], theirs["config"])
-    if not differ:  # or each row would tell the same once more
+    differences = identity.differences(mine["config"], theirs["config"])
+    if not differences:  # otherwise each row would repeat them
         for row in sorted(set(mine["rows"]) & set(theirs["rows"])):
-            differ += identity.differences(mine["rows"][row], theirs["rows"][row], f"row {row}: ")
+            prefix = f"row {row}: "
+            differences += identity.differences(mine["rows"][row], theirs["rows"][row], prefix)
     for name in set(mine["data"]) & set(theirs["data"]):
-        differ += identity.differences(
-            {name: data[name]}, {name: theirs["data"][name]}, "data digest of "
-        )
-    if differ:
+        one, other = {name: data[name]}, {name: theirs["data"][name]}
+        differences += identity.differences(one, other, "data digest of ")
+    if differences:
         raise errors.UserError(
-            f"{workdir} holds cells made with another config. What differs: {'; '.join(differ)}. "
-            "Choose another --workdir, or go back to the fields of that one."
+            f"{workdir} holds cells made with another config. What differs: "
+            f"{'; '.join(differences)}. Choose another --workdir, or go back to the fields of that "
+            "one."
         )
     return {"config": mine["config"]} | {k: {**theirs[k], **mine[k]} for k in ("rows", "data")}
 
 
 def claim_workdir(workdir: pathlib.Path, *config_rows_data) -> None:
-    """Checks as `check_workdir`, and writes the note."""
-    note = check_workdir(workdir, *config_rows_data)
-    workdir.mkdir(parents=True, exist_ok=True)
-    temporary = workdir / f"{NOTE}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(note, indent=1, sort_keys=True) + "\n")
-    temporary.replace(workdir / NOTE)
+    """Checks as `check_workdir` does, and writes WORKDIR/config.json."""
+    files.write_json(workdir / NOTE, check_workdir(workdir, *config_rows_data), indent=1)
+
+
+def data_digests(data: Mapping[str, pack.Pack]) -> dict[str, str]:
+    """Returns digests of the data that cells are trained on.
+
+    Args:
+      data: Row -> pack.
+
+    Returns:
+      "DATASET BUILDER_CONFIG table" or "DATASET BUILDER_CONFIG MODALITY" -> digest.
+    """
+    digests = {}
+    for opened in data.values():
+        masked = " masked" * bool(opened.info["options"].get("mask_background"))
+        for name in ("table", *opened.arrays):
+            key = f"{opened.info['dataset']} {opened.info['builder_config']}{masked} {name}"
+            digests[key] = opened.info["digests"][name]
+    return digests

@@ -12,17 +12,18 @@ The label of a ranked clip is not read. The score is the largest probability of 
 
 import dataclasses
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-import jax
 import ml_collections
 import numpy as np
+from scipy import special
 
-from mmer_jax import errors, modalities, models
+from mmer_jax import errors
 from mmer_jax.config.cell import Cell
 from mmer_jax.datasets import frame_lists, loading, pack
 from mmer_jax.inference import workdirs
+from mmer_jax.inference.predictor import Predictor
 from mmer_jax.protocols import splits
 from mmer_jax.results import records
 from mmer_jax.training import checkpoints
@@ -31,6 +32,9 @@ from mmer_jax.utils.progress import Progress
 PROTOCOL = "actor_kfold"
 BUILDER = "frames"
 COLUMNS = (*frame_lists.SCORES, "folds")
+
+# Batches between two updates of the progress.
+_CHUNK_BATCHES = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +80,7 @@ def score_workdir(
     """
     workdir = Path(workdir).expanduser()
     cells, record = _finished_cells(workdir, row)
-    config = workdirs.config_of(record, places)
+    config = workdirs.load_config(record, places)
     if config.data.builder != BUILDER:
         raise errors.UserError(
             f"these networks were trained on the builder config {config.data.builder}; all frames "
@@ -84,14 +88,14 @@ def score_workdir(
         )
     data = loading.open_packs(config, {record["row"]: config}, workdir)[record["row"]]
     if data.digest(config.modalities) != record["dataset"]["pack_digest"]:
-        raise errors.UserError(f"{data.path} holds other data than {workdir} was trained from")
+        raise errors.UserError(f"{data.path} holds other data than {workdir} was trained on")
     if config.input.normalization != "unit":
         raise errors.UserError(
             f"the networks of {workdir} were trained with config.input.normalization "
-            f"{config.input.normalization}; frames are ranked by networks that see images as "
-            "they are: train them with unit"
+            f"{config.input.normalization}; frame selection applies them to images scaled to 0..1: "
+            "train them with unit"
         )
-    networks = [_network(cell, config, data, workdir) for cell in cells]
+    networks = [_load_network(cell, config, data, workdir) for cell in cells]
     score, used = score_pack(data, config, networks, in_sample)
     folds = np.array([network.fold for network in networks])
     frame_lists.write(
@@ -105,11 +109,11 @@ def score_workdir(
         ),
     )
     trained_on = frozenset.union(*(network.trained_on for network in networks))
-    strangers = sorted(set(data.table["subject"].tolist()) - trained_on)
+    unseen = sorted(set(data.table["subject"].tolist()) - trained_on)
     return (
         f"{len(score)} frames of {len(set(data.table['clip'].tolist()))} clips scored by "
         f"{len(networks)} networks"
-        + (f", none of which was trained on {', '.join(strangers)}" if strangers else "")
+        + (f", none of which was trained on {', '.join(unseen)}" if unseen else "")
     )
 
 
@@ -132,15 +136,18 @@ def score_pack(
       [networks, n].
     """
     used = assign_networks(data.table["subject"], [n.trained_on for n in networks], in_sample)
-    forward = _forward(config)
+    predictor = Predictor(config)
     probabilities = np.zeros((len(networks), len(data), len(config.data.emotions)))
     with Progress(int(used.sum()), "scoring", "frames") as progress:
-        for network, wanted, out in zip(networks, used, probabilities, strict=True):
-            for rows in _batches(np.flatnonzero(wanted), config.run.predict_batch):
-                images = {name: np.asarray(array[rows]) for name, array in data.arrays.items()}
-                # In double precision: of a network that is sure, many frames would have exactly 1.
-                out[rows] = _softmax(forward(network.params, images))
-                progress.update(len(np.unique(rows)))
+        for network, mask, out in zip(networks, used, probabilities, strict=True):
+            indices = np.flatnonzero(mask)
+            for start in range(0, len(indices), _CHUNK_BATCHES * config.run.predict_batch):
+                chunk = indices[start : start + _CHUNK_BATCHES * config.run.predict_batch]
+                by_modality = dict.fromkeys(data.arrays, chunk)
+                logits = predictor.logits(network.params, data.arrays, by_modality)
+                # In double precision: in single precision many scores would be exactly 1.
+                out[chunk] = special.softmax(logits.astype(np.float64), axis=-1)
+                progress.update(len(chunk))
     return combine(probabilities, used), used
 
 
@@ -199,10 +206,12 @@ def _finished_cells(workdir: Path, row: str | None) -> tuple[list[Cell], dict]:
         raise errors.UserError(f"{workdir} has the rows {', '.join(rows)}: choose one with --row")
     if row is not None and row not in rows:
         raise errors.unknown(f"row of {workdir} under {PROTOCOL}", row, rows)
-    found = [r for r in found if r["row"] == (row or rows[0])]
-    cells = sorted({Cell(r["row"], PROTOCOL, r["fold"], r["seed"]) for r in found})
-    every = {(fold, seed) for fold in {c.fold for c in cells} for seed in {c.seed for c in cells}}
-    missing = sorted(every - {(c.fold, c.seed) for c in cells})
+    row = row or rows[0]
+    found = [r for r in found if r["row"] == row]
+    keys = {(r["fold"], r["seed"]) for r in found}
+    cells = [Cell(row, PROTOCOL, fold, seed) for fold, seed in sorted(keys)]
+    expected = {(fold, seed) for fold, _ in keys for _, seed in keys}
+    missing = sorted(expected - keys)
     missing += [(c.fold, c.seed) for c in cells if not workdirs.params_folder(workdir, c).exists()]
     if missing:
         raise errors.UserError(
@@ -213,36 +222,12 @@ def _finished_cells(workdir: Path, row: str | None) -> tuple[list[Cell], dict]:
     return cells, found[-1]
 
 
-def _network(cell: Cell, config, data: pack.Pack, workdir: Path) -> Network:
-    examples = splits.split_examples(cell, config, data)["train"]
-    rows = next(iter(examples.indices.values()))
+def _load_network(
+    cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack, workdir: Path
+) -> Network:
+    indices = splits.split_cell(cell, config, data)["train"].indices
     return Network(
         cell.fold,
         checkpoints.load_params(workdirs.params_folder(workdir, cell)),
-        frozenset(data.table["subject"][rows].tolist()),
+        frozenset(data.table["subject"][next(iter(indices.values()))].tolist()),
     )
-
-
-def _forward(config):
-    """Compiles (params, modality -> uint8 [b, s, s, c]) -> logits, float32 [b, classes]."""
-    model = models.build(config)
-    names = [m.name for m in modalities.get(config.modalities)]
-
-    @jax.jit
-    def forward(params, images):
-        return model.apply({"params": params}, {n: images[n] for n in names}, train=False)
-
-    return forward
-
-
-def _batches(rows: np.ndarray, size: int) -> Iterable[np.ndarray]:
-    """Yields indices in batches of one size, for one compiled program, padded with the last."""
-    for start in range(0, len(rows), size):
-        batch = rows[start : start + size]
-        yield np.pad(batch, (0, size - len(batch)), mode="edge")
-
-
-def _softmax(logits) -> np.ndarray:
-    logits = np.asarray(logits, np.float64)
-    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponents / exponents.sum(axis=-1, keepdims=True)

@@ -1,7 +1,7 @@
-"""Joint fusion by cross-modal attention over the towers' feature maps.
+"""Intermediate fusion by cross-modal attention over the towers' feature maps.
 
-After the cross-modal blocks of Tsai et al. (2019), arXiv:1906.00295: each place in one modality's
-last feature map asks the places of the others.
+After the cross-modal blocks of Tsai et al. (2019), arXiv:1906.00295: each position of one
+modality's last feature map attends to the positions of the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,43 +10,55 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mmer_jax.models import tower
+from mmer_jax import errors
+from mmer_jax.models import registry, tower
 
 
+@registry.register("attention")
 class AttentionNetwork(nn.Module):
-    """Towers, cross-modal attention, the mean over places, dense layers.
+    """Towers, cross-modal attention, the mean over positions, dense layers.
 
-    A place knows its modality by a learned vector, and nothing of where it is: the mean over places
-    does not depend on their order.
+    A position carries a learned vector of its modality and no encoding of its place: the mean over
+    positions does not depend on their order.
 
     Attributes:
-      modalities: names of the inputs, two or more.
-      classes: the number of emotions.
-      filters: filters of each tower's blocks.
-      width: of the places' vectors; a multiple of `heads`.
-      heads: of the attention.
-      hidden: widths of the dense layers before the output.
-      dropout_features: rate on each tower's last feature map.
-      dropout_output: rate before the output layer.
+      modalities: Names of the inputs, two or more.
+      classes: Number of emotions.
+      filters: Number of filters of each block of a tower.
+      hidden: Widths of the dense layers before the output.
+      dropout_features: Dropout rate on each tower's last feature map.
+      dropout_output: Dropout rate before the output layer.
+      width: Width of the vectors; a multiple of `heads`.
+      heads: Number of attention heads.
     """
 
     modalities: Sequence[str]
     classes: int
-    filters: Sequence[int]
-    width: int
-    heads: int
-    hidden: Sequence[int]
-    dropout_features: float
-    dropout_output: float
+    filters: Sequence[int] = tower.FILTERS
+    hidden: Sequence[int] = (2048, 1024)
+    dropout_features: float = 0.5
+    dropout_output: float = 0.4
+    width: int = 256
+    heads: int = 4
+
+    def validate(self, size: int) -> None:
+        """Checks the fields; raises UserError."""
+        del size
+        tower.check_several("attention", self.modalities)
+        if self.width % self.heads:
+            raise errors.UserError(
+                f"config.model.width {self.width} is not a multiple of config.model.heads "
+                f"{self.heads}"
+            )
 
     @nn.compact
-    def __call__(self, images: Mapping[str, jax.Array], *, train: bool) -> jax.Array:
-        """uint8 [b, s, s, c] for each modality -> logits, float32 [b, classes]."""
+    def __call__(self, inputs: Mapping[str, jax.Array], *, train: bool) -> jax.Array:
+        """Classifies a batch: uint8 [b, s, s, c] per modality -> logits, float32 [b, classes]."""
         maps = {}
         for name in self.modalities:
-            x = tower.Tower(self.filters, name=name)(tower.to_unit_range(images[name]))
+            x = tower.Tower(self.filters, name=name)(tower.to_unit_range(inputs[name]))
             x = nn.Dropout(self.dropout_features, deterministic=not train)(x)
-            maps[name] = x.reshape(x.shape[0], -1, x.shape[-1])  # [b, places, filters]
+            maps[name] = x.reshape(x.shape[0], -1, x.shape[-1])  # [b, positions, filters]
         x = CrossModalAttention(self.width, self.heads, name="attention")(maps)
         init = nn.initializers.glorot_uniform()
         for i, width in enumerate(self.hidden):
@@ -56,11 +68,11 @@ class AttentionNetwork(nn.Module):
 
 
 class CrossModalAttention(nn.Module):
-    """Each modality's places attend to all places of the others.
+    """Attention of each modality's positions to all positions of the other modalities.
 
     Attributes:
-      width: of the vectors.
-      heads: of the attention.
+      width: Width of the vectors.
+      heads: Number of attention heads.
     """
 
     width: int
@@ -68,7 +80,7 @@ class CrossModalAttention(nn.Module):
 
     @nn.compact
     def __call__(self, maps: Mapping[str, jax.Array]) -> jax.Array:
-        """For each modality float [b, places, filters] -> float [b, width x modalities]."""
+        """Maps float [b, positions, filters] per modality to float [b, width x modalities]."""
         init = nn.initializers.glorot_uniform()
         tokens = {}
         for name, x in maps.items():
@@ -79,8 +91,9 @@ class CrossModalAttention(nn.Module):
         means = []
         for name, x in tokens.items():
             others = jnp.concatenate([o for n, o in tokens.items() if n != name], axis=1)
-            heard = nn.MultiHeadDotProductAttention(self.heads, name=f"ask_{name}")(
+            # Names of layers are part of the initialization's random keys: they stay.
+            attended = nn.MultiHeadDotProductAttention(self.heads, name=f"ask_{name}")(
                 nn.LayerNorm(name=f"norm_{name}")(x), nn.LayerNorm(name=f"others_{name}")(others)
             )
-            means.append((x + heard).mean(axis=1))
+            means.append((x + attended).mean(axis=1))
         return jnp.concatenate(means, axis=-1)

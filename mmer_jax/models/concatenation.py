@@ -1,4 +1,4 @@
-"""Figure 6 and figure 8 as one module: towers side by side, joined, then dense layers."""
+"""Figures 6 and 8 as one module: towers side by side, concatenated, then dense layers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,51 +6,68 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mmer_jax.models import tower
+from mmer_jax import errors
+from mmer_jax.models import registry, tower
 
 
+@registry.register("concatenation")
 class ConcatenationNetwork(nn.Module):
-    """One tower a modality; their last feature maps are made vectors, joined, classified.
+    """Intermediate fusion by concatenation: one tower per modality, then dense layers.
 
-    With one modality this is figure 6, with two or three figure 8. They differ in the rate of the
-    dropout before flattening and in the hidden layers, which are both fields.
+    With one modality this is figure 6, with two or three figure 8. The two figures differ in the
+    dropout rate before flattening and in the hidden layers, which are fields.
 
     Attributes:
-      modalities: names of the inputs, in the order in which they are joined.
-      classes: the number of emotions.
-      filters: filters of each tower's blocks.
-      hidden: widths of the dense layers before the output.
-      dropout_features: rate on each tower's last feature map.
-      dropout_output: rate before the output layer.
-      pooling: how a feature map becomes a vector, of tower.POOLINGS; the paper flattens it (NHWC order).
-      normalization: of the towers' layers, of tower.NORMALISATIONS; the paper has none.
-      patch: of the towers; 1 in the paper.
+      modalities: Names of the inputs, in the order in which their features are concatenated.
+      classes: Number of emotions.
+      filters: Number of filters of each block of a tower.
+      hidden: Widths of the dense layers before the output.
+      dropout_features: Dropout rate on each tower's last feature map.
+      dropout_output: Dropout rate before the output layer.
+      pooling: How a feature map becomes a vector, one of tower.POOLINGS; the paper flattens it, in
+        NHWC order.
+      normalization: Normalization of the towers' layers, one of tower.NORMALIZATIONS; none in the
+        paper.
+      patch: Side of the patches that a tower reads as one position; 1 in the paper.
     """
 
     modalities: Sequence[str]
     classes: int
-    filters: Sequence[int]
-    hidden: Sequence[int]
-    dropout_features: float
-    dropout_output: float
+    filters: Sequence[int] = tower.FILTERS
+    hidden: Sequence[int] = (2048, 1024)
+    dropout_features: float = 0.5
+    dropout_output: float = 0.4
     pooling: str = "flatten"
     normalization: str = ""
     patch: int = 1
 
+    def validate(self, size: int) -> None:
+        """Checks the fields for images of `size` pixels; raises UserError."""
+        if self.pooling not in tower.POOLINGS:
+            raise errors.unknown("pooling", self.pooling, tower.POOLINGS)
+        if self.normalization not in tower.NORMALIZATIONS:
+            known = [name for name in tower.NORMALIZATIONS if name]
+            raise errors.unknown("layer normalization", self.normalization, known)
+        if self.patch < 1 or size % self.patch:
+            raise errors.UserError(
+                f"config.model.patch is {self.patch}; config.data.size, {size}, must be a "
+                "multiple of it"
+            )
+
     @nn.compact
-    def __call__(self, images: Mapping[str, jax.Array], *, train: bool) -> jax.Array:
+    def __call__(self, inputs: Mapping[str, jax.Array], *, train: bool) -> jax.Array:
         """Classifies a batch.
 
         Args:
-          images: for each modality uint8 [b, s, s, c].
-          train: whether dropout is on; it then needs an rng named "dropout".
+          inputs: For each modality uint8 [b, s, s, c], or normalized float32.
+          train: Whether dropout is active; it then needs a random stream named "dropout".
 
         Returns:
-          logits, float32 [b, classes].
+          Logits, float32 [b, classes].
         """
         features = []
         for name in self.modalities:
-            x = tower.to_unit_range(images[name])
+            x = tower.to_unit_range(inputs[name])
             x = tower.Tower(self.filters, self.normalization, self.patch, name=name)(x)
             x = nn.Dropout(self.dropout_features, deterministic=not train)(x)
             features.append(tower.POOLINGS[self.pooling](x))

@@ -6,21 +6,17 @@ from jax import lax
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
-
-def _convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=_LAYOUT)
-
-
-# Maps of up to so many pixels are convolved as one matrix product.
+# Feature maps of up to so many pixels are convolved as one matrix product.
 _SMALL = 4
 
 
 def convolve_3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """A convolution with padding "same" and stride 1.
+    """Computes a 3x3 convolution with padding "same" and stride 1.
 
-    It is `lax.conv_general_dilated`, but that maps of 2x2 pixels or less, which XLA's CPU backend
-    computes at a small part of the rate of a matrix product (docs/performance.md), are one product
-    of patches and kernel, on all devices. The numbers are the same up to the order of summation.
+    It is `lax.conv_general_dilated`, except that feature maps of 2x2 pixels or less, which the CPU
+    backend of XLA computes at a small fraction of the rate of a matrix product
+    (docs/performance.md), become one product of patches and kernel, on all devices. The results
+    are equal up to the order of summation.
 
     Args:
       x: float [b, h, w, c].
@@ -31,17 +27,24 @@ def convolve_3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """
     b, h, w, c = x.shape
     if h * w > _SMALL:
-        return _convolve(x, kernel)
+        return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=_LAYOUT)
     patches = jnp.concatenate(_shifted(x), axis=-1).reshape(b * h * w, 9 * c)
     return (patches @ kernel.reshape(9 * c, -1)).reshape(b, h, w, -1)
 
 
+def _shifted(x):
+    """Returns what each of the kernel's nine positions reads: nine of float [b, h, w, c]."""
+    h, w = x.shape[1:3]
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]
+
+
 @jax.custom_vjp
 def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
-    """`x + bias`, where the bias's gradient is a product with ones on CPUs.
+    """Computes `x + bias`, where the bias's gradient is a product with ones on CPUs.
 
-    There XLA sums over places by `reduce-window`, at a tenth of the rate at which memory could be
-    read; its product of matrices does not.
+    There XLA sums over positions with `reduce-window`, at a tenth of the memory bandwidth; its
+    matrix product is faster.
 
     Args:
       x: float [..., d].
@@ -54,16 +57,9 @@ def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
 
 
 def _bias_gradient(_, dy):
-    places = dy.reshape(-1, dy.shape[-1])
+    positions = dy.reshape(-1, dy.shape[-1])
     product = lambda x: (jnp.ones((1, len(x)), x.dtype) @ x)[0]  # noqa: E731
-    return dy, lax.platform_dependent(places, cpu=product, default=lambda x: x.sum(0))
+    return dy, lax.platform_dependent(positions, cpu=product, default=lambda x: x.sum(0))
 
 
 add_bias.defvjp(lambda x, bias: (x + bias, None), _bias_gradient)
-
-
-def _shifted(x):
-    """What each of the nine places in the kernel sees: nine of float [b, h, w, c]."""
-    h, w = x.shape[1:3]
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    return [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]

@@ -23,7 +23,7 @@ class Layer:
 
     Attributes:
       name: its path in the network, such as "face/conv1": where its parameters are.
-      kind: its class, and for dropout the rate; "Convolution, 2x2 maximum" where it is pooled.
+      kind: its class, and for dropout the rate; "Convolution, 2x2 max pooling" where it is pooled.
       input_shape: of one example; () where the input is not one array.
       output_shape: of one example. Where the next layer's input is smaller, a maximum over 2x2
         windows lies between (and a ReLU, which moves no shape).
@@ -60,7 +60,7 @@ def layer_table(config: ml_collections.ConfigDict) -> list[Layer]:
         with nn.intercept_methods(note):
             return model.init(jax.random.key(0), images, train=False)["params"]
 
-    params = jax.eval_shape(init, registry.batch_shapes(config))
+    params = jax.eval_shape(init, registry.input_shapes(config))
     outer = {path[:depth] for path in called for depth in range(len(path))}
     return [
         Layer("/".join(path) or "network", *seen, own)
@@ -78,7 +78,7 @@ def _kind(module: nn.Module) -> str:
     name = type(module).__name__
     if isinstance(module, nn.Dropout):
         return f"{name} {module.rate:g}"
-    return f"{name}, 2x2 maximum" if getattr(module, "pooled", False) else name
+    return f"{name}, 2x2 max pooling" if getattr(module, "pooled", False) else name
 
 
 def _shape(value) -> tuple[int, ...]:

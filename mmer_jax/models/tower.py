@@ -1,4 +1,4 @@
-"""The tower of figure 6: blocks of one 3x3 convolution and one 2x2 maximum."""
+"""The tower of figure 6: blocks of one 3x3 convolution and one 2x2 max pooling."""
 
 import math
 from collections.abc import Sequence
@@ -7,16 +7,20 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from mmer_jax import errors
 from mmer_jax.models import convolution
+
+# Number of filters of each block; "32, 64, 18, 56, 51" in the paper, which loses digits.
+FILTERS = (32, 64, 128, 256, 512)
 
 
 def max_pool_2x2(x: jax.Array) -> jax.Array:
-    """Maximum over 2x2 windows with stride 2; an odd last row or column is dropped, as Keras does.
+    """Computes the maximum over 2x2 windows with stride 2.
 
-    The same function as `nn.max_pool(x, (2, 2), (2, 2))`. On CPUs XLA's gradient of that one
-    (select-and-scatter) is very slow, and so, less, is that of a maximum over two axes; this one is
-    written out. Where several elements of a window share the maximum, it splits the gradient among
-    them.
+    The same function as `nn.max_pool(x, (2, 2), (2, 2))`: an odd last row or column is dropped, as
+    in Keras. On CPUs the gradient that XLA has for that one (select-and-scatter) is very slow, and
+    so, to a lesser degree, is that of a maximum over two axes; this gradient is written out. Where
+    several elements of a window share the maximum, the gradient is split among them.
 
     Args:
       x: float [b, h, w, c], h and w at least 2.
@@ -26,28 +30,28 @@ def max_pool_2x2(x: jax.Array) -> jax.Array:
     """
     b, h, w, c = x.shape
     x = x[:, : h // 2 * 2, : w // 2 * 2]
-    return _maximum(x.reshape(b, h // 2, 2, w // 2, 2, c))
+    return _max_over_windows(x.reshape(b, h // 2, 2, w // 2, 2, c))
 
 
 @jax.custom_vjp
-def _maximum(x: jax.Array) -> jax.Array:
-    """float [b, h, 2, w, 2, c] -> float [b, h, w, c]."""
+def _max_over_windows(x: jax.Array) -> jax.Array:
+    """Reduces float [b, h, 2, w, 2, c] to float [b, h, w, c]."""
     return x.max(axis=(2, 4))
 
 
-def _maximum_forward(x):
-    largest = _maximum(x)
+def _max_forward(x):
+    largest = _max_over_windows(x)
     return largest, (x, largest)
 
 
-def _maximum_backward(kept, dy):
-    x, largest = kept
-    shared = sum((x[:, :, i, :, j] == largest).astype(dy.dtype) for i in (0, 1) for j in (0, 1))
-    wide = lambda y: y[:, :, None, :, None]  # noqa: E731
-    return (jnp.where(x == wide(largest), wide(dy / shared), 0),)
+def _max_backward(residuals, dy):
+    x, largest = residuals
+    count = sum((x[:, :, i, :, j] == largest).astype(dy.dtype) for i in (0, 1) for j in (0, 1))
+    expand = lambda y: y[:, :, None, :, None]  # noqa: E731
+    return (jnp.where(x == expand(largest), expand(dy / count), 0),)
 
 
-_maximum.defvjp(_maximum_forward, _maximum_backward)
+_max_over_windows.defvjp(_max_forward, _max_backward)
 
 
 def _group_norm(x: jax.Array, name: str) -> jax.Array:
@@ -56,16 +60,16 @@ def _group_norm(x: jax.Array, name: str) -> jax.Array:
     return nn.GroupNorm(num_groups=groups, name=name)(x)
 
 
-# Name in configs -> x float [b, h, w, c], name of the layer -> the same shape. None of them needs
-# more than the example itself, so that a prediction does not depend on its batch.
-NORMALISATIONS = {
+# Name in configs -> function of x, float [b, h, w, c], and the layer's name. Each uses statistics
+# of one example only, so that a prediction does not depend on the batch.
+NORMALIZATIONS = {
     "": lambda x, name: x,
     "group": _group_norm,
     "layer": lambda x, name: nn.LayerNorm(name=name)(x),
 }
 
 
-# A feature map, float [b, h, w, c] -> one vector an example, float [b, n].
+# Name in configs -> function from a feature map, float [b, h, w, c], to vectors, float [b, n].
 POOLINGS = {
     "flatten": lambda x: x.reshape(x.shape[0], -1),
     "average": lambda x: x.mean((1, 2)),
@@ -74,14 +78,14 @@ POOLINGS = {
 
 
 class Convolution(nn.Module):
-    """3x3, stride 1, padding "same", with a bias.
+    """A 3x3 convolution with stride 1, padding "same" and a bias.
 
     The parameters are those of `nn.Conv`: kernel [3, 3, c, features] and bias [features].
 
     Attributes:
-      features: filters.
-      pooled: whether the 2x2 maximum follows. It comes before the bias, which it commutes with (as
-        with ReLU), so that all that follows is a quarter of the size.
+      features: Number of filters.
+      pooled: Whether 2x2 max pooling follows. It is applied before the bias, with which it commutes
+        (as with ReLU), so that everything after it has a quarter of the size.
     """
 
     features: int
@@ -89,7 +93,7 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """float [b, h, w, c] -> float [b, h, w, features], or half as high and wide."""
+        """Maps float [b, h, w, c] to float [b, h, w, features], or half the height and width."""
         shape = (3, 3, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
@@ -98,16 +102,17 @@ class Convolution(nn.Module):
 
 
 class Tower(nn.Module):
-    """Image -> feature map: blocks of one convolution (or more) with ReLU and a 2x2 maximum.
+    """A VGG-like feature extractor: blocks of convolutions with ReLU and 2x2 max pooling.
 
-    Keras's defaults, which the paper used: Glorot uniform kernels and zero bias; padding "same".
-    A map of one pixel is not pooled any more.
+    Initialization as in Keras, which the paper used: Glorot uniform kernels and zero biases. A
+    feature map of one pixel is not pooled any further.
 
     Attributes:
-      filters: the number of filters of each block; several numbers are several convolutions.
-      normalization: one of NORMALISATIONS, between each convolution and its ReLU.
-      patch: pixels of a side that are one place with their values as channels before the first
-        convolution; the side is a multiple of it. A large image then costs what a small one does.
+      filters: Number of filters of each block; several numbers are several convolutions.
+      normalization: One of NORMALIZATIONS, between each convolution and its ReLU.
+      patch: Side of the square patches whose pixels become the channels of one position before the
+        first convolution; the image's side is a multiple of it. A large image then costs as much as
+        a small one.
     """
 
     filters: Sequence[int | Sequence[int]]
@@ -116,32 +121,40 @@ class Tower(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """float [b, s, s, c] -> [b, t, t, filters[-1]], t = s / patch / 2^n after n blocks."""
+        """Maps float [b, s, s, c] to [b, t, t, filters[-1]], t = s / patch / 2^n after n blocks."""
         x = space_to_depth(x, self.patch)
         count = 0
         for block in self.filters:
             *others, last = (block,) if isinstance(block, int) else block
-            pooled = min(x.shape[1:3]) > 1  # one pixel has nothing left to pool
-            early = pooled and not self.normalization  # a normalization sees all places
-            for features, at_once in (*((n, False) for n in others), (last, early)):
+            pooled = min(x.shape[1:3]) > 1
+            early = pooled and not self.normalization  # a normalization needs all positions
+            for features, pooled_early in (*((n, False) for n in others), (last, early)):
                 count += 1
-                x = Convolution(features, at_once, name=f"conv{count}")(x)
-                x = nn.relu(NORMALISATIONS[self.normalization](x, f"norm{count}"))
+                x = Convolution(features, pooled_early, name=f"conv{count}")(x)
+                x = nn.relu(NORMALIZATIONS[self.normalization](x, f"norm{count}"))
             if pooled and not early:
                 x = max_pool_2x2(x)
         return x
 
 
 def space_to_depth(x: jax.Array, patch: int) -> jax.Array:
-    """float [b, h, w, c] -> [b, h / patch, w / patch, patch * patch * c]."""
+    """Reshapes float [b, h, w, c] to [b, h / patch, w / patch, patch * patch * c]."""
     b, h, w, c = x.shape
     x = x.reshape(b, h // patch, patch, w // patch, patch, c)
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h // patch, w // patch, -1)
 
 
 def to_unit_range(image: jax.Array) -> jax.Array:
-    """uint8 0..255 -> float32 0..1, the one normalization of the paper's network.
+    """Scales uint8 0..255 to float32 0..1, the paper's only normalization.
 
-    Images that are float32 already were normalized in another way, and stay as they are.
+    float32 images have been normalized in another way already and are returned unchanged.
     """
     return image.astype(jnp.float32) / 255.0 if image.dtype == jnp.uint8 else image
+
+
+def check_several(model: str, modalities: Sequence[str]) -> None:
+    """Checks that a model of intermediate fusion has two modalities or more; raises UserError."""
+    if len(modalities) < 2:
+        raise errors.UserError(
+            f"the model {model} fuses two modalities or more, found only {', '.join(modalities)}"
+        )

@@ -1,7 +1,7 @@
-"""What a protocol keeps together: recordings, takes, subjects; and subjects dealt into folds.
+"""The groups that a protocol keeps together, and the five folds of subjects.
 
-A unit is named for each row of the table. Rows that share a waveform, as `content_id` has it, are in
-one unit whatever else they are, unless every row is a unit.
+A group is named for each row of the metadata table. Rows that share a waveform (`content_id`) are
+in one group whatever else differs, unless every row is a group of its own.
 """
 
 import itertools
@@ -18,68 +18,69 @@ from mmer_jax import errors
 Table = Mapping[str, np.ndarray]
 
 
-class Unserved(errors.UserError):
+class NotApplicable(errors.UserError):
     """What a table lacks for a protocol: a sentence that begins after the protocol's name."""
 
 
 def column(table: Table, name: str) -> np.ndarray:
-    """A column; one that is not there is Unserved."""
+    """Returns a column; raises NotApplicable if the table does not have it."""
     if name not in table:
-        raise Unserved(f"needs the column {name}, which the metadata do not have")
+        raise NotApplicable(f"needs the column {name}, which the metadata do not have")
     return np.asarray(table[name])
 
 
-def rows(table: Table) -> np.ndarray:
-    """Every row by itself."""
+def single_examples(table: Table) -> np.ndarray:
+    """Returns a group for each row."""
     return np.arange(len(column(table, "clip")))
 
 
 def recordings(table: Table) -> np.ndarray:
-    """All that was made of one recording: its views, and RAVDESS's video-only copy of it.
+    """Returns groups of everything made from one recording.
 
-    The copy has another name and no audio. It has the same images.
+    These are its views, and RAVDESS's video-only copy of it, which has another name, the same
+    images and no audio.
     """
-    clip, waveform = column(table, "clip"), waveforms(table)
-    said = column(table, "statement") > 0
-    facts = ("subject", "emotion", "intensity", "statement", "repetition")
-    take = np.where(said, _joined(table, facts), "")
-    return _as_one(np.where(waveform == "", clip, waveform), clip, take)
+    clip, content = column(table, "clip"), content_ids(table)
+    has_statement = column(table, "statement") > 0
+    columns = ("subject", "emotion", "intensity", "statement", "repetition")
+    take = np.where(has_statement, _join_columns(table, columns), "")
+    return _connect(np.where(content == "", clip, content), clip, take)
 
 
 def takes(table: Table) -> np.ndarray:
-    """All repetitions of a statement by one actor in one emotion and intensity, and their copies.
+    """Returns groups of all repetitions of a statement by one actor in one emotion and intensity.
 
     Raises:
-      Unserved: it is not known what is said.
+      NotApplicable: The statement of a clip is not known.
     """
     if not (column(table, "statement") > 0).all():
-        raise Unserved("needs the statement of every clip, and the metadata do not have it")
-    take = _joined(table, ("subject", "emotion", "intensity", "statement"))
-    return _as_one(take, waveforms(table))
+        raise NotApplicable("needs the statement of every clip, and the metadata do not have it")
+    take = _join_columns(table, ("subject", "emotion", "intensity", "statement"))
+    return _connect(take, content_ids(table))
 
 
 def subjects(table: Table) -> np.ndarray:
-    """A person's everything; people who share a waveform are one."""
-    return _as_one(column(table, "subject"), waveforms(table))
+    """Returns groups of all rows of a subject; subjects who share a waveform are one group."""
+    return _connect(column(table, "subject"), content_ids(table))
 
 
-def waveforms(table: Table) -> np.ndarray:
-    """The `content_id` of each row, or "" for rows without audio: they have none in common."""
+def content_ids(table: Table) -> np.ndarray:
+    """Returns the `content_id` of each row, and "" for rows without audio."""
     content = column(table, "content_id")
     return np.where(np.char.startswith(content, "silent "), "", content)
 
 
-def _joined(table: Table, names: tuple[str, ...]) -> np.ndarray:
+def _join_columns(table: Table, names: tuple[str, ...]) -> np.ndarray:
     columns = [column(table, name).tolist() for name in names]
-    return np.array([" ".join(map(str, facts)) for facts in zip(*columns, strict=True)])
+    return np.array([" ".join(map(str, values)) for values in zip(*columns, strict=True)])
 
 
-def _as_one(names: np.ndarray, *links: np.ndarray) -> np.ndarray:
-    """Names in which those that share a link are one, called by the first of them.
+def _connect(names: np.ndarray, *links: np.ndarray) -> np.ndarray:
+    """Returns names in which those that share a link are replaced by the first of them.
 
     Args:
       names: text [n].
-      links: text [n] each; rows of one text belong together, "" links nothing.
+      links: text [n] each; rows of equal text belong together, "" links nothing.
     """
     nodes, node = np.unique(names, return_inverse=True)
     edges = [np.empty((2, 0), np.int64)]
@@ -89,9 +90,9 @@ def _as_one(names: np.ndarray, *links: np.ndarray) -> np.ndarray:
         edges.append(np.stack([node[linked], node[linked[first[member]]]]))
     ends = np.concatenate(edges, axis=1)
     graph = sparse.coo_array((np.ones(ends.shape[1]), ends), shape=(len(nodes), len(nodes)))
-    _, group = csgraph.connected_components(graph, directed=False)
-    _, called = np.unique(group, return_index=True)  # nodes are sorted, so this is the first name
-    return nodes[called[group]][node]
+    _, component = csgraph.connected_components(graph, directed=False)
+    _, representative = np.unique(component, return_index=True)  # nodes are sorted: the first name
+    return nodes[representative[component]][node]
 
 
 # The five folds most used in print for RAVDESS: the actors tested in each.
@@ -105,35 +106,35 @@ RAVDESS_FOLDS = (
 
 
 def five_folds(table: Table) -> dict[int, list[str]]:
-    """Fold -> the subjects tested in it: see protocols.subject_folds.
+    """Returns the subjects that are tested in each fold: see registry.subject_folds.
 
     Raises:
-      Unserved: fewer than two folds have a subject.
+      NotApplicable: Fewer than two folds have a subject.
     """
     names = np.unique(column(table, "subject")).tolist()
-    printed = [[f"actor_{number:02d}" for number in fold] for fold in RAVDESS_FOLDS]
-    if set(names) <= {name for fold in printed for name in fold}:
-        folds = [[name for name in fold if name in names] for fold in printed]
+    published = [[f"actor_{number:02d}" for number in fold] for fold in RAVDESS_FOLDS]
+    if set(names) <= {name for fold in published for name in fold}:
+        folds = [[name for name in fold if name in names] for fold in published]
     else:
-        folds = _even_folds(table, names, len(RAVDESS_FOLDS))
-    found = {i: fold for i, fold in enumerate(folds) if fold}
-    if len(found) < 2:
-        raise Unserved(f"needs subjects in two of its folds or more, found {', '.join(names)}")
-    return found
+        folds = _balanced_folds(table, names, len(RAVDESS_FOLDS))
+    nonempty = {i: fold for i, fold in enumerate(folds) if fold}
+    if len(nonempty) < 2:
+        raise NotApplicable(f"needs subjects in two of its folds or more, found {', '.join(names)}")
+    return nonempty
 
 
-def _even_folds(table: Table, names: list[str], count: int) -> list[list[str]]:
-    """Subjects dealt in the order of their names; then two of them change places, as long as that
-    brings the folds' shares of every emotion closer to each other.
+def _balanced_folds(table: Table, names: list[str], count: int) -> list[list[str]]:
+    """Deals subjects in the order of their names, then exchanges pairs of them.
 
-    Which two is the pair that helps most, the first of several. Whole numbers are compared, so that
-    the folds are the same on every machine.
+    The exchange that brings the folds' fractions of every emotion closest to each other, the first
+    of equals, is made as long as there is one. Integers are compared, so that the folds are the
+    same on every machine.
     """
     folds = [names[i::count] for i in range(count)]
     if not {"clip", "emotion"} <= set(table):
         return folds
-    facts = (np.asarray(table[name]).tolist() for name in ("subject", "emotion", "clip"))
-    clips = Counter((subject, emotion) for subject, emotion, _ in set(zip(*facts, strict=True)))
+    columns = (np.asarray(table[name]).tolist() for name in ("subject", "emotion", "clip"))
+    clips = Counter((subject, emotion) for subject, emotion, _ in set(zip(*columns, strict=True)))
     totals: Counter[str] = Counter()
     for (_, emotion), n in clips.items():
         totals[emotion] += n
@@ -141,7 +142,7 @@ def _even_folds(table: Table, names: list[str], count: int) -> list[list[str]]:
     share = {s: [clips[s, e] * whole // n for e, n in sorted(totals.items())] for s in names}
 
     def change(i: int, a: str, j: int, b: str) -> int:
-        """By how much the sum of squared shares grows if a of fold i and b of fold j change."""
+        """Returns how the sum of squares changes when a of fold i and b of j are exchanged."""
         moved = [y - x for x, y in zip(share[a], share[b], strict=True)]
         sums = ([sum(s) for s in zip(*(share[m] for m in folds[k]), strict=True)] for k in (i, j))
         return sum(2 * d * (x - y + d) for d, x, y in zip(moved, *sums, strict=True))

@@ -1,4 +1,4 @@
-"""Who is trained on, who validates, who is tested: a cell's protocol applied to a pack."""
+"""The split of a cell: its protocol applied to a pack."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,55 +12,59 @@ from mmer_jax.config.cell import Cell
 from mmer_jax.datasets import frame_lists, loading, pack, selection
 from mmer_jax.protocols import registry
 
+Subsets = dict[str, selection.Examples]
 
-def split_examples(
-    cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack
-) -> dict[str, selection.Examples]:
-    """The examples of a cell's three parts: train, validation, test.
 
-    With `config.split.tested` "validation", what stands under "test" is the validation part, and
-    the test part is in none: nothing that is chosen by such a cell's numbers has seen it.
+def split_cell(cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack) -> Subsets:
+    """Returns the subsets that a cell trains on and is evaluated on.
+
+    Args:
+      cell: The cell. For a candidate of a learning-rate search there is no test subset. For an
+        inner network of a late fusion, "train" is the training subset without the inner fold and
+        "test" is that fold.
+      config: Config of its row. With `split.tested` "validation" the validation subset stands under
+        "test", and the test examples are in no subset.
+      data: The pack.
+
+    Returns:
+      Subset -> examples: "train", "test", and "validation" where it is not empty.
+
+    Raises:
+      UserError: The protocol cannot split the data.
     """
-    rows, split = _split(cell, config, data)
-    return {
-        part: make_part(cell, config, data, rows[getattr(split, part)], part)
-        for part in ("train", "validation", "test")
+    indices, split, table = _split(cell, config, data)
+    if cell.inner_fold is not None:
+        return _split_inner(cell, config, data, indices[split.train], table, split.train)
+    subsets = {
+        name: _examples(cell, config, data, indices[getattr(split, name)], name)
+        for name in ("train", "validation", "test")
     }
+    if config.split.shuffle_labels:
+        subsets["train"] = shuffle_labels(subsets["train"], cell.seed)
+    if not len(subsets["validation"]):
+        del subsets["validation"]
+    if cell.learning_rate is not None:
+        del subsets["test"]
+    return subsets
 
 
-def training_rows(cell: Cell, config, data: pack.Pack) -> tuple[np.ndarray, np.ndarray]:
-    """The pack's rows of a cell's training part, and the unit of each that its protocol keeps
-    together."""
-    rows, split = _split(cell, config, data)
-    units = registry.get(cell.protocol).unit(_columns(data, rows))
-    return rows[split.train], units[split.train]
-
-
-def make_part(cell: Cell, config, data: pack.Pack, rows: np.ndarray, part: str):
-    """Examples of some rows of the pack as the cell's protocol has them in a part of the split."""
-    original = registry.get(cell.protocol).original_audio_at_test and part != "train"
-    return selection.make_examples(
-        data.table,
-        rows,
-        names=config.modalities,
-        emotions=config.data.emotions,
-        original_audio=config.data.one_spectrogram or original,
-    )
-
-
-def _split(cell: Cell, config, data: pack.Pack) -> tuple[np.ndarray, registry.Split]:
-    rows = taking_part(config, data)
-    table = _columns(data, rows)
-    split = _divide(cell.protocol, cell.fold, cell.seed, config, table)
+def _split(
+    cell: Cell, config, data: pack.Pack
+) -> tuple[np.ndarray, registry.Split, Mapping[str, np.ndarray]]:
+    """Returns the indices of the participating rows of the pack's table, and their split."""
+    indices = participating(config, data)
+    table = _columns(data, indices)
+    split = _apply_protocol(cell.protocol, cell.fold, cell.seed, config, table)
     if config.split.equal_training:
         size = _smallest_training(cell.seed, config, table)
-        split = dataclasses.replace(split, train=_drawn(split.train, size, table, cell.seed))
+        train = _thin_out(split.train, size, table, cell.seed)
+        split = dataclasses.replace(split, train=train)
     if config.split.tested == "validation":
         split = registry.Split(split.train, split.validation[:0], split.validation)
-    return rows, split
+    return indices, split, table
 
 
-def _divide(protocol: str, fold: int, seed: int, config, table) -> registry.Split:
+def _apply_protocol(protocol: str, fold: int, seed: int, config, table) -> registry.Split:
     return registry.get(protocol).split(
         table,
         fold=fold,
@@ -71,54 +75,109 @@ def _divide(protocol: str, fold: int, seed: int, config, table) -> registry.Spli
 
 
 def _smallest_training(seed: int, config, table) -> int:
-    """Rows of the smallest training part among the protocols that are to train on equally many."""
+    """Returns the size of the smallest training subset of the protocols in `equal_training`."""
     return min(
-        len(_divide(name, fold, seed, config, table).train)
+        len(_apply_protocol(name, fold, seed, config, table).train)
         for name in config.split.equal_training
         for fold in registry.get(name).folds(table)
     )
 
 
-def _drawn(rows: np.ndarray, size: int, table, seed: int) -> np.ndarray:
-    """So many of the rows, with their mixture of emotions; sorted."""
-    if size >= len(rows):
-        return rows
-    emotion = table["emotion"][rows]
+def _thin_out(indices: np.ndarray, size: int, table, seed: int) -> np.ndarray:
+    """Draws `size` of the indices, stratified by emotion; sorted."""
+    if size >= len(indices):
+        return indices
     kept, _ = model_selection.train_test_split(
-        rows, train_size=size, stratify=emotion, random_state=seed
+        indices, train_size=size, stratify=table["emotion"][indices], random_state=seed
     )
     return np.sort(kept)
 
 
-def _columns(data: pack.Pack, rows: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: column[rows] for name, column in data.table.items()}
+def _examples(cell: Cell, config, data: pack.Pack, indices, subset: str) -> selection.Examples:
+    """Returns the examples of some rows of the pack's table, as the protocol has them."""
+    original = registry.get(cell.protocol).original_audio_at_test and subset != "train"
+    return selection.make_examples(
+        data.table,
+        indices,
+        names=config.modalities,
+        emotions=config.data.emotions,
+        original_audio=config.data.one_spectrogram or original,
+    )
 
 
-def taking_part(config, data: pack.Pack) -> np.ndarray:
-    """The rows of the pack's table that a cell divides into parts."""
-    rows = loading.select_indices(data, config)
+def _split_inner(cell: Cell, config, data: pack.Pack, indices, table, train) -> Subsets:
+    """Returns the subsets of an inner network: the groups of the protocol stay together.
+
+    The labels are those that the cell of the row learns, which a check may have shuffled.
+    """
+    assert cell.inner_fold is not None
+    fold, count = cell.inner_fold
+    groups = registry.get(cell.protocol).group(table)[train]
+    emotion = data.table["emotion"][indices]
+    fewest = min(len(np.unique(groups[emotion == e])) for e in np.unique(emotion))
+    if count < 2 or fewest < count:
+        raise errors.UserError(
+            f"config.fusion.inner_folds is {count}: the training subset of {cell.name} has "
+            f"{len(np.unique(groups))} groups, {fewest} of the rarest emotion; it needs 2 folds or "
+            "more, and as many groups of each emotion"
+        )
+    learned = _examples(cell, config, data, indices, "train")
+    if config.split.shuffle_labels:
+        learned = shuffle_labels(learned, cell.seed)
+    label_of = dict(zip(learned.clip.tolist(), learned.label, strict=True))
+
+    def examples(chosen: np.ndarray, subset: str) -> selection.Examples:
+        made = _examples(cell, config, data, indices[chosen], subset)
+        label = np.array([label_of[clip] for clip in made.clip.tolist()], np.int32)
+        return dataclasses.replace(made, label=label)
+
+    folds = model_selection.StratifiedGroupKFold(count, shuffle=True, random_state=cell.seed)
+    kept, left_out = list(folds.split(indices, emotion, groups))[fold]
+    return {"train": examples(kept, "train"), "test": examples(left_out, "test")}
+
+
+def shuffle_labels(examples: selection.Examples, seed: int) -> selection.Examples:
+    """Permutes labels among clips; the examples of one clip keep one label."""
+    clips, first, member = np.unique(examples.clip, return_index=True, return_inverse=True)
+    order = np.random.default_rng((seed, len(clips))).permutation(len(clips))
+    return dataclasses.replace(examples, label=examples.label[first][order][member])
+
+
+def participating(config: ml_collections.ConfigDict, data: pack.Pack) -> np.ndarray:
+    """Returns the indices of the rows of the pack's table that are split, int64 [n]."""
+    indices = loading.select_indices(data, config)
     if config.split.leave_out_fold is not None:
-        found = registry.subject_folds(_columns(data, rows))
-        if config.split.leave_out_fold not in found:
-            raise errors.unknown("fold to leave out", config.split.leave_out_fold, found)
-        left_out = found[config.split.leave_out_fold]
-        rows = rows[~np.isin(data.table["subject"][rows], left_out)]
-    if config.data.picked:  # after the folds are known: they must not depend on what was picked
+        folds = registry.subject_folds(_columns(data, indices))
+        if config.split.leave_out_fold not in folds:
+            raise errors.unknown("fold to leave out", config.split.leave_out_fold, folds)
+        left_out = folds[config.split.leave_out_fold]
+        indices = indices[~np.isin(data.table["subject"][indices], left_out)]
+    if config.data.picked:  # after the folds, which must not depend on what was picked
         picks = frame_lists.read_picks(config.data.picked)
-        rows = frame_lists.restrict(data.table, rows, picks)
-    return rows
+        indices = frame_lists.restrict(data.table, indices, picks)
+    return indices
 
 
 def folds(
-    config, data: pack.Pack, ways: Mapping[str, registry.Protocol]
+    config: ml_collections.ConfigDict,
+    data: pack.Pack,
+    protocols: Mapping[str, registry.Protocol],
 ) -> dict[str, tuple[int, ...]]:
-    """Protocol -> its folds, or those that the config asks for."""
-    if pack.ROLE in data.table and set(ways) != {"cross_dataset"}:
+    """Returns the folds of each protocol, or those that the config asks for.
+
+    Raises:
+      UserError: Two datasets are joined in the pack and a protocol does not split them.
+    """
+    if pack.ROLE in data.table and set(protocols) != {"cross_dataset"}:
         raise errors.UserError(
-            f"{data.info['dataset']} are two data sets: only the protocol cross_dataset divides "
-            f"them, not {', '.join(ways)}"
+            f"{data.info['dataset']} are two datasets: only the protocol cross_dataset splits "
+            f"them, not {', '.join(protocols)}"
         )
     if config.folds:
-        return {name: tuple(config.folds) for name in ways}
-    table = _columns(data, taking_part(config, data))
-    return {name: way.folds(table) for name, way in ways.items()}
+        return {name: tuple(config.folds) for name in protocols}
+    table = _columns(data, participating(config, data))
+    return {name: protocol.folds(table) for name, protocol in protocols.items()}
+
+
+def _columns(data: pack.Pack, indices: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: column[indices] for name, column in data.table.items()}

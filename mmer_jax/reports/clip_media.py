@@ -31,7 +31,7 @@ def examples(
     """
     row = max(rows, key=lambda name: len(rows[name].modalities))
     config, data = rows[row], packs[row]
-    indices = splits.taking_part(config, data)
+    indices = splits.participating(config, data)
     indices = indices[np.unique(data.table["clip"][indices], return_index=True)[1]]
     selected = []
     for emotion in config.data.emotions:

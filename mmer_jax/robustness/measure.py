@@ -15,12 +15,14 @@ from mmer_jax import errors, modalities
 from mmer_jax.config.cell import Cell
 from mmer_jax.datasets import pack, selection
 from mmer_jax.inference import workdirs
+from mmer_jax.inference.predictor import Predictor
 from mmer_jax.media import corruptions
 from mmer_jax.results import predictions, records
 from mmer_jax.results.predictions import Examples
 from mmer_jax.robustness import conditions, noisy_audio, results
 from mmer_jax.robustness.conditions import MISSING, UNTOUCHED, Condition
-from mmer_jax.training import checkpoints, normalization, sharding
+from mmer_jax.training import checkpoints, sharding
+from mmer_jax.training.normalization import Normalization
 from mmer_jax.utils import provenance
 from mmer_jax.utils.progress import Progress
 
@@ -34,7 +36,7 @@ def run(
     *,
     protocols: Sequence[str] = (),
     rows: Sequence[str] = (),
-    wanted: Iterable[str] = conditions.NAMES,
+    requested: Iterable[str] = conditions.NAMES,
     levels: Mapping[str, Sequence[float]] | None = None,
     pack_folder: Path | None = None,
     manual_dir: Path | None = None,
@@ -45,7 +47,7 @@ def run(
       workdir: Workdir of a finished run; results are added to it.
       protocols: Names of protocols; all if empty.
       rows: Names of rows; all if empty.
-      wanted: Corruptions, out of `conditions.NAMES`.
+      requested: Corruptions, out of `conditions.NAMES`.
       levels: Corruption -> levels, in place of the corruption's default levels.
       pack_folder: Path of the pack that the rows were trained from, if it was moved.
       manual_dir: Folder of the recordings, for noisy audio, if it was moved.
@@ -57,11 +59,10 @@ def run(
       UserError: There is nothing to test, the workdir lacks a name, or a network does not reproduce
         its stored predictions.
     """
-    found = _networks(workdir, protocols, rows)
     done = {results.make_key(line) for line in results.read(workdir)}
-    problems, networks = [], 0
+    problems, count = [], 0
     by_row: dict[str, list[dict]] = {}
-    for record in found:
+    for record in _networks(workdir, protocols, rows):
         by_row.setdefault(record["row"], []).append(record)
     for row, cells in by_row.items():
         usable = [r for r in cells if workdirs.params_folder(workdir, _cell(r)).exists()]
@@ -70,16 +71,16 @@ def run(
                 f"{len(cells) - len(usable)} of {len(cells)} cells of row {row} have no "
                 "parameters: they are not finished, or ran with --config.run.keep_params=False"
             )
-        networks += len(usable)
-        applicable = conditions.list_conditions(cells[0]["modalities"], wanted, levels)
+        count += len(usable)
+        applicable = conditions.list_conditions(cells[0]["modalities"], requested, levels)
         missing = [
-            (record, lacking)
+            (record, untested)
             for record in usable
-            if (lacking := [c for c in applicable if results.make_key(record, c) not in done])
+            if (untested := [c for c in applicable if results.make_key(record, c) not in done])
         ]
         if missing:
             problems += _test_row(missing, workdir, pack_folder, manual_dir, done)
-    if not networks:
+    if not count:
         raise errors.UserError(f"{workdir} has no network to test: {'; '.join(problems)}")
     return list(dict.fromkeys(problems))
 
@@ -136,9 +137,9 @@ def _test_row(
       Messages on what could not be tested, and why.
     """
     record = missing[-1][0]
-    config = workdirs.config_of(record, {"pack": str(pack_folder)} if pack_folder else {})
-    data = workdirs.open_data(record, config, workdir)
-    tests = {_cell(r).name: workdirs.tested(_cell(r), config, data) for r, _ in missing}
+    config = workdirs.load_config(record, {"pack": str(pack_folder)} if pack_folder else {})
+    data = workdirs.open_pack(record, config, workdir)
+    tests = {_cell(r).name: workdirs.test_inputs(_cell(r), config, data) for r, _ in missing}
     noisy, problems = {}, []
     for corruption, levels in _audio_levels(missing).items():
         try:
@@ -155,29 +156,29 @@ def _test_row(
         except errors.UserError as error:
             problems.append(str(error))
             missing = [
-                (r, [condition for condition in lacking if condition.corruption != corruption])
-                for r, lacking in missing
+                (r, [condition for condition in untested if condition.corruption != corruption])
+                for r, untested in missing
             ]
-    predict, about = workdirs.make_predict(config), _about()
-    count = sum(1 + len(lacking) for _, lacking in missing)
+    predictor, provenance_fields = Predictor(config), _provenance()
+    count = sum(1 + len(untested) for _, untested in missing)
     with Progress(count, record["row"], "tests") as progress:
-        for r, lacking in missing:
+        for r, untested in missing:
             cell = _cell(r)
             params = checkpoints.load_params(workdirs.params_folder(workdir, cell))
-            test, standard = tests[cell.name]
-            for condition in (UNTOUCHED, *lacking):
+            test, norm = tests[cell.name]
+            for condition in (UNTOUCHED, *untested):
                 altered = conditions.altered_modalities(condition, config.modalities)
-                probabilities = predict(
+                probabilities = predictor.probabilities(
                     params,
-                    *_inputs(test, data, standard, condition, altered, noisy),
+                    *_inputs(test, data, norm, condition, altered, noisy),
                     absent=altered if condition.corruption == MISSING else (),
                 )
-                said = Examples(test.clip, test.view, test.label, probabilities)
-                how = dict(about)
+                examples = Examples(test.clip, test.view, test.label, probabilities)
+                details = dict(provenance_fields)
                 if condition == UNTOUCHED:
-                    how["largest_difference"] = _check_same(said, r, workdir)
+                    details["largest_difference"] = _check_same(examples, r, workdir)
                 if results.make_key(r, condition) not in done:
-                    results.save(workdir, r, condition, altered, said, how)
+                    results.save(workdir, r, condition, altered, examples, details)
                 progress.update(1, note=f"{cell.name} {condition.name}")
     return problems
 
@@ -204,32 +205,31 @@ def _audio_indices(tests: Sequence[selection.Examples], names: Sequence[str]) ->
 def _inputs(
     test: selection.Examples,
     data: pack.Pack,
-    standard: Mapping[str, normalization.Standard],
+    norm: Normalization,
     condition: Condition,
     altered: Sequence[str],
     noisy: Mapping[str, noisy_audio.NoisyImages],
-) -> tuple[dict, dict, dict]:
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Normalization]:
     """Returns the inputs of a test under a condition.
 
     Args:
       test: The test examples.
       data: The pack.
-      standard: Modality -> normalization statistics, of the normalized modalities.
+      norm: Normalization of the cell's inputs.
       condition: The condition.
       altered: Modalities that the condition alters.
       noisy: Corruption -> images of noisy audio.
 
     Returns:
       Modality -> uint8 [m, s, s, c], the different images; modality -> int [n], the index of each
-      example's image among these; modality -> normalization statistics, with the group of each of
-      the m images.
+      example's image among these; the normalization, with the group of each of the m images.
     """
-    images, inverse, statistics = {}, {}, {}
+    images, inverse, groups = {}, {}, {}
     for name, example_indices in test.indices.items():
         indices, inverse[name] = np.unique(example_indices, return_inverse=True)
         images[name] = np.asarray(data.arrays[name][indices])
-        if name in standard:  # statistics of untouched images, as in training
-            statistics[name] = standard[name].replace(group=standard[name].group[indices])
+        if name in norm.groups:  # statistics of untouched images, as in training
+            groups[name] = norm.groups[name][indices]
         if name not in altered or condition.corruption == MISSING:
             continue
         if condition.corruption in noisy:
@@ -238,7 +238,7 @@ def _inputs(
         else:
             clips = data.table["clip"][indices].tolist()
             images[name] = conditions.corrupt(condition, images[name], clips)
-    return images, inverse, statistics
+    return images, inverse, Normalization(norm.stats, groups)
 
 
 def _check_same(examples: Examples, record: Mapping[str, Any], workdir: Path) -> float:
@@ -273,7 +273,7 @@ def _check_same(examples: Examples, record: Mapping[str, Any], workdir: Path) ->
     return difference
 
 
-def _about() -> dict[str, Any]:
+def _provenance() -> dict[str, Any]:
     """Returns the provenance of results measured now."""
     return {
         "device": sharding.describe(),

@@ -1,21 +1,22 @@
-"""State, the jitted step, devices, checkpoints and the loop. Needs no TensorFlow."""
+"""Training of one network: loop, step, input pipeline, checkpoints. Needs no TensorFlow."""
 
 from mmer_jax.training.loop import (
     DeviceMemoryError,
-    Outcome,
+    Evaluation,
     TrainingDivergedError,
+    TrainResult,
     check,
-    predict,
     train,
 )
-from mmer_jax.training.preemption import Interrupted
+from mmer_jax.training.preemption import Interrupted, Preemption
 
 __all__ = [
     "DeviceMemoryError",
+    "Evaluation",
     "Interrupted",
-    "Outcome",
+    "Preemption",
+    "TrainResult",
     "TrainingDivergedError",
     "check",
-    "predict",
     "train",
 ]

@@ -1,4 +1,4 @@
-"""Checkpoints of a run, with orbax: the state of the run, and its history as JSON beside it."""
+"""Checkpoints of a run with Orbax: the train state, and the history beside it as JSON."""
 
 import functools
 import pathlib
@@ -13,15 +13,21 @@ from jax.sharding import Mesh
 
 from mmer_jax.training import distributed, sharding
 
-# Otherwise what waits for its folder may be told of the folder of another process.
+# Otherwise a process that waits for its folder may be told of the folder of another process.
 _FOLDERS_FIRST = ocp.options.AsyncOptions(create_directories_asynchronously=False)
 
 
 class Checkpoints:
-    """Saves at most every so many seconds; writes in the background; whole or not at all.
+    """Saves at most every so many seconds, in the background, atomically.
 
-    A save lands in a temporary folder and is renamed when complete, so that a run killed while it
-    saves finds the save before. Two are kept: the older may go only once the newer is complete.
+    A save is written to a temporary folder and renamed when it is complete, so that a run that is
+    killed meanwhile finds the save before. Two are kept: the older one is only deleted when the
+    newer one is complete.
+
+    Args:
+      folder: Where the checkpoints of one run are.
+      seconds: Interval of periodic saves.
+      mesh: The devices that hold the state.
     """
 
     def __init__(self, folder: pathlib.Path, seconds: float, mesh: Mesh):
@@ -29,8 +35,8 @@ class Checkpoints:
         self._last = time.monotonic()
         folder = pathlib.Path(folder).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        together = _taking_part(distributed.processes(mesh))
-        self._alone = not distributed.spans(mesh)
+        options = _multiprocessing(distributed.processes(mesh))
+        self._is_local = not distributed.spans_processes(mesh)
         self._manager = ocp.CheckpointManager(
             folder,
             options=ocp.CheckpointManagerOptions(
@@ -38,19 +44,19 @@ class Checkpoints:
                 create=False,
                 cleanup_tmp_directories=True,
                 async_options=_FOLDERS_FIRST,
-                multiprocessing_options=together,
+                multiprocessing_options=options,
             ),
             item_handlers={
-                "state": ocp.StandardCheckpointHandler(multiprocessing_options=together),
-                "history": ocp.JsonCheckpointHandler(multiprocessing_options=together),
+                "state": ocp.StandardCheckpointHandler(multiprocessing_options=options),
+                "history": ocp.JsonCheckpointHandler(multiprocessing_options=options),
             },
         )
 
     def restore(self, abstract_state: Any) -> tuple[Any, list[dict]] | None:
-        """(state, history) of the newest complete save, or None.
+        """Returns (state, history) of the newest complete save, or None.
 
         Args:
-          abstract_state: tree of ShapeDtypeStruct with the shardings that the state shall have.
+          abstract_state: Tree of ShapeDtypeStruct with the shardings of the restored state.
         """
         step = self._manager.latest_step()
         if step is None:
@@ -64,32 +70,33 @@ class Checkpoints:
         return restored.state, restored.history["epochs"]
 
     def is_due(self) -> bool:
+        """Returns whether the interval of periodic saves has passed."""
         return time.monotonic() - self._last >= self._seconds
 
     def save(self, state: Any, history: list[dict]) -> None:
-        """Starts a save of the state. It is safe to donate the state right after."""
+        """Starts a save. The state may be donated as soon as this returns."""
         step = int(state.step)
         if step == self._manager.latest_step():
             return
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.StandardSave(_writable(state) if self._alone else state),
+                state=ocp.args.StandardSave(_writable(state) if self._is_local else state),
                 history=ocp.args.JsonSave({"epochs": history}),
             ),
         )
         self._last = time.monotonic()
 
     def close(self) -> None:
-        """Waits until what was started is on disk."""
+        """Waits until every started save is on disk."""
         self._manager.wait_until_finished()
         self._manager.close()
 
 
-def _taking_part(processes: Sequence[int]) -> ocp.options.MultiprocessingOptions:
-    """These processes save and restore together; the others know nothing of it."""
+def _multiprocessing(processes: Sequence[int]) -> ocp.options.MultiprocessingOptions:
+    """Returns options under which some processes save and restore without the others."""
     if jax.process_count() > 1:
-        _let_some_write()
+        _allow_partial_writes()
     if len(processes) == jax.process_count():
         return ocp.options.MultiprocessingOptions()
     return ocp.options.MultiprocessingOptions(
@@ -100,10 +107,10 @@ def _taking_part(processes: Sequence[int]) -> ocp.options.MultiprocessingOptions
 
 
 @functools.cache
-def _let_some_write() -> None:
-    """Has Orbax not miss what processes that take no part in a save would have written."""
+def _allow_partial_writes() -> None:
+    """Makes Orbax accept saves in which some processes take no part."""
     level = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)  # it tells of every handler that is replaced
+    logging.set_verbosity(logging.ERROR)  # it logs every handler that is replaced
     handlers = ocp.type_handlers
     handler = handlers.ArrayHandler(
         primary_host=None, use_replica_parallel=False, array_metadata_store=None
@@ -113,44 +120,38 @@ def _let_some_write() -> None:
 
 
 def _writable(tree: Any) -> Any:
-    """Arrays of this process alone, so that Orbax writes them.
+    """Returns arrays of this process alone in a form that Orbax writes.
 
-    Where there are several processes it refuses arrays that one of them has to itself, and writes
-    numpy's in process 0 only. So each becomes an array with two copies, the first one here, the
-    second one, which nobody makes, with another process.
+    With several processes Orbax refuses arrays that belong to one of them, and writes NumPy arrays
+    in process 0 only. So each array gets two copies: one here, and a second one, which is never
+    created, with another process.
     """
     if jax.process_count() == 1:
         return tree
-    there = next(d for d in jax.devices() if d.process_index != jax.process_index())
+    other = next(d for d in jax.devices() if d.process_index != jax.process_index())
 
     def writable(x):
-        # On a device that has it: of several cells each keeps to its own.
-        here = min(x.devices() if isinstance(x, jax.Array) else jax.local_devices(), key=_number)
-        copies = sharding.replicated(sharding.make_mesh([here, there]))
-        return jax.make_array_from_single_device_arrays(x.shape, copies, [jax.device_put(x, here)])
+        # On a device that holds it: each of several cells stays on its own.
+        devices = x.devices() if isinstance(x, jax.Array) else jax.local_devices()
+        own = min(devices, key=lambda device: device.id)
+        copies = sharding.replicated(sharding.make_mesh([own, other]))
+        return jax.make_array_from_single_device_arrays(x.shape, copies, [jax.device_put(x, own)])
 
     return jax.tree.map(writable, tree)
 
 
-def _number(device: jax.Device) -> int:
-    return device.id
-
-
 def save_params(folder: pathlib.Path, params: Any) -> None:
-    """Writes a tree of parameters, without the optimizer's state, replacing what was there.
-
-    One process does so by itself, also where there are several.
-    """
-    with _one_tree() as checkpointer:
+    """Writes a tree of parameters, replacing an earlier one; one process does it by itself."""
+    with _tree_checkpointer() as checkpointer:
         checkpointer.save(pathlib.Path(folder).absolute(), _writable(params), force=True)
 
 
 def load_params(folder: pathlib.Path) -> Any:
-    """Reads what `save_params` wrote, as numpy arrays."""
+    """Returns the tree that `save_params` wrote, as NumPy arrays."""
     folder = pathlib.Path(folder).absolute()
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    with _one_tree() as checkpointer:
-        # Wherever the arrays were, of which a file tells: here now.
+    with _tree_checkpointer() as checkpointer:
+        # The file names the devices that the arrays were on: they are placed here instead.
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
             checkpointer.metadata(folder).item_metadata.tree,
@@ -158,7 +159,8 @@ def load_params(folder: pathlib.Path) -> Any:
         return jax.device_get(checkpointer.restore(folder, shapes))
 
 
-def _one_tree() -> ocp.StandardCheckpointer:
+def _tree_checkpointer() -> ocp.StandardCheckpointer:
     return ocp.StandardCheckpointer(
-        async_options=_FOLDERS_FIRST, multiprocessing_options=_taking_part([jax.process_index()])
+        async_options=_FOLDERS_FIRST,
+        multiprocessing_options=_multiprocessing([jax.process_index()]),
     )

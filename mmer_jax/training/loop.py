@@ -1,45 +1,59 @@
-"""The loop of one run: from examples and a seed to measured predictions and final parameters."""
+"""The training loop of one network: from examples and a seed to evaluated parameters."""
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
+import ml_collections
 import numpy as np
+from jax.sharding import Mesh
 
-from mmer_jax import errors, models
+from mmer_jax import errors
 from mmer_jax.datasets.selection import Examples
+from mmer_jax.models import registry
 from mmer_jax.training import (
-    batches,
     checkpoints,
     distributed,
     early_stopping,
-    feeds,
-    normalization,
+    input_pipeline,
     optimizers,
-    preemption,
     sharding,
     step,
 )
+from mmer_jax.training.normalization import NO_NORMALIZATION, Normalization
+from mmer_jax.training.preemption import Interrupted, Preemption
+
+# Several processes agree on saves and stops once in so many steps; one process checks every step.
+_SYNC_STEPS = 10
+
+# The steps of a process that config.run.profile traces: those after the compilation.
+_PROFILED_STEPS = range(3, 8)
 
 
 class TrainingDivergedError(errors.UserError):
-    """The loss stopped being a finite number."""
+    """The loss or a network's output is not finite."""
+
+
+class DeviceMemoryError(errors.UserError):
+    """A batch, or the network's state, does not fit into a device's memory."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Measurement:
-    """What a run knows at one of its measured epochs.
+class Evaluation:
+    """The predictions of a network after some epochs.
 
     Attributes:
-      epoch: epochs completed. Of a run that stopped early its last measured one, its budget.
-      probabilities: for each measured part float32 [n, classes].
-      history: one dict an epoch: epoch, train_loss, train_accuracy, seconds, and under early
-        stopping validation_loss and validation_accuracy.
+      epoch: Number of epochs. For a run that stopped early it is the budget, its last one.
+      probabilities: Subset -> float32 [n, classes].
+      history: One dict per epoch: epoch, train_loss, train_accuracy, grad_norm, learning_rate,
+        seconds, steps_per_second (0 where nothing was timed), and under early stopping
+        validation_loss and validation_accuracy.
     """
 
     epoch: int
@@ -48,277 +62,278 @@ class Measurement:
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """A finished run.
+class TrainResult:
+    """The result of a finished run.
 
     Attributes:
-      state: the last one, on the host.
-      history: one dict an epoch.
-      resumed_from: the step that it started from.
-      signum: a signal that asked to stop when nothing was left to do; the caller obeys it.
+      state: The last state, on the host.
+      history: One dict per epoch, see Evaluation.
+      resumed_from: The step that the run started from.
     """
 
     state: step.TrainState
     history: Sequence[Mapping[str, float]]
     resumed_from: int
-    signum: int | None
 
 
-def check(config) -> None:
-    """Says what is wrong with a config's fields of training before anything is built; UserError."""
+def check(config: ml_collections.ConfigDict) -> None:
+    """Checks a config's fields of training before anything is built; raises UserError."""
+    optimizers.check(config)
     optimizers.make_optimizer(config, 1)
-    step.Objective.of(config)
+    step.Objective.from_config(config)
     early_stopping.check(config)
 
 
-class DeviceMemoryError(errors.UserError):
-    """The images, or the network's state, do not fit into a device's memory."""
+def _explain_full_memory(function):
+    """Turns XLA's error for a full device memory into one for users."""
 
-
-def _tells_of_full_memory(function):
     @functools.wraps(function)
-    def telling(*arguments, **named):
+    def wrapper(*args, **kwargs):
         try:
-            return function(*arguments, **named)
+            return function(*args, **kwargs)
         except jax.errors.JaxRuntimeError as e:
             if "RESOURCE_EXHAUSTED" not in str(e):
                 raise
             raise DeviceMemoryError(
-                "images and network do not fit into the memory of a device: have images read "
-                "while training goes on (--config.run.stream=True), or choose smaller ones "
-                "(--config.data.size), smaller batches or fewer modalities"
+                "network and batch do not fit into the memory of a device: choose smaller images "
+                "(--config.data.size), smaller batches (--config.batch_size) or fewer modalities"
             ) from e
 
-    return telling
+    return wrapper
 
 
-@_tells_of_full_memory
+@_explain_full_memory
 def train(
-    config,
+    config: ml_collections.ConfigDict,
     model: nn.Module,
     arrays: Mapping[str, np.ndarray],
-    train_examples: Examples,
-    measured_parts: Mapping[str, Examples],
+    subsets: Mapping[str, Examples],
     *,
     seed: int,
     measure_epochs: Sequence[int],
     folder: pathlib.Path,
-    on_measure: Callable[[Measurement], None],
-    on_epoch: Callable[[Mapping[str, float]], None] = lambda epoch: None,
-    on_steps: Callable[[int, float], None] = lambda steps, seconds: None,
-    standard: Mapping[str, normalization.Standard] | None = None,
-    devices_used: Sequence[jax.Device] | None = None,
-) -> Outcome:
-    """Trains one network.
+    evaluate: Callable[[Any, str], np.ndarray],
+    normalization: Normalization = NO_NORMALIZATION,
+    devices: Sequence[jax.Device] | None = None,
+    preemption: Preemption | None = None,
+    on_epoch: Callable[[Mapping[str, float]], None] = lambda entry: None,
+    on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
+) -> TrainResult:
+    """Trains one network, or continues its training.
+
+    Processes that train together call this with the same arguments; `on_epoch` and `on_evaluation`
+    are called in the primary one only.
 
     Args:
-      config: of one row (see configs/base.py); `batch_size`, `optimizer`, `augment`, `loss`,
-        `early_stopping` and `run` are read here. Where several processes train together all call this
-        with the same arguments, and `on_measure` and `on_epoch` are called in the first alone.
-      model: called as `model.apply({"params": p}, images, train=...)`.
-      arrays: for each modality uint8 [m, s, s, c]; may be memory-mapped, or a pack's records.
-      train_examples: what to train on.
-      measured_parts: name -> examples whose probabilities are wanted, such as test and validation.
-        Early stopping needs "validation".
-      seed: of initialization, order and dropout.
-      measure_epochs: rising; the last one ends the run.
-      folder: where checkpoints of this run live; continued if it holds one.
-      on_measure: called at each measured epoch. May be called again for the same epoch, with the
-        same numbers, when a run was killed between this call and the next save.
-      on_epoch: called after each epoch with its entry of the history.
-      on_steps: called after each chunk of steps with their number and seconds.
-      standard: for each modality what its images are normalized by, with a group for each image
-        of `arrays`; None: images are scaled to 0..1.
-      devices_used: all of this process by default.
+      config: Config of one row; `batch_size`, `optimizer`, `augment`, `loss`, `compute_dtype`,
+        `early_stopping` and `run` are read.
+      model: The network, called as `model.apply({"params": p}, inputs, train=...)`.
+      arrays: Modality -> uint8 [m, s, s, c]; may be memory-mapped or a pack's records.
+      subsets: Subset -> examples. "train" is trained on, all others are evaluated; early stopping
+        needs "validation".
+      seed: Seed of initialization, order, dropout and augmentation.
+      measure_epochs: The epochs after which the network is evaluated, ascending; the last one ends
+        the run.
+      folder: Folder of the run's checkpoints; a run that has some is continued.
+      evaluate: Called as `evaluate(params, subset)`; returns probabilities, float32 [n, classes].
+      normalization: Normalization of the inputs.
+      devices: The devices to use; all of this process by default.
+      preemption: Asks the run to save and stop.
+      on_epoch: Called after each epoch with its entry of the history.
+      on_evaluation: Called after each evaluation. A run that is killed between this call and the
+        next save calls it again for the same epoch, with the same numbers.
 
     Raises:
-      TrainingDivergedError: the loss is not finite.
-      DeviceMemoryError: a device's memory is too small.
-      preemption.Interrupted: SIGTERM or SIGINT came; the state was saved.
+      TrainingDivergedError: The loss is not finite.
+      DeviceMemoryError: The memory of a device is too small.
+      Interrupted: `preemption` asked to stop; the state was saved.
     """
-    mesh = sharding.make_mesh(devices_used)
-    whole, leads = sharding.replicated(mesh), distributed.leads(mesh)
+    mesh = sharding.make_mesh(devices)
+    replicated = sharding.replicated(mesh)
+    preemption = preemption or Preemption()
 
-    # Data: what the parts use of the images, in memory or streamed.
-    parts = {"train": train_examples, **measured_parts}
-    feed = feeds.make_feed(config, arrays, parts, standard or {}, mesh)
+    # Data: batches are read while the devices compute.
+    examples, evaluated = subsets["train"], [name for name in subsets if name != "train"]
+    pipeline = input_pipeline.InputPipeline(arrays, normalization.groups, mesh)
+    norm_stats = jax.device_put(dict(normalization.stats), replicated)
+    steps_per_epoch = input_pipeline.num_batches(len(examples), config.batch_size)
 
-    # State: shapes first, so that a restored one goes straight to its place.
-    steps_per_epoch = -(-len(train_examples) // config.batch_size)
+    # State: shapes first, so that a restored state goes straight to its devices.
     optimizer = optimizers.make_optimizer(config, steps_per_epoch)
-    objective = step.Objective.of(config)
-
-    init = step.make_init(
+    objective = step.Objective.from_config(config)
+    init = step.compile_init(
         model,
         optimizer,
-        tuple(models.registry.batch_shapes(config).items()),
+        tuple(registry.input_shapes(config).items()),
         mesh,
-        averaged=objective.average > 0,
-        keeps_best=early_stopping.is_on(config),
+        ema=objective.ema_decay > 0,
+        keep_best=early_stopping.is_on(config),
     )
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole),
+    abstract_state = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated),
         jax.eval_shape(init, np.uint32(seed)),
     )
 
     # Resume priority: 1. the newest complete checkpoint of this run; 2. initialization.
     saves = checkpoints.Checkpoints(folder, config.run.checkpoint_seconds, mesh)
-    state, history = saves.restore(abstract) or (init(np.uint32(seed)), [])
+    state, history = saves.restore(abstract_state) or (init(np.uint32(seed)), [])
     resumed_from = int(state.step)
 
-    chunk = step.make_chunk(model, optimizer, seed, mesh, objective=objective)
-    ask = functools.partial(predict_all, config, feed, step.make_predict(model, mesh), mesh)
-    width = sharding.padded_size(config.batch_size, mesh)
-    by_batch = sharding.by_batch(mesh, axis=1)
-    pace = _Pace(config.run.chunk_seconds)
-    seconds = 0.0
+    train_step = step.compile_train_step(model, optimizer, objective, mesh)
+    seed_array = jax.device_put(np.uint32(seed), replicated)
+    monitor = StepMonitor(config, steps_per_epoch, mesh)
+    save_if_due = functools.partial(_save_if_due, saves, preemption, monitor, mesh)
 
-    # The order of operations within an epoch matters: the history moves only when the epoch is
-    # whole, measuring comes before the save, and both before the next epoch's first step. A run
-    # that is killed anywhere thus repeats what it did since the last save, with the same numbers.
-    with preemption.noted() as asked:
-        try:
-            while int(state.step) < measure_epochs[-1] * steps_per_epoch:
-                epoch, first = divmod(int(state.step), steps_per_epoch)
-                order = batches.batches(
-                    len(train_examples), config.batch_size, width, seed=(seed, step.SHUFFLE, epoch)
-                )
-                started = time.perf_counter()
-                for window in feed.windows("train", *order, first):
-                    index, weight = jax.device_put((window.index, window.weight), by_batch)
-                    while first < window.last:
-                        (steps,) = distributed.agreed(mesh, pace.steps)
-                        last = min(first + steps, window.last)
-                        here = first - window.first, last - window.first
-                        state = chunk(state, window.data, index, weight, *here)
-                        _check_finite(state, config)  # waits for the device
-                        elapsed = time.perf_counter() - started
-                        seconds += pace.count(last - first, elapsed)
-                        on_steps(last - first, elapsed)
-                        first = last
-                        if first < steps_per_epoch:
-                            _save_if_due(saves, state, history, asked, mesh)
-                        started = time.perf_counter()
-                history = [*history, _epoch_entry(epoch + 1, state, seconds)]
-                seconds = 0.0
-                ended = epoch + 1 == measure_epochs[-1]
-                if early_stopping.is_on(config):
-                    validation = measured_parts["validation"]
-                    said = ask(state.latest_params, "validation", validation)
-                    history[-1] |= early_stopping.judge(validation.label, said)
-                    if early_stopping.best_epoch(config, history) == epoch + 1:
-                        state = step.note_best(state)
-                    ended = ended or early_stopping.is_over(config, history)
-                state = state.replace(
-                    loss_sum=0 * state.loss_sum, correct=0 * state.correct, seen=0 * state.seen
-                )
-                if leads:
-                    on_epoch(history[-1])
-                if ended or epoch + 1 in measure_epochs:
-                    probabilities = {
-                        name: ask(state.measured_params, name, part)
-                        for name, part in measured_parts.items()
-                    }
-                    at = measure_epochs[-1] if ended else epoch + 1
-                    if leads:
-                        on_measure(Measurement(at, probabilities, history))
-                if ended:
-                    break
-                _save_if_due(saves, state, history, asked, mesh)
-        finally:
-            saves.close()
-        (signum,) = distributed.agreed(mesh, asked.received or 0)
-    return Outcome(jax.device_get(state), history, resumed_from, signum or None)
+    # The order of operations within an epoch matters: the history grows only when the epoch is
+    # complete, evaluation comes before the save, and both before the next epoch's first step. A run
+    # that is killed anywhere repeats what it did since the last save, with the same numbers.
+    with contextlib.closing(saves), contextlib.closing(monitor):
+        while (number := int(state.step)) < measure_epochs[-1] * steps_per_epoch:
+            epoch, first = divmod(number, steps_per_epoch)
+            order = input_pipeline.shuffled(len(examples), seed, epoch)
+            batches = pipeline.batches(
+                examples.indices, examples.label, order, config.batch_size, first
+            )
+            monitor.start_epoch()
+            for i, batch in enumerate(batches, first):
+                with jax.transfer_guard("disallow"):
+                    state, loss = train_step(state, batch, norm_stats, seed_array)
+                monitor.count(epoch * steps_per_epoch + i, loss)
+                if i + 1 < steps_per_epoch and (i + 1) % monitor.sync_steps == 0:
+                    save_if_due(state, history)
+            history = [*history, monitor.end_epoch(state)]
+            is_last = epoch + 1 == measure_epochs[-1]
+            if early_stopping.is_on(config):
+                probabilities = evaluate(state.latest_params, "validation")
+                label = subsets["validation"].label
+                history[-1] |= early_stopping.validation_metrics(label, probabilities)
+                if early_stopping.best_epoch(config, history) == epoch + 1:
+                    state = state.keep_best()
+                is_last = is_last or early_stopping.is_over(config, history)
+            state = state.reset_sums()
+            if distributed.is_primary(mesh):
+                on_epoch(history[-1])
+            if is_last or epoch + 1 in measure_epochs:
+                probabilities = {name: evaluate(state.eval_params, name) for name in evaluated}
+                at = measure_epochs[-1] if is_last else epoch + 1
+                if distributed.is_primary(mesh):
+                    on_evaluation(Evaluation(at, probabilities, history))
+            if is_last:
+                break
+            save_if_due(state, history)
+    return TrainResult(jax.device_get(state), history, resumed_from)
 
 
-def predict(
-    config,
-    model: nn.Module,
-    arrays: Mapping[str, np.ndarray],
-    parts: Mapping[str, Examples],
-    params: Any,
-    *,
-    standard: Mapping[str, normalization.Standard] | None = None,
-    devices_used: Sequence[jax.Device] | None = None,
-) -> dict[str, np.ndarray]:
-    """What a trained network says of examples, as `train` measures it.
+def _save_if_due(saves, preemption, monitor, mesh, state, history) -> None:
+    """Saves when the interval has passed or the run is asked to stop; in all processes or none.
+
+    Raises:
+      Interrupted: The run is asked to stop.
+    """
+    signum, is_due = distributed.sync_max(mesh, preemption.signum, saves.is_due())
+    if not (signum or is_due):
+        return
+    with monitor.paused():
+        saves.save(state, history)
+    if signum:
+        raise Interrupted(signum)
+
+
+class StepMonitor:
+    """Follows the steps of a run: checks their losses and measures their rate.
+
+    Steps are dispatched ahead of the devices. Each step waits for the one before it, so that no
+    more than two are queued and a loss that is not finite is noticed after one more step.
 
     Args:
-      params: tree of the model's parameters.
-      config, model, arrays, parts, standard, devices_used: as in `train`, `parts` its measured
-        ones.
+      config: Config of one row; `optimizer`, `epochs` and `run.profile` are read.
+      steps_per_epoch: Batches per epoch.
+      mesh: The devices.
 
-    Returns:
-      for each part probabilities, float32 [n, classes].
+    Attributes:
+      sync_steps: How often, in steps, to check for saves and stops.
     """
-    mesh = sharding.make_mesh(devices_used)
-    feed = feeds.make_feed(config, arrays, parts, standard or {}, mesh)
-    params = jax.device_put(params, sharding.replicated(mesh))
-    ask = functools.partial(predict_all, config, feed, step.make_predict(model, mesh), mesh)
-    return {name: ask(params, name, part) for name, part in parts.items()}
+
+    def __init__(self, config: ml_collections.ConfigDict, steps_per_epoch: int, mesh: Mesh):
+        self._config, self._steps_per_epoch = config, steps_per_epoch
+        self._profile = config.run.profile if distributed.is_primary(mesh) else None
+        self._pending: tuple[int, jax.Array] | None = None
+        self._done = 0  # steps of this process
+        self._timed, self._start = 0, 0.0
+        self.sync_steps = _SYNC_STEPS if distributed.spans_processes(mesh) else 1
+
+    def start_epoch(self) -> None:
+        """Starts the clock of an epoch."""
+        self._timed, self._start = 0, time.perf_counter()
+
+    def count(self, number: int, loss: jax.Array) -> None:
+        """Counts a step that was dispatched, and waits for the one before it.
+
+        Args:
+          number: Number of the step, from 0.
+          loss: Sum of its losses.
+
+        Raises:
+          TrainingDivergedError: The loss of the step before is not finite.
+        """
+        self._wait()
+        self._pending = (number, loss)
+        self._done += 1
+        if self._done == 1:  # compilation is not part of the rate
+            self._wait()
+            self._start = time.perf_counter()
+        else:
+            self._timed += 1
+        if self._profile and self._done == _PROFILED_STEPS.start:
+            jax.profiler.start_trace(self._profile)
+        elif self._profile and self._done == _PROFILED_STEPS.stop:
+            self.close()
+
+    def end_epoch(self, state: step.TrainState) -> dict[str, float]:
+        """Waits for the last step; returns the epoch's entry of the history."""
+        self._wait()
+        seconds = time.perf_counter() - self._start if self._timed else 0.0
+        sums = {name: float(value) for name, value in jax.device_get(state.sums).items()}
+        number = int(state.step)
+        return {
+            "epoch": number // self._steps_per_epoch,
+            "train_loss": sums["loss"] / sums["examples"],
+            "train_accuracy": sums["correct"] / sums["examples"],
+            "grad_norm": sums["grad_norm"] / self._steps_per_epoch,
+            "learning_rate": optimizers.learning_rate(
+                self._config, self._steps_per_epoch, number - 1
+            ),
+            "seconds": seconds,
+            "steps_per_second": self._timed / seconds if seconds else 0.0,
+        }
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Waits for the last step, and stops the clock while the context is open."""
+        self._wait()
+        start = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - start
+
+    def close(self) -> None:
+        """Ends the profiler trace, if one is being written."""
+        if self._profile and self._done >= _PROFILED_STEPS.start:
+            jax.profiler.stop_trace()
+            self._profile = None
+
+    def _wait(self) -> None:
+        if self._pending is None:
+            return
+        number, loss = self._pending
+        self._pending = None
+        if not np.isfinite(jax.device_get(loss)):
+            raise diverged_error("the loss", f"at step {number}", self._config)
 
 
-def predict_all(config, feed, predict, mesh, params, part, examples) -> np.ndarray:
-    """Probabilities of a part's examples in order; the padding of the last batch is cut off."""
-    n = len(examples)
-    if n == 0:
-        return np.zeros((0, len(config.data.emotions)), np.float32)
-    width = sharding.padded_size(min(config.run.predict_batch, n), mesh)
-    found = [
-        np.asarray(predict(params, window.data, window.index[i]))
-        for window in feed.windows(part, *batches.batches(n, width, width))
-        for i in range(window.last - window.first)
-    ]
-    probabilities = np.concatenate(found)[:n]
-    if not np.isfinite(probabilities).all():
-        raise _diverged("a network's output", "when it was measured", config)
-    return probabilities
-
-
-def _check_finite(state, config) -> None:
-    if state.diverged_at >= 0:
-        raise _diverged("the loss", f"at step {int(state.diverged_at)}", config)
-
-
-def _diverged(what: str, when: str, config) -> TrainingDivergedError:
+def diverged_error(what: str, when: str, config: ml_collections.ConfigDict):
+    """Returns the error for a value that is not finite."""
     return TrainingDivergedError(
         f"{what} was not finite {when}. Try a smaller learning rate than "
         f"{config.optimizer.learning_rate:g} (--config.optimizer.learning_rate) in another "
         "--workdir."
     )
-
-
-def _save_if_due(saves, state, history, asked, mesh) -> None:
-    received, due = distributed.agreed(mesh, asked.received or 0, saves.is_due())
-    if received:
-        saves.save(state, history)
-        raise preemption.Interrupted(received)
-    if due:
-        saves.save(state, history)
-
-
-def _epoch_entry(epoch, state, seconds) -> dict[str, float]:
-    seen = float(state.seen)
-    return {
-        "epoch": epoch,
-        "train_loss": float(state.loss_sum) / seen,
-        "train_accuracy": float(state.correct) / seen,
-        "seconds": seconds,
-    }
-
-
-class _Pace:
-    """How many steps a chunk may hold so that it lasts about as long as wanted."""
-
-    def __init__(self, chunk_seconds: float):
-        self._chunk_seconds = chunk_seconds
-        self._warm = False
-        self.steps = 1
-
-    def count(self, steps: int, seconds: float) -> float:
-        """Learns from a chunk; returns its seconds, without the first one's, which compiles."""
-        if not self._warm:
-            self._warm = True
-            return 0.0
-        self.steps = max(1, int(self._chunk_seconds * steps / max(seconds, 1e-6)))
-        return seconds

@@ -1,165 +1,198 @@
-"""Normalization of inputs: statistics of the examples that a cell may use, and their use."""
+"""Normalization of inputs: statistics of the examples that a cell may use, and their application.
 
+The paper only scales images to 0..1, which is the default: networks then get uint8 images.
+"""
+
+import dataclasses
 import math
 from collections.abc import Mapping
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 
 from mmer_jax import errors, modalities
 from mmer_jax.datasets import pack, selection
 
-# Images of a group whose values hardly differ are not blown up.
-_LEAST_DEVIATION = 1e-3
+# The smallest standard deviation to divide by, so that constant images are not amplified.
+_MIN_STD = 1e-3
 
-# Bytes of a group's images that are measured as one array, and of the parts in which more are.
-_AT_ONCE, _PART = 2**29, 2**24
+# A group with more bytes of images than the first is measured in chunks of the second.
+_LARGE, _CHUNK = 2**29, 2**24
 
 
 @flax.struct.dataclass
-class Standard:
-    """What the images of one modality are normalized by.
+class NormStats:
+    """Normalization statistics of one modality, by group.
 
     Attributes:
-      mean, deviation: float32 [groups, h, 1, c] of values in 0..1; h is 1 for images of light,
-        and the number of rows for images of audio, of which each row is a frequency.
-      group: int32 [m], the group of each image.
+      mean: float32 [groups, h, 1, c], of values in 0..1. h is the height for images of audio, whose
+        rows are frequencies, and 1 for images of video.
+      std: Standard deviation, of the same shape.
     """
 
     mean: jax.Array
-    deviation: jax.Array
-    group: jax.Array
+    std: jax.Array
 
 
-def measure_standard(
-    images: np.ndarray, rows: np.ndarray, group_of_row: np.ndarray, by_row: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each group's images.
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """How the images of a cell are normalized; empty where they are only scaled to 0..1.
+
+    Attributes:
+      stats: Modality -> statistics.
+      groups: Modality -> int32 [m], the group of each image of the pack.
+    """
+
+    stats: Mapping[str, NormStats] = dataclasses.field(default_factory=dict)
+    groups: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+NO_NORMALIZATION = Normalization()
+
+
+def normalize(image: jax.Array, stats: NormStats, group: jax.Array) -> jax.Array:
+    """Normalizes images to mean 0 and standard deviation 1 of their group.
+
+    Args:
+      image: uint8 [b, h, w, c].
+      stats: Statistics of the modality.
+      group: int32 [b], the group of each image.
+
+    Returns:
+      float32 [b, h, w, c].
+    """
+    values = image.astype(jnp.float32) / 255.0
+    return (values - stats.mean[group]) / stats.std[group]
+
+
+def normalize_inputs(batch: Mapping, norm_stats: Mapping[str, NormStats]) -> dict[str, jax.Array]:
+    """Returns the inputs of a batch, normalized where there are statistics.
+
+    Args:
+      batch: A batch of the input pipeline.
+      norm_stats: Modality -> statistics; modalities that are absent stay uint8.
+    """
+    return {
+        name: normalize(image, norm_stats[name], batch["group"][name])
+        if name in norm_stats
+        else image
+        for name, image in batch["inputs"].items()
+    }
+
+
+def compute(
+    config: ml_collections.ConfigDict,
+    data: pack.Pack,
+    subsets: Mapping[str, selection.Examples],
+) -> Normalization:
+    """Computes the normalization of a cell.
+
+    With `global` the statistics are those of the training subset. With `per_speaker` they are those
+    of each speaker's own images, test speakers included; no label is read. A network then needs
+    several recordings of a speaker before it can classify one: here those of all emotions, as many
+    of each as the dataset has. Images of altered audio are not measured.
+
+    Args:
+      config: Config of one row; `input.normalization` and `modalities` are read.
+      data: The pack.
+      subsets: The subsets of the split by name; "train" is the training subset.
+
+    Raises:
+      UserError: An unknown normalization, or a speaker without original audio.
+    """
+    check(config)
+    return NORMALIZATIONS[config.input.normalization](config, data, subsets)
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+    """Raises a UserError for an unknown normalization."""
+    if config.input.normalization not in NORMALIZATIONS:
+        raise errors.unknown("normalization", config.input.normalization, NORMALIZATIONS)
+
+
+def _unit(config, data, subsets) -> Normalization:
+    del config, data, subsets
+    return Normalization()
+
+
+def _global(config, data, subsets) -> Normalization:
+    stats, groups = {}, {}
+    for m in modalities.get(config.modalities):
+        indices = subsets["train"].indices[m.name]
+        zeros = np.zeros(len(indices), int)
+        stats[m.name] = measure(data.arrays[m.name], indices, zeros, by_row=m.stream == "audio")
+        groups[m.name] = np.zeros(len(data.arrays[m.name]), np.int32)
+    return Normalization(stats, groups)
+
+
+def _per_speaker(config, data, subsets) -> Normalization:
+    stats, groups = {}, {}
+    speakers, speaker = np.unique(data.table["subject"], return_inverse=True)
+    for m in modalities.get(config.modalities):
+        used = np.unique(np.concatenate([s.indices[m.name] for s in subsets.values()]))
+        measured = used
+        if m.stream == "audio":
+            measured = used[data.table["audio_variant"][used] == selection.ORIGINAL_AUDIO]
+        missing = np.setdiff1d(speaker[used], speaker[measured])
+        if len(missing):
+            raise errors.UserError(
+                f"{len(missing)} speakers have no original audio in their subset, "
+                f"{speakers[missing[0]]} first: config.input.normalization cannot be per_speaker"
+            )
+        present, group = np.unique(speaker[measured], return_inverse=True)
+        stats[m.name] = measure(data.arrays[m.name], measured, group, by_row=m.stream == "audio")
+        # The group of a speaker of no subset is never looked up.
+        group_of_speaker = np.zeros(len(speakers), np.int32)
+        group_of_speaker[present] = np.arange(len(present))
+        groups[m.name] = group_of_speaker[speaker].astype(np.int32)
+    return Normalization(stats, groups)
+
+
+NORMALIZATIONS = {"unit": _unit, "global": _global, "per_speaker": _per_speaker}
+
+
+def measure(images: np.ndarray, indices: np.ndarray, group: np.ndarray, by_row: bool) -> NormStats:
+    """Measures mean and standard deviation of the images of each group.
 
     Args:
       images: uint8 [m, h, w, c]; may be memory-mapped.
-      rows: int [n], the images to measure; each counts once however often it is named.
-      group_of_row: int [n], 0 and up; every group has an image.
-      by_row: whether each row of the image is measured by itself, as frequencies are.
+      indices: int [n], the images to measure; an index that repeats counts once.
+      group: int [n], the group of each, from 0; no group is empty.
+      by_row: Whether each row of the images has statistics of its own, as frequencies have.
 
     Returns:
-      mean and deviation, float32 [groups, h or 1, 1, c], of values in 0..1.
+      Statistics of values in 0..1, as NumPy arrays.
     """
-    rows, first = np.unique(rows, return_index=True)
-    group_of_row = np.asarray(group_of_row)[first]
+    indices, first = np.unique(indices, return_index=True)
+    group = np.asarray(group)[first]
     axes = (0, 2) if by_row else (0, 1, 2)
-    means, deviations = [], []
-    for group in range(int(group_of_row.max()) + 1):
-        mean, deviation = _mean_and_deviation(images, rows[group_of_row == group], axes)
-        means.append(mean[0])
-        deviations.append(deviation[0])
-    deviation = np.maximum(deviations, _LEAST_DEVIATION)
-    return np.asarray(means, np.float32), deviation.astype(np.float32)
+    moments = [
+        _mean_and_std(images, indices[group == g], axes) for g in range(int(group.max()) + 1)
+    ]
+    mean = np.asarray([mean[0] for mean, _ in moments], np.float32)
+    std = np.maximum([std[0] for _, std in moments], _MIN_STD).astype(np.float32)
+    return NormStats(mean, std)
 
 
-def _mean_and_deviation(images, rows, axes) -> tuple[np.ndarray, np.ndarray]:
-    """Of values in 0..1, float64; those of more images than memory may hold from sums of parts.
+def _mean_and_std(images, indices, axes) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and standard deviation of values in 0..1, float64.
 
-    The two ways differ by rounding. The first one stays, since results were made with it.
+    Images that may not fit into memory are summed in chunks. The two ways differ by rounding; the
+    first one stays, since results were made with it.
     """
-    nbytes = len(rows) * math.prod(images.shape[1:])
-    if nbytes <= _AT_ONCE:
-        values = np.asarray(images[rows]) / np.float32(255)
+    nbytes = len(indices) * math.prod(images.shape[1:])
+    if nbytes <= _LARGE:
+        values = np.asarray(images[indices]) / np.float32(255)
         mean = values.mean(axes, dtype=np.float64, keepdims=True)
         return mean, values.std(axes, dtype=np.float64, keepdims=True)
     total = squares = count = 0
-    for part in np.array_split(rows, -(-nbytes // _PART)):
-        values = np.asarray(images[part]).astype(np.int64)
+    for chunk in np.array_split(indices, -(-nbytes // _CHUNK)):
+        values = np.asarray(images[chunk]).astype(np.int64)
         total = total + values.sum(axes, keepdims=True)
         squares = squares + (values**2).sum(axes, keepdims=True)
         count += math.prod(values.shape[axis] for axis in axes)
     mean = total / count
     return mean / 255, np.sqrt(np.maximum(squares / count - mean**2, 0)) / 255
-
-
-def normalize(image: jax.Array, standard: Standard, rows: jax.Array) -> jax.Array:
-    """uint8 [b, h, w, c], images of the given rows -> float32, their group's mean 0 and deviation
-    1."""
-    group = standard.group[rows]
-    values = image.astype(jnp.float32) / 255.0
-    return (values - standard.mean[group]) / standard.deviation[group]
-
-
-def of(
-    config,
-    data: pack.Pack,
-    trained_on: selection.Examples,
-    parts: Mapping[str, selection.Examples],
-) -> dict[str, Standard]:
-    """For each modality its standard; none where images are only scaled to 0..1.
-
-    `global`: mean and deviation of the training part. `per_speaker`: of each person's own images,
-    whoever is tested included; their labels are not read. With it a network needs several
-    recordings of a person before it can judge one: those of all emotions here, as many of each as
-    the data set has. Altered audio are not measured.
-
-    Args:
-      config: of one row; `input.normalization` and `modalities` are read.
-      data: the pack.
-      trained_on: the training part.
-      parts: name -> the measured parts.
-
-    Raises:
-      UserError: an unknown way to normalize.
-    """
-    check(config)
-    return WAYS[config.input.normalization](config, data, trained_on, parts)
-
-
-def check(config) -> None:
-    """UserError for an unknown way to normalize."""
-    if config.input.normalization not in WAYS:
-        raise errors.unknown("normalization", config.input.normalization, WAYS)
-
-
-def _unit(config, data, trained_on, parts) -> dict:
-    del config, data, trained_on, parts
-    return {}
-
-
-def _global(config, data, trained_on, parts) -> dict[str, Standard]:
-    del parts
-    found = {}
-    for m in modalities.get(config.modalities):
-        rows = trained_on.indices[m.name]
-        mean, deviation = measure_standard(
-            data.arrays[m.name], rows, np.zeros(len(rows), int), by_row=m.stream == "audio"
-        )
-        group = np.zeros(len(data.arrays[m.name]), np.int32)
-        found[m.name] = Standard(mean, deviation, group)
-    return found
-
-
-def _per_speaker(config, data, trained_on, parts) -> dict[str, Standard]:
-    found = {}
-    for m in modalities.get(config.modalities):
-        used = np.unique(np.concatenate([p.indices[m.name] for p in (trained_on, *parts.values())]))
-        speakers, group = np.unique(data.table["subject"], return_inverse=True)
-        rows = used
-        if m.stream == "audio":
-            rows = used[data.table["audio_variant"][used] == selection.ORIGINAL_AUDIO]
-        lacking = np.setdiff1d(group[used], group[rows])
-        if len(lacking):
-            raise errors.UserError(
-                f"{len(lacking)} people have no unaltered audio in their part, "
-                f"{speakers[lacking[0]]} first: config.input.normalization cannot be per_speaker"
-            )
-        there, dense = np.unique(group[rows], return_inverse=True)
-        mean, deviation = measure_standard(
-            data.arrays[m.name], rows, dense, by_row=m.stream == "audio"
-        )
-        # People who take no part have no group; theirs is never looked up.
-        place = np.zeros(len(speakers), np.int32)
-        place[there] = np.arange(len(there))
-        found[m.name] = Standard(mean, deviation, place[group].astype(np.int32))
-    return found
-
-
-WAYS = {"unit": _unit, "global": _global, "per_speaker": _per_speaker}

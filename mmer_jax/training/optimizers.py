@@ -1,7 +1,8 @@
-"""Optimizers and their learning rates over time, by name."""
+"""Optimizers and learning-rate schedules, by name."""
 
 import functools
 import json
+from collections.abc import Callable
 
 import jax
 import ml_collections
@@ -10,19 +11,19 @@ import optax
 from mmer_jax import errors
 
 
-def _adam(rate, config) -> optax.GradientTransformation:
+def _adam(learning_rate, config) -> optax.GradientTransformation:
     if config.weight_decay:
         raise errors.UserError(
             "config.optimizer.weight_decay is for adamw; choose --config.optimizer.name=adamw"
         )
-    # Keras's epsilon, since Keras is what the paper used.
-    return optax.adam(rate, eps=1e-7)
+    # The epsilon of Keras, which the paper used.
+    return optax.adam(learning_rate, eps=1e-7)
 
 
-def _adamw(rate, config) -> optax.GradientTransformation:
+def _adamw(learning_rate, config) -> optax.GradientTransformation:
     # Kernels decay; biases, scales and offsets do not.
     return optax.adamw(
-        rate,
+        learning_rate,
         eps=1e-7,
         weight_decay=config.weight_decay,
         mask=lambda params: jax.tree.map(lambda x: x.ndim > 1, params),
@@ -53,38 +54,55 @@ def _cosine(config, steps_per_epoch: int) -> optax.Schedule:
 SCHEDULES = {"constant": _constant, "cosine": _cosine}
 
 
-def make_optimizer(config, steps_per_epoch: int) -> optax.GradientTransformation:
-    """The optimizer that `config.optimizer` names, with its rate over the run's steps.
+def make_optimizer(
+    config: ml_collections.ConfigDict, steps_per_epoch: int
+) -> optax.GradientTransformation:
+    """Returns the optimizer of a config, with its learning-rate schedule.
 
     Args:
-      config: of one row; `optimizer` and `epochs` are read.
-      steps_per_epoch: batches of one epoch.
+      config: Config of one row; `optimizer` and `epochs` are read.
+      steps_per_epoch: Batches per epoch.
 
     Raises:
-      UserError: an unknown optimizer or schedule, or values that do not fit together.
+      UserError: An unknown optimizer or schedule, or values that do not fit together.
     """
-    chosen = config.optimizer
-    if chosen.name not in OPTIMIZERS:
-        raise errors.unknown("optimizer", chosen.name, OPTIMIZERS)
-    if chosen.schedule not in SCHEDULES:
-        raise errors.unknown("schedule", chosen.schedule, SCHEDULES)
-    if chosen.warmup_epochs and chosen.schedule == "constant":
+    check(config)
+    return _make_optimizer(_fields(config), steps_per_epoch)
+
+
+def learning_rate(config: ml_collections.ConfigDict, steps_per_epoch: int, step: int) -> float:
+    """Returns the learning rate of a training step."""
+    schedule = SCHEDULES[config.optimizer.schedule](config, steps_per_epoch)
+    return float(schedule(step) if isinstance(schedule, Callable) else schedule)
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+    """Checks the fields of `config.optimizer`; raises UserError."""
+    optimizer = config.optimizer
+    if optimizer.name not in OPTIMIZERS:
+        raise errors.unknown("optimizer", optimizer.name, OPTIMIZERS)
+    if optimizer.schedule not in SCHEDULES:
+        raise errors.unknown("schedule", optimizer.schedule, SCHEDULES)
+    if optimizer.warmup_epochs and optimizer.schedule == "constant":
         raise errors.UserError(
             "config.optimizer.warmup_epochs needs a schedule; choose "
             "--config.optimizer.schedule=cosine"
         )
-    if chosen.warmup_epochs >= config.epochs > 0 and chosen.schedule != "constant":
+    if optimizer.warmup_epochs >= config.epochs > 0 and optimizer.schedule != "constant":
         raise errors.UserError(
-            f"config.optimizer.warmup_epochs is {chosen.warmup_epochs}; it must be below "
+            f"config.optimizer.warmup_epochs is {optimizer.warmup_epochs}; it must be below "
             f"config.epochs, {config.epochs}"
         )
-    about = {"optimizer": chosen.to_dict(), "epochs": config.epochs}
-    return _make(json.dumps(about, sort_keys=True), steps_per_epoch)
+
+
+def _fields(config: ml_collections.ConfigDict) -> str:
+    fields = {"optimizer": config.optimizer.to_dict(), "epochs": config.epochs}
+    return json.dumps(fields, sort_keys=True)
 
 
 @functools.lru_cache(64)
-def _make(about: str, steps_per_epoch: int) -> optax.GradientTransformation:
-    """The same object for the same fields: what was compiled with it serves again."""
-    config = ml_collections.ConfigDict(json.loads(about))
-    chosen = config.optimizer
-    return OPTIMIZERS[chosen.name](SCHEDULES[chosen.schedule](config, steps_per_epoch), chosen)
+def _make_optimizer(fields: str, steps_per_epoch: int) -> optax.GradientTransformation:
+    """Returns the same object for the same fields, so that compiled programs are reused."""
+    config = ml_collections.ConfigDict(json.loads(fields))
+    schedule = SCHEDULES[config.optimizer.schedule](config, steps_per_epoch)
+    return OPTIMIZERS[config.optimizer.name](schedule, config.optimizer)

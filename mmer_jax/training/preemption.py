@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT, noted instead of obeyed, so that what is in hand is saved first."""
+"""Preemption: SIGTERM and SIGINT stop a run after its state is saved."""
 
 import contextlib
 import signal
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 
 class Interrupted(Exception):
-    """A signal asked a run to stop; its state is saved.
+    """A signal stopped a run; its state is saved.
 
     Attributes:
-      signum: the signal.
+      signum: The signal.
     """
 
     def __init__(self, signum: int):
@@ -18,48 +18,40 @@ class Interrupted(Exception):
         self.signum = signum
 
 
-class Noted:
-    """What was asked for while `noted` is open.
+class Preemption:
+    """Whether a run is to stop. Shared by all networks that train at the same time.
 
     Attributes:
-      received: the signal that asks to stop, or None.
+      signum: The signal that asked to stop, or 0.
     """
 
     def __init__(self) -> None:
-        self.received: int | None = None
+        self.signum = 0
 
-    def stop(self) -> None:
-        """Asks as SIGTERM does."""
-        self.received = self.received or signal.SIGTERM
+    def request(self) -> None:
+        """Asks to stop, as SIGTERM does."""
+        self.signum = self.signum or signal.SIGTERM
 
-    def _note(self, signum, frame) -> None:
+    def _handle(self, signum, frame) -> None:
         del frame
-        if self.received == signal.SIGINT == signum:
+        if self.signum == signal.SIGINT == signum:
             raise KeyboardInterrupt
-        self.received = signum
-
-
-_open: Noted | None = None
+        self.signum = signum
 
 
 @contextlib.contextmanager
-def noted() -> Iterator[Noted]:
-    """While open, SIGTERM and SIGINT are noted. A second SIGINT is obeyed.
+def catch_signals() -> Iterator[Preemption]:
+    """Records SIGTERM and SIGINT in the yielded object while the context is open.
 
-    Within another one, in whichever thread, it is that one: several networks in training are asked
-    together. Only the main thread can be told of signals; opened first in another it notes none.
+    A second SIGINT raises KeyboardInterrupt. Outside the main thread, where no handler can be set,
+    nothing is recorded.
     """
-    global _open
-    if _open is not None:
-        yield _open
-        return
-    _open, old = Noted(), {}
+    preemption, handlers = Preemption(), {}
     try:
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGTERM, signal.SIGINT):
-                old[signum] = signal.signal(signum, _open._note)
-        yield _open
+                handlers[signum] = signal.signal(signum, preemption._handle)
+        yield preemption
     finally:
-        for signum, handler in old.items():
+        for signum, handler in handlers.items():
             signal.signal(signum, handler)
-        _open = None

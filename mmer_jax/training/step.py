@@ -1,4 +1,4 @@
-"""The state of a run, and the jitted functions that move it: a chunk of steps, and prediction."""
+"""The state of a run and the jitted training step."""
 
 import dataclasses
 import functools
@@ -9,325 +9,254 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import ml_collections
 import optax
 from jax.sharding import Mesh
 
 from mmer_jax import errors
 from mmer_jax.models import tower
-from mmer_jax.training import augmentation, normalization, sharding
-
-# Streams of randomness, folded into the run's seed. Their numbers are part of every result.
-INIT, DROPOUT, SHUFFLE, AUGMENT = 0, 1, 2, 3
+from mmer_jax.training import normalization, rng, sharding
+from mmer_jax.training.augmentation import NO_AUGMENTATION, Augmentation
 
 DTYPES = ("float32", "bfloat16")
+
+# Compiled programs that a process keeps: cells that differ in seed or fold share one.
+_CACHE_SIZE = 32
+
+# Sums over the steps of an epoch, float32: of the losses, correct predictions and number of the
+# examples, and of the steps' gradient norms.
+SUMS = ("loss", "correct", "examples", "grad_norm")
 
 
 @flax.struct.dataclass
 class TrainState:
-    """All that a checkpoint must hold to continue exactly.
+    """Everything that a checkpoint must hold for an exact continuation.
 
     Attributes:
-      step: int32, updates made.
-      params, opt_state: trees of the model and of optax.
-      average: a running average of the parameters, or an empty tree.
-      loss_sum, correct, seen: float32, over the examples of the epoch so far.
-      diverged_at: int32, the first step whose loss was not finite, or -1.
-      best: the best epoch's parameters so far under early stopping, or an empty tree.
+      step: int32, number of updates made.
+      params: Parameters of the model.
+      opt_state: State of the optimizer.
+      ema_params: EMA of the parameters, or an empty dict.
+      best_params: Parameters of the best epoch so far under early stopping, or an empty dict.
+      sums: Sums over the epoch so far, see SUMS.
     """
 
     step: jax.Array
     params: Any
     opt_state: Any
-    average: Any
-    loss_sum: jax.Array
-    correct: jax.Array
-    seen: jax.Array
-    diverged_at: jax.Array
-    best: Any = flax.struct.field(default_factory=dict)
+    ema_params: Any
+    best_params: Any
+    sums: dict[str, jax.Array]
 
     @property
     def latest_params(self) -> Any:
-        """The parameters after the last step: their average, where there is one."""
-        return self.average or self.params
+        """The parameters after the last step: their EMA, if there is one."""
+        return self.ema_params or self.params
 
     @property
-    def measured_params(self) -> Any:
-        """The parameters that are measured and kept: the latest, or an earlier epoch's."""
-        return self.best or self.latest_params
+    def eval_params(self) -> Any:
+        """The parameters that are evaluated and kept: the best epoch's, or the latest."""
+        return self.best_params or self.latest_params
 
+    def reset_sums(self) -> "TrainState":
+        """Returns the state with sums of zero, for the next epoch."""
+        return self.replace(sums=jax.tree.map(lambda x: 0 * x, self.sums))
 
-@flax.struct.dataclass
-class DeviceData:
-    """Examples on the device, whole.
+    def keep_best(self) -> "TrainState":
+        """Returns the state with a copy of the latest parameters as the best ones.
 
-    Attributes:
-      arrays: for each modality uint8 [m, s, s, c], the images that any example uses.
-      indices: for each modality int32 [n], the image of each example.
-      label: int32 [n].
-      standard: for each modality what its images are normalized by; empty: as they are.
-    """
-
-    arrays: Mapping[str, jax.Array]
-    indices: Mapping[str, jax.Array]
-    label: jax.Array
-    standard: Mapping[str, normalization.Standard] = flax.struct.field(default_factory=dict)
-
-    def take(self, index: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
-        """Images and labels of the examples with the given numbers."""
-        images = {name: self.arrays[name][rows[index]] for name, rows in self.indices.items()}
-        for name, standard in self.standard.items():
-            images[name] = normalization.normalize(
-                images[name], standard, self.indices[name][index]
-            )
-        return images, self.label[index]
+        A copy, since the next step reuses the memory of the others.
+        """
+        return self.replace(best_params=jax.tree.map(jnp.copy, self.latest_params))
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What a step minimizes, beside the model and the optimizer.
+    """What a step minimizes.
 
     Attributes:
-      augment: changes of the batch.
-      label_smoothing: share of every target that is spread over all classes; Szegedy et al. (2016),
-        arXiv:1512.00567.
-      average: decay of the parameters' running average; 0 for none.
-      dtype: of the network's arithmetic in training, one of DTYPES. Parameters, the optimizer, the
-        loss and everything that is measured stay in float32.
+      augmentation: Random changes of the batch.
+      label_smoothing: Weight that is spread over all classes in every target; Szegedy et al.
+        (2016), arXiv:1512.00567.
+      ema_decay: Decay of the EMA of the parameters; 0 for none.
+      dtype: Of the network's arithmetic in training, one of DTYPES. Parameters, optimizer, loss and
+        evaluation stay in float32.
     """
 
-    augment: augmentation.Augment = augmentation.NO_CHANGE
+    augmentation: Augmentation = NO_AUGMENTATION
     label_smoothing: float = 0.0
-    average: float = 0.0
+    ema_decay: float = 0.0
     dtype: str = "float32"
 
     @classmethod
-    def of(cls, config) -> "Objective":
-        """As a config (of one row) has it; UserError for values out of range."""
-        smoothing, average = config.loss.label_smoothing, config.optimizer.ema_decay
-        for field, value in (("loss.label_smoothing", smoothing), ("optimizer.ema_decay", average)):
+    def from_config(cls, config: ml_collections.ConfigDict) -> "Objective":
+        """Returns the objective of a config (of one row); raises UserError for bad values."""
+        smoothing, decay = config.loss.label_smoothing, config.optimizer.ema_decay
+        for field, value in (("loss.label_smoothing", smoothing), ("optimizer.ema_decay", decay)):
             if not 0 <= value < 1:
                 raise errors.UserError(
                     f"config.{field} is {value}; it must be at least 0 and below 1"
                 )
-        if config.model.dtype not in DTYPES:
-            raise errors.unknown("dtype", config.model.dtype, DTYPES)
-        return cls(augmentation.Augment.of(config), smoothing, average, config.model.dtype)
+        if config.compute_dtype not in DTYPES:
+            raise errors.unknown("compute_dtype", config.compute_dtype, DTYPES)
+        return cls(Augmentation.from_config(config), smoothing, decay, config.compute_dtype)
 
     @property
-    def plain(self) -> bool:
-        """Whether images and labels are learned as they are."""
-        return not (self.augment.changes_images or self.label_smoothing)
+    def has_hard_targets(self) -> bool:
+        """Whether each example has exactly one class."""
+        return not (self.augmentation.is_active or self.label_smoothing)
 
 
 def init_state(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
-    batch: Mapping[str, jax.ShapeDtypeStruct],
+    inputs: Mapping[str, jax.ShapeDtypeStruct],
     seed: int | jax.Array,
     *,
-    averaged: bool = False,
+    ema: bool = False,
+    keep_best: bool = False,
 ) -> TrainState:
-    """The state before the first step. Traceable, so that shapes can be had without memory."""
-    zeros = {name: jnp.zeros(x.shape, x.dtype) for name, x in batch.items()}
-    key = jax.random.fold_in(jax.random.key(seed), INIT)
-    params = model.init(key, zeros, train=False)["params"]
-    return TrainState(
+    """Returns the state before the first step.
+
+    Args:
+      model: The network.
+      optimizer: The optimizer.
+      inputs: Shapes and dtypes of a batch of inputs.
+      seed: Seed of the run.
+      ema: Whether an EMA of the parameters is kept.
+      keep_best: Whether the best epoch's parameters are kept.
+    """
+    zeros = {name: jnp.zeros(x.shape, x.dtype) for name, x in inputs.items()}
+    params = model.init(rng.key(seed, "init"), zeros, train=False)["params"]
+    state = TrainState(
         step=jnp.int32(0),
         params=params,
         opt_state=optimizer.init(params),
-        average=jax.tree.map(jnp.copy, params) if averaged else {},
-        loss_sum=jnp.float32(0),
-        correct=jnp.float32(0),
-        seen=jnp.float32(0),
-        diverged_at=jnp.int32(-1),
+        ema_params=jax.tree.map(jnp.copy, params) if ema else {},
+        best_params={},
+        sums={name: jnp.float32(0) for name in SUMS},
     )
+    return state.keep_best() if keep_best else state
 
 
-def note_best(state: TrainState) -> TrainState:
-    """Notes the latest parameters as the best; a copy, since steps take the others' memory."""
-    return state.replace(best=jax.tree.map(jnp.copy, state.latest_params))
-
-
-def update(
+def train_step(
     state: TrainState,
-    images: Mapping[str, jax.Array],
-    label: jax.Array,
-    weight: jax.Array,
+    batch: Mapping[str, Any],
+    norm_stats: Mapping[str, normalization.NormStats],
+    seed: jax.Array,
     *,
     model: nn.Module,
     optimizer: optax.GradientTransformation,
-    seed: int | jax.Array,
     objective: Objective = Objective(),
-) -> TrainState:
-    """One step: sparse categorical cross-entropy, its mean over the examples of weight one.
+) -> tuple[TrainState, jax.Array]:
+    """Makes one update: the mean cross-entropy of the examples of the batch goes down.
 
     Args:
-      state: the state before.
-      images: for each modality uint8 [b, s, s, c].
-      label: int32 [b].
-      weight: float32 [b], 1 for examples and 0 for padding, which comes last.
-      model, optimizer, seed, objective: of the run.
+      state: The state before.
+      batch: A batch of the input pipeline.
+      norm_stats: Normalization statistics by modality.
+      seed: uint32, seed of the run.
+      model: The network.
+      optimizer: The optimizer.
+      objective: The loss and what belongs to it.
+
+    Returns:
+      The state after, and the sum of the losses of the batch, float32.
     """
-    stream = lambda number: jax.random.fold_in(jax.random.key(seed), number)  # noqa: E731
-    key = jax.random.fold_in(stream(DROPOUT), state.step)
-    if not objective.plain:
-        targets = optax.smooth_labels(
-            jax.nn.one_hot(label, model.classes), objective.label_smoothing
-        )
-        now = jax.random.fold_in(stream(AUGMENT), state.step)
-        images, targets = objective.augment(now, images, targets)
-
+    inputs = normalization.normalize_inputs(batch, norm_stats)
+    label, mask = batch["label"], batch["mask"]
+    targets = label
+    if not objective.has_hard_targets:
+        one_hot = jax.nn.one_hot(label, model.classes)
+        targets = optax.smooth_labels(one_hot, objective.label_smoothing)
+        key = rng.key(seed, "augment", state.step)
+        inputs, targets = objective.augmentation(key, inputs, targets)
     if objective.dtype != "float32":
-        images = {name: tower.to_unit_range(x) for name, x in images.items()}
-        images = _cast(images, objective.dtype)
+        inputs = _cast(
+            {name: tower.to_unit_range(x) for name, x in inputs.items()}, objective.dtype
+        )
+    dropout_key = rng.key(seed, "dropout", state.step)
 
-    def loss_function(params):
-        params = _cast(params, objective.dtype)  # their gradients come back as float32
-        logits = model.apply({"params": params}, images, train=True, rngs={"dropout": key})
+    def loss(params):
+        params = _cast(params, objective.dtype)  # gradients come back as float32
+        logits = model.apply({"params": params}, inputs, train=True, rngs={"dropout": dropout_key})
         logits = logits.astype(jnp.float32)
-        if objective.plain:
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, label) * weight
-        else:
-            losses = optax.softmax_cross_entropy(logits, targets) * weight
-        return losses.sum() / weight.sum(), (losses.sum(), logits)
+        losses = _cross_entropy(logits, targets) * mask
+        return losses.sum() / mask.sum(), (losses.sum(), logits)
 
-    grads, (loss_sum, logits) = jax.grad(loss_function, has_aux=True)(state.params)
+    grads, (loss_sum, logits) = jax.grad(loss, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    finite = jnp.isfinite(loss_sum)
-    return TrainState(
+    step_sums = {
+        "loss": loss_sum,
+        "correct": ((logits.argmax(-1) == label) * mask).sum(),
+        "examples": mask.sum(),
+        "grad_norm": optax.tree.norm(grads),
+    }
+    state = state.replace(
         step=state.step + 1,
         params=params,
         opt_state=opt_state,
-        average=_averaged(state.average, params, state.step, objective.average),
-        loss_sum=state.loss_sum + loss_sum,
-        correct=state.correct + ((logits.argmax(-1) == label) * weight).sum(),
-        seen=state.seen + weight.sum(),
-        diverged_at=jnp.where((state.diverged_at < 0) & ~finite, state.step, state.diverged_at),
-        best=state.best,
+        ema_params=_update_ema(state.ema_params, params, state.step, objective.ema_decay),
+        sums=jax.tree.map(jnp.add, state.sums, step_sums),
     )
+    return state, loss_sum
 
 
-def _cast(tree, dtype: str):
+def _cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """Returns the loss of each example; targets are classes, int [b], or weights [b, classes]."""
+    if targets.ndim == 1:
+        return optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+    return optax.softmax_cross_entropy(logits, targets)
+
+
+def _cast(tree: Any, dtype: str) -> Any:
     return jax.tree.map(lambda x: x.astype(dtype), tree)
 
 
-def _averaged(average, params, step: jax.Array, decay: float):
-    """The running average after a step; Polyak and Juditsky (1992), with exponential weights.
+def _update_ema(ema_params, params, step: jax.Array, decay: float):
+    """Returns the EMA of the parameters after a step; Polyak and Juditsky (1992).
 
-    The decay grows to its value, so that the first parameters, which know nothing, soon have no
-    weight.
+    The decay grows to its final value, so that the first parameters soon have no weight.
     """
-    if not average:
-        return average
+    if not ema_params:
+        return ema_params
     decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-    return jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
+    return jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, ema_params, params)
 
 
-def make_chunk(
+@functools.lru_cache(_CACHE_SIZE)
+def compile_train_step(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
-    seed: int,
+    objective: Objective,
     mesh: Mesh,
-    *,
-    objective: Objective = Objective(),
-    loop_on_device: bool | None = None,
-) -> Callable[..., TrainState]:
-    """Compiles `chunk(state, data, index, weight, first, last) -> state`.
+) -> Callable[..., tuple[TrainState, jax.Array]]:
+    """Returns the jitted `train_step` of (state, batch, norm_stats, seed); it donates the state.
 
-    It makes the steps first..last-1 of an epoch. `index` and `weight` are those of the whole epoch
-    (see `batches.batches`). The state is donated.
-
-    On accelerators the steps run in one loop on the device. On CPUs they are dispatched one by one,
-    since XLA runs convolutions in a loop body slower there (docs/performance.md,
-    https://github.com/jax-ml/jax/issues/12868), while a dispatch costs next to nothing. The body
-    is the same function; `loop_on_device` chooses otherwise.
+    The seed is an argument, so that runs with other seeds are the same program.
     """
-    # The seed is an argument of what is compiled: other seeds are then the same program.
-    seed = jnp.uint32(seed)
-    if loop_on_device is None:
-        loop_on_device = mesh.devices.flat[0].platform != "cpu"
-    one, loop = _programs(model, optimizer, mesh, objective)
-    if loop_on_device:
-        return lambda *arguments: loop(*arguments, seed)
-
-    def chunk(state, data, index, weight, first, last):
-        for i in range(first, last):
-            state = one(state, data, index, weight, i, seed)
-        return state
-
-    return chunk
-
-
-# Cells that differ in seed or fold are the same program: a process traces and compiles it once.
-_KEPT_PROGRAMS = 32
-
-
-@functools.lru_cache(_KEPT_PROGRAMS)
-def _programs(model, optimizer, mesh, objective):
-    """One step, and a loop of steps, compiled when they are called first."""
-    whole, split = sharding.replicated(mesh), sharding.by_batch(mesh)
-
-    def body(state, data, index, weight, i, seed):
-        index = jax.lax.with_sharding_constraint(index[i], split)
-        images, label = data.take(index)
-        images = jax.lax.with_sharding_constraint(images, split)
-        return update(
-            state,
-            images,
-            label,
-            weight[i],
-            model=model,
-            optimizer=optimizer,
-            seed=seed,
-            objective=objective,
-        )
-
-    def loop(state, data, index, weight, first, last, seed):
-        return jax.lax.fori_loop(
-            first, last, lambda i, s: body(s, data, index, weight, i, seed), state
-        )
-
-    compiled = functools.partial(
-        jax.jit,
-        donate_argnums=0,
-        out_shardings=whole,
-        compiler_options=sharding.compiler_options(mesh),
-    )
-    return compiled(body), compiled(loop)
-
-
-@functools.lru_cache(_KEPT_PROGRAMS)
-def make_init(
-    model: nn.Module,
-    optimizer: optax.GradientTransformation,
-    batch: tuple[tuple[str, jax.ShapeDtypeStruct], ...],
-    mesh: Mesh,
-    *,
-    averaged: bool,
-    keeps_best: bool,
-) -> Callable[[int], TrainState]:
-    """Compiles `init(seed)`: the state before the first step, with memory for the best one."""
-
-    def init(seed):
-        state = init_state(model, optimizer, dict(batch), seed, averaged=averaged)
-        return note_best(state) if keeps_best else state
-
-    return jax.jit(init, out_shardings=sharding.replicated(mesh))
-
-
-@functools.lru_cache(_KEPT_PROGRAMS)
-def make_predict(model: nn.Module, mesh: Mesh) -> Callable[..., jax.Array]:
-    """Compiles `predict(params, data, index)`: int32 [b] -> probabilities float32 [b, classes]."""
-    split = sharding.by_batch(mesh)
-
-    def predict(params, data, index):
-        images, _ = data.take(jax.lax.with_sharding_constraint(index, split))
-        logits = model.apply({"params": params}, images, train=False)
-        return jax.nn.softmax(logits.astype(jnp.float32))
-
     return jax.jit(
-        predict,
+        functools.partial(train_step, model=model, optimizer=optimizer, objective=objective),
+        donate_argnums=0,
         out_shardings=sharding.replicated(mesh),
         compiler_options=sharding.compiler_options(mesh),
     )
+
+
+@functools.lru_cache(_CACHE_SIZE)
+def compile_init(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    inputs: tuple[tuple[str, jax.ShapeDtypeStruct], ...],
+    mesh: Mesh,
+    *,
+    ema: bool,
+    keep_best: bool,
+) -> Callable[[jax.Array], TrainState]:
+    """Returns the jitted `init_state` of a seed."""
+
+    def init(seed):
+        return init_state(model, optimizer, dict(inputs), seed, ema=ema, keep_best=keep_best)
+
+    return jax.jit(init, out_shardings=sharding.replicated(mesh))

@@ -19,7 +19,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import threadpoolctl
 
@@ -157,7 +157,9 @@ class _Context(multiprocessing.context.SpawnContext):
 def _hidden_main_module() -> Iterator[None]:
     """Keeps a process that is spawned in the block from importing the main module."""
     main = vars(sys.modules["__main__"])
-    attributes = {name: main.pop(name) for name in ("__file__", "__spec__") if name in main}
+    attributes: dict[str, Any] = {
+        name: main.pop(name) for name in ("__file__", "__spec__") if name in main
+    }
     main["__spec__"] = None
     try:
         yield

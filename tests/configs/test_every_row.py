@@ -72,12 +72,18 @@ def small(file, places, rows=None):
             config.sets[name].manual_dir = places[name]
             config.sets[name].data_dir = places["data_dir"]
     config.fusion.inner_folds = 2
-    config.model.filters = (2, 4, 4, 8, 8)
     for row in config.rows.values():
-        if "model" in row:
-            if "filters" in row.model:
-                row.model.filters = tuple(max(2, n // 16) for n in row.model.filters)
-            row.model.hidden = (16,) * len(row.model.get("hidden", (0,)))
+        if row.get("model", {}).get("name") == "vgg16":
+            row.model.groups = ((2, 2), (2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
+            row.model.hidden = (16, 16)
+        elif "modalities" in row and "fusion" not in row:
+            model = row.model.to_dict() if "model" in row else {}
+            filters = model.get("filters", (32, 64, 64, 128, 128))
+            row.model = {
+                **model,
+                "filters": tuple(max(2, n // 16) for n in filters),
+                "hidden": (16,) * len(model.get("hidden", (0,))),
+            }
         if "optimizer" in row:
             row.optimizer.warmup_epochs = 0  # there is one epoch
     config.lock()

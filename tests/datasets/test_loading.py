@@ -53,7 +53,7 @@ def test_one_dataset_is_trained_on_and_all_of_the_other_tested(crossed, tmp_path
     resolved = resolve.resolve_row(crossed, row)
     joined = loading.open_packs(crossed, {row: resolved}, tmp_path)[row]
     first, second = (pack.open_pack(p.data.pack) for p in loading._sources(resolved))
-    subsets = splits.split_examples(Cell(row, "cross_dataset", 0, 0), resolved, joined)
+    subsets = splits.split_cell(Cell(row, "cross_dataset", 0, 0), resolved, joined)
     assert set(subsets["train"].clip) <= set(first.table["clip"])
     assert set(subsets["test"].clip) <= set(second.table["clip"])
     # 24 clips of two emotions, three views; a test example has the original audio.
@@ -107,7 +107,7 @@ def test_dataset_cannot_be_crossed_with_itself(crossed, small_pack, tmp_path):
 
 def test_other_protocols_cannot_split_two_datasets(crossed, tmp_path):
     crossed.row, crossed.protocols = "mel_ravdess_to_baum1", ("clip_random",)
-    with pytest.raises(errors.UserError, match=r"two data sets: only .*cross_dataset"):
+    with pytest.raises(errors.UserError, match=r"two datasets: only .*cross_dataset"):
         run_experiment(crossed, tmp_path)
 
 
@@ -154,7 +154,7 @@ def test_one_spectrogram_for_every_frame(strong_config, small_pack):
     cell = Cell("face_mel", "triplet_random", 0, 0)
 
     def training_variants(row):
-        subsets = splits.split_examples(cell, resolve.resolve_row(strong_config, row), data)
+        subsets = splits.split_cell(cell, resolve.resolve_row(strong_config, row), data)
         return set(data.table["audio_variant"][subsets["train"].indices["mel"]])
 
     assert training_variants("face_mel") == {"original", "noise", "pitch_shift"}
@@ -168,7 +168,7 @@ def test_left_out_subjects_are_in_no_subset(strong_config, small_pack):
     clips = set()
     for fold in (0, 2, 3, 4):
         cell = Cell("mel", "actor_kfold", fold, 0)
-        for subset in splits.split_examples(cell, resolved, data).values():
+        for subset in splits.split_cell(cell, resolved, data).values():
             clips |= set(subset.clip.tolist())
     actors = {name[-2:] for name in clips}
     assert actors == {f"{a:02d}" for a in range(1, 13)} - {"03", "06", "07"}

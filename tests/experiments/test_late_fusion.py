@@ -1,5 +1,7 @@
 """Decision-level rows: networks on disk are reused, what is fitted has not seen its examples."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from mmer_jax.config import resolve
 from mmer_jax.config.cell import Cell
 from mmer_jax.datasets import pack
 from mmer_jax.evaluation import decision_rules
-from mmer_jax.experiments import cells, late_fusion
+from mmer_jax.experiments import cells
 from mmer_jax.experiments.run import run_experiment
 from mmer_jax.protocols import splits
 from mmer_jax.results import predictions
@@ -77,14 +79,13 @@ def test_what_is_fitted_on_was_predicted_by_networks_that_had_not_seen_it(workdi
     for row in OF:
         cell = Cell(row, "clip_random", 0, 0)
         resolved = resolve.resolve_row(config, row)
-        whole = stored(workdir, row).examples[2, "test"]
-        for j, (kept, left_out) in enumerate(late_fusion._inner_split(cell, resolved, data, 3)):
+        test = stored(workdir, row).examples[2, "test"]
+        for inner in cell.inner(row, 3):
+            kept, left_out = splits.split_cell(inner, resolved, data).values()
             assert not set(kept.clip) & set(left_out.clip)
-            assert not set(whole.clip) & (set(kept.clip) | set(left_out.clip))
-            inner = predictions.load(
-                workdir / "predictions" / "inner" / f"{cell.name}-inner{j}of3.npz"
-            )
-            assert set(inner.examples[2, "test"].clip) == set(left_out.clip)
+            assert not set(test.clip) & (set(kept.clip) | set(left_out.clip))
+            found = predictions.load(workdir / "predictions" / "inner" / f"{inner.name}.npz")
+            assert set(found.examples[2, "test"].clip) == set(left_out.clip)
             predicted += [(row, c) for c in set(left_out.clip.tolist())]
     assert len(predicted) == len(set(predicted)) == 2 * 48  # every training clip once a row
     assert not (workdir / "params" / "face-clip_random-fold0-seed0-inner0of3").exists()
@@ -149,21 +150,21 @@ class Killed(BaseException):
 def test_a_killed_run_goes_on_and_leaves_the_same(workdir, small_pack, tmp_path, monkeypatch):
     config = fusion_config(small_pack, "logistic")
     name = "mel-clip_random-fold0-seed0-inner1of3"
-    save, finish = predictions.save, cells.finish_network
+    save, rmtree = predictions.save, shutil.rmtree
 
     def save_and_die(path, epoch, *rest):
         save(path, epoch, *rest)
         if (path.stem, epoch) == (name, 1):  # within an inner network
             raise Killed
 
-    def die_before_tidying(network, *rest):
-        if network == name:
+    def die_before_clean_up(folder, *rest, **options):
+        if folder.name == name:
             raise Killed
-        finish(network, *rest)
+        rmtree(folder, *rest, **options)
 
     for module, function, dying in (
         (predictions, "save", save_and_die),
-        (cells, "finish_network", die_before_tidying),
+        (cells.shutil, "rmtree", die_before_clean_up),
     ):
         with monkeypatch.context() as patched, pytest.raises(Killed):
             patched.setattr(module, function, dying)
@@ -201,13 +202,15 @@ def test_inner_networks_learn_the_shuffled_labels_of_their_cell(small_pack):
     learned = {}
     for row in OF:
         cell, resolved = Cell(row, "clip_random", 0, 0), resolve.resolve_row(config, row)
-        whole = splits.split_examples(cell, resolved, data)["train"]
-        shuffled = cells.with_shuffled_labels(whole, cell.seed)
-        assert (shuffled.label != whole.label).any()
+        shuffled = splits.split_cell(cell, resolved, data)["train"]
+        resolved.split.shuffle_labels = False
+        plain = splits.split_cell(cell, resolved, data)["train"]
+        assert (shuffled.label != plain.label).any()
         learned[row] = dict(zip(shuffled.clip.tolist(), shuffled.label.tolist(), strict=True))
-        for parts in late_fusion._inner_split(cell, resolved, data, 3):
-            for part in parts:
-                assert [learned[row][c] for c in part.clip.tolist()] == part.label.tolist()
+        resolved.split.shuffle_labels = True
+        for inner in cell.inner(row, 3):
+            for subset in splits.split_cell(inner, resolved, data).values():
+                assert [learned[row][c] for c in subset.clip.tolist()] == subset.label.tolist()
     assert learned["face"] == learned["mel"]
 
 
@@ -215,12 +218,12 @@ def test_inner_networks_learn_the_shuffled_labels_of_their_cell(small_pack):
     ("row", "changes", "said"),
     [
         ("mean", {"rows.mean.fusion.method": "bayes"}, "unknown fusion method 'bayes'; known: m"),
-        ("mean", {"rows.mean.fusion.rows": ("face", "voice")}, "row that mean joins 'voice'"),
-        ("mean", {"rows.mean.fusion.rows": ("face", "product")}, "itself a decision"),
-        ("mean", {"rows.mean.fusion.rows": ()}, "joins two rows or more"),
+        ("mean", {"rows.mean.fusion.rows": ("face", "voice")}, "row that mean fuses 'voice'"),
+        ("mean", {"rows.mean.fusion.rows": ("face", "product")}, "itself a late fusion"),
+        ("mean", {"rows.mean.fusion.rows": ()}, "needs two rows or more"),
         ("mean", {"rows.mean.data": {"emotions": ("anger", "fear")}}, "config.data.emotions is"),
         ("mean", {"rows.mel.epochs": 2}, "config.epochs is 1 for the one and 2 for the other"),
-        ("knn", {"fusion.inner_folds": 40}, "inner_folds is 40: .* as many units"),
+        ("knn", {"fusion.inner_folds": 40}, "inner_folds is 40: .* as many groups"),
     ],
 )
 def test_mistakes_are_explained(small_pack, tmp_path, row, changes, said):

@@ -7,7 +7,7 @@ import pytest
 
 from mmer_jax import errors, training
 from mmer_jax.config.cell import Cell
-from mmer_jax.experiments import cells, learning_rate_search
+from mmer_jax.experiments import learning_rate_search
 from mmer_jax.experiments.run import check_config, run_experiment
 from mmer_jax.results import predictions, records
 
@@ -78,10 +78,10 @@ def test_the_chosen_rates_network_is_the_one_that_it_alone_would_give(
     config.optimizer.learning_rate_search = RATES
     predicted, train = [], training.train
     monkeypatch.setattr(
-        training, "train", lambda *a, **k: predicted.append(set(a[4])) or train(*a, **k)
+        training, "train", lambda *a, **k: predicted.append(set(a[3])) or train(*a, **k)
     )
     (record,) = run_experiment(config, tmp_path / "chosen")
-    assert predicted == [{"validation"}, {"validation"}]  # no loser has said a word of the test
+    assert predicted == [{"train", "validation"}] * 2  # no candidate has seen a test example
 
     accuracy = {rate: r["validation_accuracy"] for rate, (r, _) in plain.items()}
     assert accuracy[3e-2] > accuracy[1e-3]
@@ -114,15 +114,15 @@ def test_candidates_are_not_trained_again_and_one_that_diverges_loses(
 ):
     config.optimizer.learning_rate_search = (3e-2, 1e38, 1e-3)
     config.early_stopping.patience = 3
-    trained, train_network = [], cells.train_network
+    trained, train = [], training.train
 
-    def until_the_third(name, *rest):
-        trained.append(name)
+    def until_the_third(config, *args, **kwargs):
+        trained.append(config.optimizer.learning_rate)
         if len(trained) == 3:
             raise training.Interrupted(15)
-        return train_network(name, *rest)
+        return train(config, *args, **kwargs)
 
-    monkeypatch.setattr(cells, "train_network", until_the_third)
+    monkeypatch.setattr(training, "train", until_the_third)
     with pytest.raises(training.Interrupted):
         run_experiment(config, tmp_path)
     assert not records.read(tmp_path / records.FILE_NAME)
@@ -131,12 +131,7 @@ def test_candidates_are_not_trained_again_and_one_that_diverges_loses(
         run_experiment(config, tmp_path)
     config.batch_size = 30
     (record,) = run_experiment(config, tmp_path)
-    assert [name.partition("/")[2] for name in trained] == [
-        "rate0.03",
-        "rate1e+38",
-        "rate0.001",
-        "rate0.001",
-    ]
+    assert trained == [3e-2, 1e38, 1e-3, 1e-3]
     assert record["rates"][1] == {
         "learning_rate": 1e38,
         "validation_accuracy": None,
@@ -169,7 +164,7 @@ def test_equal_rates_are_told_apart_by_loss_and_then_by_size():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"split.validation_fraction": 0.0}, "needs a validation part, and there is none"),
+        ({"split.validation_fraction": 0.0}, "needs a validation subset, and there is none"),
         (
             {"protocols": ("clip_random", "triplet_random")},
             "under triplet_random: its validation examples are versions of training clips",
@@ -209,5 +204,5 @@ def test_decisions_of_networks_that_choose(strong_config, tmp_path):
     strong_config.rows.both.fusion.method = "mean"
     assert list(check_config(strong_config)) == ["face", "mel", "both"]
     strong_config.rows.mel.early_stopping = {"patience": 0}
-    with pytest.raises(errors.UserError, match=r"'both' joins 'mel': .* for both or for neither"):
+    with pytest.raises(errors.UserError, match=r"'both' fuses 'mel': .* for both or for neither"):
         check_config(strong_config)

@@ -10,9 +10,9 @@ from mmer_jax import errors
 from mmer_jax.config import resolve
 from mmer_jax.config.cell import Cell
 from mmer_jax.datasets import clips, pack
-from mmer_jax.experiments import cells
+from mmer_jax.experiments.cell_results import CellResults
 from mmer_jax.experiments.run import run_experiment
-from mmer_jax.results import predictions, records
+from mmer_jax.results import predictions
 
 
 def small_demo(row):
@@ -74,26 +74,6 @@ def test_nothing_runs_twice(found, workdir):
     before = (workdir / "records.jsonl").read_bytes()
     assert run_experiment(small_demo("mel"), workdir) == found
     assert (workdir / "records.jsonl").read_bytes() == before
-
-
-def test_cells_at_once_leave_what_they_leave_one_after_the_other(found, workdir, tmp_path):
-    told, (folder,) = {}, workdir.glob("data/ravdess/*/*/packs/*")
-    for at_once in (1, 2):
-        config = small_demo("mel")
-        config.data.pack = str(folder)
-        config.epochs, config.measure_epochs, config.seeds = 2, (2,), (0, 1, 2)
-        config.run.cells_at_once = at_once
-        told[at_once] = {r["seed"]: r for r in run_experiment(config, tmp_path / str(at_once))}
-    for seed, record in told[1].items():
-        assert not {k for k in record if record[k] != told[2][seed][k]} - {*records.CLOCK, "config"}
-    assert told[1].keys() == told[2].keys() == {0, 1, 2}
-
-
-def test_a_negative_number_of_cells_at_once_is_refused(tmp_path):
-    config = small_demo("mel")
-    config.run.cells_at_once = -1
-    with pytest.raises(errors.UserError, match="cells_at_once is -1"):
-        run_experiment(config, tmp_path)
 
 
 def test_with_shuffled_labels_accuracy_falls_to_chance(found, workdir, tmp_path):
@@ -163,14 +143,15 @@ def test_a_pack_of_another_size_is_refused(strong_config, tmp_path, small_pack):
         run_experiment(strong_config, tmp_path)
 
 
-def test_the_papers_number_stands_only_beside_its_own_kind(strong_config, small_pack):
+def test_the_papers_number_stands_only_beside_its_own_kind(strong_config, small_pack, tmp_path):
     config = resolve.resolve_row(strong_config, "mel")
     data = pack.open_pack(small_pack)
     recorded = pack.Pack(data.path, {**data.info, "origin": "recorded"}, data.table, data.arrays)
 
     def number(protocol="triplet_random", of=recorded, epoch=20, row="mel", **fields):
         changed = resolve.resolve_row(strong_config, row, fields)
-        return cells.paper_accuracy(Cell(row, protocol, 0, 0), changed, of, epoch)
+        cell = Cell(row, protocol, 0, 0)
+        return CellResults(cell, changed, of, tmp_path, {}).paper_accuracy(epoch)
 
     assert number() == config.paper.accuracy.mel[1] == 0.9086
     assert number(epoch=40) == 0.9439
@@ -210,7 +191,6 @@ def test_another_seed_compiles_nothing_anew(strong_config, small_pack, tmp_path)
         assert misses
         misses.clear()
         strong_config.seeds = (0, 1)
-        strong_config.run.chunk_seconds = 3.0
         losses = {r["seed"]: r["train_loss"] for r in run_experiment(strong_config, tmp_path)}
         assert losses[0] != losses[1]
         assert not misses

@@ -62,7 +62,7 @@ def test_layers_as_text_and_markdown(strong_config, tmp_path, capsys):
     written = (tmp_path / "figure6_8_layers.md").read_text()
     for row in ("face", "face_flow"):
         config = resolve.resolve_row(strong_config, row, {"data.size": 32})
-        model, shapes = models.build(config), registry.batch_shapes(config)
+        model, shapes = models.build(config), registry.input_shapes(config)
         count = models.count_parameters(_init_shapes(model, shapes))
         assert f"{count:,} parameters." in printed and f"{count:,} parameters." in written
     assert "10 convolutions, 3 dense layers" in printed

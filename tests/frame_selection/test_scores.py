@@ -201,7 +201,7 @@ def test_the_clips_own_label_is_never_read(workdir, frames_pack):
     assert (permuted != data.table["emotion"]).any()
     both = []
     for labeled in (data, other):
-        networks = [scores._network(cell, resolved, labeled, workdir) for cell in cells]
+        networks = [scores._load_network(cell, resolved, labeled, workdir) for cell in cells]
         both.append(scores.score_pack(labeled, resolved, networks)[0])
     np.testing.assert_array_equal(*both)
     # A table without labels is enough.
@@ -253,7 +253,7 @@ def test_a_mistake_gives_one_message(workdir, frames_pack, small_pack, tmp_path,
     assert "no finished network of fold 3 seed 0: run its command again" in message(workdir)
     aside.rename(params)
     picks = frame_lists.write(tmp_path / "other.csv", frame_lists.PICKS, [("S001_001", 3)])
-    assert "are not those that the networks were" in message(workdir, "--picked", str(picks))
+    assert "have changed since its networks were" in message(workdir, "--picked", str(picks))
     assert "no file nowhere.csv, which" in message(workdir, "--picked", "nowhere.csv")
     changed = tmp_path / "changed"
     data = pack.open_pack(frames_pack)

@@ -22,7 +22,7 @@ def test_logits_and_parameter_counts_equal_keras(strong_config, row):
     rng = np.random.default_rng(0)
     images = {
         name: rng.integers(0, 256, x.shape, np.uint8)
-        for name, x in registry.batch_shapes(config, batch=4).items()
+        for name, x in registry.input_shapes(config, batch=4).items()
     }
     params = model.init(jax.random.key(1), images, train=False)["params"]
     # Biases start at zero; other values would show if one were left out.
@@ -44,7 +44,7 @@ def test_logits_and_parameter_counts_equal_keras(strong_config, row):
 def test_initial_weights_follow_kerass_distributions(strong_config):
     config = resolve.resolve_row(strong_config, "face", {"data.size": SIZE})
     model = models.build(config)
-    zeros = {k: np.zeros(x.shape, x.dtype) for k, x in registry.batch_shapes(config).items()}
+    zeros = {k: np.zeros(x.shape, x.dtype) for k, x in registry.input_shapes(config).items()}
     params = model.init(jax.random.key(0), zeros, train=False)["params"]
     for name, fan_in, fan_out in (("dense2", 2048, 1024), ("dense1", 2 * 2 * 512, 2048)):
         limit = np.sqrt(6 / (fan_in + fan_out))

@@ -29,7 +29,7 @@ def test_vgg16_is_built_by_name_for_small_images_too(strong_config):
 
 def init(model, config):
     images = {
-        name: jnp.full(x.shape, 90, x.dtype) for name, x in registry.batch_shapes(config, 2).items()
+        name: jnp.full(x.shape, 90, x.dtype) for name, x in registry.input_shapes(config, 2).items()
     }
     return model.init(jax.random.key(0), images, train=False)
 
@@ -38,7 +38,9 @@ def init(model, config):
 def joint(strong_config):
     def build(name, row="face_flow_mel", **fields):
         fields = {"model.name": name, "data.size": 16, "model.filters": (4, 8), **fields}
-        fields = {"model.hidden": (16,), "model.width": 8, "model.heads": 2, **fields}
+        fields = {"model.hidden": (16,), "model.width": 8, **fields}
+        if name == "attention":
+            fields["model.heads"] = 2
         return resolve.resolve_row(strong_config, row, fields)
 
     return build
@@ -48,7 +50,7 @@ def images_of(config, seed=0):
     rng = np.random.default_rng(seed)
     return {
         name: jnp.asarray(rng.integers(0, 256, x.shape, np.uint8))
-        for name, x in registry.batch_shapes(config, 3).items()
+        for name, x in registry.input_shapes(config, 3).items()
     }
 
 
@@ -57,7 +59,7 @@ def test_gates_are_shares_and_equal_gates_give_the_mean(joint):
     model, images = models.build(config), images_of(config)
     params = model.init(jax.random.key(0), images, train=False)["params"]
     _, seen = model.apply({"params": params}, images, train=False, mutable="intermediates")
-    np.testing.assert_allclose(seen["intermediates"]["shares"][0].sum(axis=-1), 1, rtol=1e-6)
+    np.testing.assert_allclose(seen["intermediates"]["gate_weights"][0].sum(axis=-1), 1, rtol=1e-6)
 
     params["gates"] = jax.tree.map(jnp.zeros_like, params["gates"])
     logits, seen = model.apply({"params": params}, images, train=False, capture_intermediates=True)

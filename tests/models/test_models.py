@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmer_jax import errors, models
-from mmer_jax.config import resolve
+from mmer_jax.config import resolve, schema
 from mmer_jax.models import registry, tower
 
 
@@ -28,7 +28,7 @@ def apply(config, batch=3, train=False, seed=0):
     model = models.build(config)
     images = {
         name: jnp.full(x.shape, 100, x.dtype)
-        for name, x in registry.batch_shapes(config, batch).items()
+        for name, x in registry.input_shapes(config, batch).items()
     }
     params = model.init(jax.random.key(0), images, train=False)["params"]
     rngs = {"dropout": jax.random.key(seed)}
@@ -43,7 +43,7 @@ def test_dropout_is_on_in_training_only(strong_config):
 
 def test_unknown_model_names_the_known_ones(strong_config):
     config = resolve.resolve_row(strong_config, "mel", {"model.name": "vgg"})
-    with pytest.raises(errors.UserError, match="unknown model 'vgg'; known: concatenation"):
+    with pytest.raises(errors.UserError, match=r"unknown model 'vgg'; known: .*concatenation"):
         models.build(config)
 
 
@@ -58,3 +58,34 @@ def test_towers_are_joined_in_the_papers_order_whatever_order_is_asked_for(stron
     strong_config.rows.face_flow_mel.modalities = ("mel", "flow", "face")
     config = resolve.resolve_row(strong_config, "face_flow_mel")
     assert models.build(config).modalities == ("face", "flow", "mel")
+
+
+@pytest.mark.parametrize("rate", [1.0, -0.1])
+def test_a_dropout_rate_out_of_range_is_refused(strong_config, rate):
+    config = resolve.resolve_row(strong_config, "mel", {"model.dropout_output": rate})
+    with pytest.raises(errors.UserError, match=f"dropout_output is {rate}; it must be at least 0"):
+        models.build(config)
+
+
+def test_fields_that_are_none_take_the_models_own_defaults():
+    config = schema.default_config()
+    model = models.build(config)
+    assert (model.filters, model.hidden, model.patch) == ((32, 64, 128, 256, 512), (2048, 1024), 1)
+    described = registry.describe(model)
+    assert described["dropout_output"] == 0.4 and described["modalities"] == ("face", "flow", "mel")
+
+
+def test_a_registered_model_is_built_by_its_name(monkeypatch):
+    monkeypatch.setattr(registry, "MODELS", dict(registry.MODELS))
+
+    @registry.register("mine")
+    class Mine(nn.Module):
+        modalities: tuple
+        classes: int
+        width: int = 3
+
+    config = schema.default_config()
+    config.model.name, config.model.width = "mine", 7
+    assert models.build(config) == Mine(("face", "flow", "mel"), 5, 7)
+    with pytest.raises(ValueError, match="'concatenation' is taken by ConcatenationNetwork"):
+        registry.register("concatenation")(Mine)

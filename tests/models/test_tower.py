@@ -63,7 +63,7 @@ def test_a_prediction_does_not_depend_on_its_batch(strong_config):
     model = models.build(config)
     batch = {
         name: RNG.integers(0, 256, x.shape).astype(np.uint8)
-        for name, x in registry.batch_shapes(config, 4).items()
+        for name, x in registry.input_shapes(config, 4).items()
     }
     params = model.init(jax.random.key(0), batch, train=False)
     whole = model.apply(params, batch, train=False)
@@ -77,7 +77,7 @@ def test_pooling_frees_the_parameters_from_the_images_size(strong_config):
         shapes = jax.eval_shape(
             lambda: models.build(config).init(
                 jax.random.key(0),
-                {n: jnp.zeros(x.shape, x.dtype) for n, x in registry.batch_shapes(config).items()},
+                {n: jnp.zeros(x.shape, x.dtype) for n, x in registry.input_shapes(config).items()},
                 train=False,
             )
         )
@@ -90,10 +90,13 @@ def test_pooling_frees_the_parameters_from_the_images_size(strong_config):
 @pytest.mark.parametrize(
     "fields, said",
     [
-        ({"model__pooling": "mean"}, "unknown head 'mean'; known: flatten, average"),
+        ({"model__pooling": "mean"}, "unknown pooling 'mean'; known: flatten, average"),
         ({"model__normalization": "batch"}, "unknown layer normalization 'batch'; known: group"),
         ({"model__patch": 3}, "must be a multiple of it"),
-        ({"model__patch": 2, "model__name": "attention"}, "patch is for the model concatenation"),
+        (
+            {"model__patch": 2, "model__name": "attention"},
+            "patch is not a field of the model attention, which has filters",
+        ),
     ],
 )
 def test_what_is_not_there_is_refused(strong_config, fields, said):

@@ -45,7 +45,7 @@ def test_units_are_joined_by_clip_copy_and_audio_and_by_nothing_else():
         ("01-01-05-01-02-01-08", "b"),
         ("01-01-05-01-02-01-09", "b"),  # another actor with the same audio
     )
-    assert members(groups.rows(table)) == [[i] for i in range(11)]
+    assert members(groups.single_examples(table)) == [[i] for i in range(11)]
     assert members(groups.recordings(table)) == [
         [0, 1, 2, 3, 4],
         [5],
@@ -139,7 +139,7 @@ def test_subjects_alone_are_dealt_by_name():
     dealt = {0: ["S001", "S008"], 1: ["S002", "S009"], 2: ["S003"], 3: ["S004"], 4: ["S007"]}
     assert registry.subject_folds({"subject": np.array(names)}) == dealt
     assert list(registry.subject_folds({"subject": np.array(names[:3])})) == [0, 1, 2]
-    with pytest.raises(errors.UserError, match=r"found S009\. Can be served: none"):
+    with pytest.raises(errors.UserError, match=r"found S009\. Protocols that apply: none"):
         registry.subject_folds({"subject": np.array(names[:1])})
 
 

@@ -128,7 +128,7 @@ def test_no_two_examples_across_the_split_share_what_is_forbidden(name, of):
         waveforms = [set(table["content_id"][rows]) for rows in vars(parts).values()]
         assert len(set.union(*waveforms)) == sum(map(len, waveforms))
         tested.setdefault(seed, []).append(parts.test)
-    if way.tests:  # the folds are a partition, the same for every seed
+    if way.test_masks:  # the folds are a partition, the same for every seed
         for folds in tested.values():
             np.testing.assert_array_equal(np.sort(np.concatenate(folds)), range(len(forbidden)))
             assert all(map(np.array_equal, folds, tested[0]))
@@ -137,10 +137,10 @@ def test_no_two_examples_across_the_split_share_what_is_forbidden(name, of):
 @pytest.mark.parametrize("of", TABLES)
 def test_the_protocols_that_a_set_can_serve(of):
     table = TABLES[of]()
-    assert registry.served(table) == SERVED[of.split()[0]]
+    assert registry.applicable(table) == SERVED[of.split()[0]]
     second = np.isin(table["subject"], np.unique(table["subject"])[::2])
     joined = {**table, "role": np.where(second, "test", "train")}
-    assert registry.served(joined) == ["cross_dataset"]
+    assert registry.applicable(joined) == ["cross_dataset"]
 
 
 def test_folds_are_as_many_as_there_is_to_test():
@@ -285,7 +285,8 @@ def said(name, table, fold=0, validation=0.0):
 
 
 def test_what_a_set_cannot_serve_is_said_with_what_it_can():
-    can = f"Can be served: triplet_random, {', '.join(CLIPS)}, actor_kfold, leave_one_actor_out"
+    others = f"triplet_random, {', '.join(CLIPS)}, actor_kfold, leave_one_actor_out"
+    can = f"Protocols that apply: {others}"
     lacks = "needs the statement of every clip, and the metadata do not have it"
     assert said("take_grouped", baum1_like()) == f"take_grouped {lacks}. {can}"
     lacks = "needs clips of the statements 1 and 2, found none"
@@ -295,29 +296,33 @@ def test_what_a_set_cannot_serve_is_said_with_what_it_can():
     table = ravdess_in_full()
     one = where(table, table["statement"] == 2)
     text = said("statement_disjoint", one)
-    assert "found 2. Can be served: triplet_random, clip_random, clip_random_alt" in text
+    assert "found 2. Protocols that apply: triplet_random, clip_random, clip_random_alt" in text
     assert "altered_sound, take_grouped, actor_kfold" in text
     without = {name: column for name, column in table.items() if name != "statement"}
     text = said("take_grouped", without)
-    assert "needs the column statement" in text and "served: triplet_random, actor_kfold" in text
+    assert (
+        "needs the column statement" in text and "that apply: triplet_random, actor_kfold" in text
+    )
     text = said("cross_dataset", table)
-    assert "second data set" in text and text.endswith("leave_one_actor_out, statement_disjoint")
+    assert "second dataset" in text and text.endswith("leave_one_actor_out, statement_disjoint")
 
 
 def test_too_few_subjects():
     table = ravdess_in_full()
     alone = where(table, table["subject"] == "actor_07")
-    can = f"Can be served: triplet_random, {', '.join(CLIPS)}, statement_disjoint"
+    can = f"Protocols that apply: triplet_random, {', '.join(CLIPS)}, statement_disjoint"
     for name, lacks in (
         ("actor_kfold", "needs subjects in two of its folds or more, found actor_07"),
         ("leave_one_actor_out", "needs two subjects or more, found actor_07"),
     ):
         assert said(name, alone) == f"{name} {lacks}. {can}"
-    assert "20% of its units (found anger 4, calm 4, " in said("take_grouped", alone)
+    assert "20% of its groups (found anger 4, calm 4, " in said("take_grouped", alone)
     few = where(table, np.isin(table["subject"], ["actor_02", "actor_03", "actor_06"]))
-    assert "has no fold 2 here: its folds are 0, 1, from 3 subjects" in said("actor_kfold", few, 2)
+    assert "has no fold 2 here: its folds are 0, 1, from 3 participating subjects" in said(
+        "actor_kfold", few, 2
+    )
     assert "has no fold 3 here: its folds are 0, 1, 2" in said("leave_one_actor_out", few, 3)
-    assert "10% of its units (found subject 2)" in said("leave_one_actor_out", few, 0, 0.1)
+    assert "10% of its groups (found subject 2)" in said("leave_one_actor_out", few, 0, 0.1)
 
 
 def test_an_emotion_that_one_side_would_lack():
@@ -326,8 +331,10 @@ def test_an_emotion_that_one_side_would_lack():
     table["emotion"] = np.where(first, "contempt", table["emotion"])
     fold = next(f for f, names in registry.subject_folds(table).items() if "S001" in names)
     text = said("actor_kfold", table, fold)
-    assert text.startswith("actor_kfold leaves no example of contempt to train on. Can be served:")
-    assert text.endswith("served: triplet_random")  # no whole clip can be on both sides
+    assert text.startswith(
+        "actor_kfold leaves no example of contempt to train on. Protocols that apply:"
+    )
+    assert text.endswith("that apply: triplet_random")  # no whole clip can be on both sides
     assert "no example of contempt to test" in said("actor_kfold", table, (fold + 1) % 5)
     assert "no example of contempt to train on" in said("leave_one_actor_out", table, 0)
     assert "contempt 1" in said("clip_random", table)
@@ -341,7 +348,7 @@ def test_an_emotion_that_one_side_would_lack():
     }
     text = said("actor_kfold", table, min({0, 1, 2, 3, 4} - having))
     assert "no example of contempt to test. " in text
-    assert text.endswith("served: triplet_random, leave_one_actor_out")
+    assert text.endswith("that apply: triplet_random, leave_one_actor_out")
 
 
 def split(name, table, seed=0, validation=0.1):
@@ -368,14 +375,14 @@ def test_actor_kfold_with_some_actors_or_with_other_peoples_names():
     assert registry.get("actor_kfold").folds(few) == (0, 1, 4)  # those with an actor to test
     others = {**few, "subject": np.char.replace(few["subject"], "actor_", "S0")}
     assert registry.subject_folds(others) == {i: [f"S0{i + 1:02d}"] for i in range(5)}
-    with pytest.raises(errors.UserError, match=r"found actor_01\. Can be served: triplet"):
+    with pytest.raises(errors.UserError, match=r"found actor_01\. Protocols that apply: triplet"):
         registry.get("actor_kfold").folds(ravdess_like(actors=1))
 
 
 def test_cross_dataset_tests_on_the_second_set_alone():
     table = ravdess_like(actors=4)
     way = registry.get("cross_dataset")
-    with pytest.raises(errors.UserError, match="needs a second data set"):
+    with pytest.raises(errors.UserError, match="needs a second dataset"):
         way.folds(table)
     table["role"] = np.where(table["subject"] == "actor_04", "test", "train")
     parts = way.split(table, fold=0, seed=0, test_fraction=0.2, validation_fraction=0.1)

@@ -1,4 +1,4 @@
-"""Who trains and who is tested: equal training parts, and validation in the test part's place."""
+"""The split of a cell: equal training subsets, and validation in the place of test."""
 
 import numpy as np
 import pytest
@@ -31,17 +31,18 @@ def resolved(config, **fields):
 
 
 def folds(config, data):
-    """Every protocol that serves the data -> its folds."""
-    ways = {name: registry.get(name) for name in PROTOCOLS if name in _served(config, data)}
-    return splits.folds(config, data, ways)
+    """Every protocol that applies to the data -> its folds."""
+    applicable = _applicable(config, data)
+    protocols = {name: registry.get(name) for name in PROTOCOLS if name in applicable}
+    return splits.folds(config, data, protocols)
 
 
-def _served(config, data):
-    rows = splits.taking_part(config, data)
-    return registry.served({name: column[rows] for name, column in data.table.items()})
+def _applicable(config, data):
+    indices = splits.participating(config, data)
+    return registry.applicable({name: column[indices] for name, column in data.table.items()})
 
 
-def test_training_parts_are_as_many_and_as_mixed_under_every_protocol(strong_config, data):
+def test_training_subsets_have_one_size_and_mixture_under_every_protocol(strong_config, data):
     plain = resolved(strong_config)
     found = folds(plain, data)
     assert len(found) >= 4
@@ -50,8 +51,8 @@ def test_training_parts_are_as_many_and_as_mixed_under_every_protocol(strong_con
     for name, numbers in found.items():
         for fold in numbers:
             cell = Cell("mel", name, fold, 1)
-            before = splits.split_examples(cell, plain, data)
-            after = splits.split_examples(cell, equal, data)
+            before = splits.split_cell(cell, plain, data)
+            after = splits.split_cell(cell, equal, data)
             smallest.append(len(before["train"]))
             sizes.add(len(after["train"]))
             assert set(after["train"].indices["mel"]) <= set(before["train"].indices["mel"])
@@ -60,7 +61,7 @@ def test_training_parts_are_as_many_and_as_mixed_under_every_protocol(strong_con
             )
             shares = [np.bincount(p["train"].label) / len(p["train"]) for p in (before, after)]
             np.testing.assert_allclose(*shares, atol=1.5 / len(after["train"]))
-            again = splits.split_examples(cell, equal, data)
+            again = splits.split_cell(cell, equal, data)
             np.testing.assert_array_equal(
                 after["train"].indices["mel"], again["train"].indices["mel"]
             )
@@ -70,7 +71,7 @@ def test_training_parts_are_as_many_and_as_mixed_under_every_protocol(strong_con
 def test_one_rung_differs_from_clip_random_in_the_audio_that_is_tested(strong_config, data):
     config = resolved(strong_config)
     plain, altered = (
-        splits.split_examples(Cell("mel", name, 0, 3), config, data)
+        splits.split_cell(Cell("mel", name, 0, 3), config, data)
         for name in ("clip_random", "clip_random_altered_sound")
     )
     np.testing.assert_array_equal(plain["train"].indices["mel"], altered["train"].indices["mel"])
@@ -80,25 +81,23 @@ def test_one_rung_differs_from_clip_random_in_the_audio_that_is_tested(strong_co
     assert set(data.table["audio_variant"][plain["test"].indices["mel"]]) == {"original"}
 
 
-def test_validation_takes_the_test_parts_place_and_test_examples_are_in_no_part(
-    strong_config, data
-):
+def test_validation_stands_in_for_test_and_test_examples_are_in_no_subset(strong_config, data):
     fields = {"split__validation_fraction": 0.25}
     cell = Cell("mel", "clip_random", 0, 0)
-    usual = splits.split_examples(cell, resolved(strong_config, **fields), data)
+    usual = splits.split_cell(cell, resolved(strong_config, **fields), data)
     choosing = resolved(strong_config, **fields, split__tested="validation")
-    found = splits.split_examples(cell, choosing, data)
+    found = splits.split_cell(cell, choosing, data)
     np.testing.assert_array_equal(found["train"].indices["mel"], usual["train"].indices["mel"])
     np.testing.assert_array_equal(found["test"].indices["mel"], usual["validation"].indices["mel"])
-    assert len(found["validation"]) == 0
-    seen = np.concatenate([part.clip for part in found.values()])
+    assert "validation" not in found
+    seen = np.concatenate([subset.clip for subset in found.values()])
     assert not set(seen) & set(usual["test"].clip)
 
 
 def test_what_cannot_be_chosen_on_is_refused(strong_config):
-    with pytest.raises(errors.UserError, match="there is no validation part"):
+    with pytest.raises(errors.UserError, match="there is no validation subset"):
         resolved(strong_config, split__tested="validation")
-    with pytest.raises(errors.UserError, match="unknown part to be tested 'tset'"):
+    with pytest.raises(errors.UserError, match="unknown subset to be tested 'tset'"):
         resolved(strong_config, split__tested="tset")
 
 

@@ -106,8 +106,8 @@ def test_inputs_are_altered_as_the_condition_says(
     run(capsys, workdir, "--rows", row, "--corruptions", corruption, *flags)
     cell = Cell(row, "clip_random", 0, 1)
     record = [r for r in records.read(workdir / records.FILE_NAME) if r["row"] == row][-1]
-    config, data = workdirs.config_of(record), pack.open_pack(small_pack)
-    split = splits.split_examples(cell, config, data)
+    config, data = workdirs.load_config(record), pack.open_pack(small_pack)
+    split = splits.split_cell(cell, config, data)
     inputs = {}
     for name, indices in split["test"].indices.items():
         images = np.asarray(data.arrays[name])

@@ -4,10 +4,13 @@ import jax
 import numpy as np
 import pytest
 
+from mmer_jax import models, training
 from mmer_jax.config import resolve
 from mmer_jax.datasets.selection import Examples
+from mmer_jax.inference.predictor import Predictor
+from mmer_jax.training.normalization import NO_NORMALIZATION
 
-jax.config.update("jax_num_cpu_devices", 4)  # before the first array; other tests pick one of them
+jax.config.update("jax_num_cpu_devices", 4)  # before the first array; other tests use one of them
 
 CLASSES, SIZE = 3, 8
 
@@ -44,8 +47,68 @@ def task():
         ).astype(np.uint8)
         for name, channels in (("face", 3), ("mel", 1))
     }
-    rows = np.arange(n, dtype=np.int32)
+    index = np.arange(n, dtype=np.int32)
     examples = Examples(
-        {"face": rows, "mel": rows}, label, np.array([f"clip{i}" for i in rows]), 0 * rows
+        {"face": index, "mel": index}, label, np.array([f"clip{i}" for i in index]), 0 * index
     )
     return arrays, examples
+
+
+@pytest.fixture
+def one_device():
+    return jax.devices()[:1]
+
+
+@pytest.fixture
+def train(one_device):
+    """A function that trains a network: see _train."""
+
+    def train(*args, **kwargs):
+        kwargs.setdefault("devices", one_device)
+        return _train(*args, **kwargs)
+
+    return train
+
+
+def _train(config, task, folder, epochs, *, subsets=None, norm=NO_NORMALIZATION, **kwargs):
+    """Trains a network on the task and evaluates it on the same examples.
+
+    Args:
+      config: Config of one row.
+      task: (arrays, examples).
+      folder: Of its checkpoints.
+      epochs: The measured epochs.
+      subsets: Further subsets by name.
+      norm: Normalization of the inputs.
+      kwargs: Further arguments of `training.train`; seed 0 by default.
+
+    Returns:
+      Its result, and its evaluations by epoch.
+    """
+    arrays, examples = task
+    subsets = {"train": examples, "test": examples, **(subsets or {})}
+    predictor = Predictor(config, kwargs["devices"])
+    evaluations = {}
+    kwargs.setdefault("on_evaluation", lambda e: evaluations.__setitem__(e.epoch, e))
+    result = training.train(
+        config,
+        models.build(config),
+        arrays,
+        subsets,
+        seed=kwargs.pop("seed", 0),
+        measure_epochs=epochs,
+        folder=folder,
+        evaluate=lambda params, name: predictor.probabilities(
+            params, arrays, subsets[name].indices, norm
+        ),
+        normalization=norm,
+        **kwargs,
+    )
+    return result, evaluations
+
+
+@pytest.fixture
+def without_times():
+    """A function that drops the measured times of a history."""
+    clock = ("seconds", "steps_per_second")
+    return lambda history: [{k: e[k] for k in e if k not in clock} for e in history]

@@ -33,20 +33,22 @@ def test_cells_are_spread_first(monkeypatch, processes, of_each, cells, rows):
     ]
     monkeypatch.setattr(jax, "devices", lambda: devices)
     monkeypatch.setattr(jax, "process_count", lambda: processes)
-    mesh = distributed.mesh_of_cells(cells)
+    mesh = distributed.cell_mesh(cells)
     assert mesh.shape == (rows, processes * of_each // rows)
     assert {d.id for d in mesh.flat} == {d.id for d in devices}
     seen = []
     for mine in range(processes):
         monkeypatch.setattr(jax, "process_index", lambda mine=mine: mine)
-        places, share = distributed.share(range(cells))
+        places, share = distributed.assign(range(cells))
         assert len(places) == sum(any(d.process_index == mine for d in row) for row in mesh)
         for place in places:
-            if distributed.spans(place):  # whole processes, and their one row
+            if distributed.spans_processes(place):  # whole processes, and their one row
                 assert len(places) == 1
                 assert len(place) == of_each * len(distributed.processes(place))
         seen += share
-        assert all(distributed.leads(p) == (distributed.processes(p)[0] == mine) for p in places)
+        assert all(
+            distributed.is_primary(p) == (distributed.processes(p)[0] == mine) for p in places
+        )
     if rows >= processes:
         assert sorted(seen) == list(range(cells))
     else:

@@ -8,16 +8,15 @@ import jax
 import numpy as np
 import pytest
 
-from mmer_jax import errors, models, training
-from mmer_jax.training import checkpoints, early_stopping
+from mmer_jax import errors, training
+from mmer_jax.training import checkpoints, early_stopping, preemption
 
 
 @pytest.fixture
 def config(small_config):
-    """Two epochs of patience, and a rate at which the validation part below is soon at its best."""
+    """Two epochs of patience, and a rate at which the validation subset is soon at its best."""
     small_config.early_stopping.patience = 2
     small_config.optimizer.learning_rate = 3e-2
-    small_config.run.chunk_seconds = 1e-6  # a chunk a step
     return small_config
 
 
@@ -29,31 +28,18 @@ def validation(task):
     return dataclasses.replace(examples, label=wrong.astype(np.int32))
 
 
-def run(config, task, validation, folder, budget):
-    """Its outcome, and its measurements by epoch."""
-    arrays, examples = task
-    measured = {}
-    outcome = training.train(
-        config,
-        models.build(config),
-        arrays,
-        examples,
-        {"test": examples, "validation": validation},
-        seed=0,
-        measure_epochs=(budget,),
-        folder=folder,
-        on_measure=lambda m: measured.__setitem__(m.epoch, m),
-        devices_used=jax.devices()[:1],
-    )
-    return outcome, measured
+@pytest.fixture
+def run(train, task, validation):
+    """A function (config, folder, budget) -> result, evaluations by epoch."""
+
+    def run(config, folder, budget, **kwargs):
+        return train(config, task, folder, (budget,), subsets={"validation": validation}, **kwargs)
+
+    return run
 
 
 def assert_equal(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
-
-
-def timeless(history):
-    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in history]
 
 
 def entries(losses, accuracies=None):
@@ -77,17 +63,17 @@ def test_patience_counts_epochs_since_the_best(config):
 
 
 def test_the_best_epochs_network_is_what_a_run_of_so_many_epochs_gives(
-    config, task, validation, tmp_path
+    config, run, validation, tmp_path
 ):
-    stopped, measured = run(config, task, validation, tmp_path / "stopped", 30)
+    stopped, measured = run(config, tmp_path / "stopped", 30)
     losses = [entry["validation_loss"] for entry in stopped.history]
     best = int(np.argmin(losses)) + 1
     assert len(losses) == best + 2 < 30
     assert list(measured) == [30]  # one measurement, under the budget
 
     config.early_stopping.patience = 0
-    plain, at_best = run(config, task, validation, tmp_path / "plain", best)
-    assert_equal(stopped.state.measured_params, plain.state.measured_params)
+    plain, at_best = run(config, tmp_path / "plain", best)
+    assert_equal(stopped.state.eval_params, plain.state.eval_params)
     assert_equal(measured[30].probabilities, at_best[best].probabilities)
     said = at_best[best].probabilities["validation"]
     assert losses[best - 1] == pytest.approx(
@@ -96,22 +82,22 @@ def test_the_best_epochs_network_is_what_a_run_of_so_many_epochs_gives(
     assert stopped.history[best - 1]["validation_accuracy"] == pytest.approx(
         (said.argmax(1) == validation.label).mean()
     )
-    assert not plain.state.best and "validation_loss" not in plain.history[0]
+    assert not plain.state.best_params and "validation_loss" not in plain.history[0]
 
 
-def test_without_patience_spent_the_budget_ends_it(config, task, validation, tmp_path):
+def test_without_patience_spent_the_budget_ends_it(config, run, tmp_path):
     config.early_stopping.patience = 30
-    outcome, measured = run(config, task, validation, tmp_path, 12)
+    outcome, measured = run(config, tmp_path, 12)
     assert len(outcome.history) == 12 and list(measured) == [12]
     assert early_stopping.best_epoch(config, outcome.history) < 12
     with pytest.raises(AssertionError):
-        assert_equal(outcome.state.measured_params, outcome.state.latest_params)
+        assert_equal(outcome.state.eval_params, outcome.state.latest_params)
 
 
 def test_a_run_stopped_twice_goes_on_to_the_same_end(
-    config, task, validation, tmp_path, monkeypatch
+    config, run, tmp_path, monkeypatch, without_times
 ):
-    whole, measured = run(config, task, validation, tmp_path / "whole", 30)
+    whole, measured = run(config, tmp_path / "whole", 30)
     best = 3 * early_stopping.best_epoch(config, whole.history)  # steps
     for steps_of_this_run in (2, best):  # in the first epoch; then after the best one
         calls = []
@@ -122,23 +108,27 @@ def test_a_run_stopped_twice_goes_on_to_the_same_end(
                 os.kill(os.getpid(), signal.SIGTERM)
             return False
 
-        with monkeypatch.context() as patch, pytest.raises(training.Interrupted):
+        with (
+            monkeypatch.context() as patch,
+            preemption.catch_signals() as stop,
+            pytest.raises(training.Interrupted),
+        ):
             patch.setattr(checkpoints.Checkpoints, "is_due", signalled)
-            run(config, task, validation, tmp_path / "cut", 30)
-    rest, again = run(config, task, validation, tmp_path / "cut", 30)
+            run(config, tmp_path / "cut", 30, preemption=stop)
+    rest, again = run(config, tmp_path / "cut", 30)
     assert best < rest.resumed_from < int(whole.state.step)
     assert_equal(rest.state, whole.state)
-    assert timeless(rest.history) == timeless(whole.history)
+    assert without_times(rest.history) == without_times(whole.history)
     assert_equal(again[30].probabilities, measured[30].probabilities)
 
 
-def test_the_running_average_is_what_is_judged_and_kept(config, task, validation, tmp_path):
+def test_the_running_average_is_what_is_judged_and_kept(config, run, tmp_path):
     config.optimizer.ema_decay = 0.5
-    outcome, measured = run(config, task, validation, tmp_path / "a", 30)
+    outcome, measured = run(config, tmp_path / "a", 30)
     best = early_stopping.best_epoch(config, outcome.history)
     config.early_stopping.patience = 0
-    plain, at_best = run(config, task, validation, tmp_path / "b", best)
-    assert_equal(outcome.state.measured_params, plain.state.average)
+    plain, at_best = run(config, tmp_path / "b", best)
+    assert_equal(outcome.state.eval_params, plain.state.ema_params)
     assert_equal(measured[30].probabilities, at_best[best].probabilities)
 
 
@@ -146,7 +136,7 @@ def test_the_running_average_is_what_is_judged_and_kept(config, task, validation
     ("field", "value", "said"),
     [
         ("patience", -1, "patience is -1; it is a number of epochs, or 0"),
-        ("monitor", "recall", "unknown figure to stop by 'recall'; known: loss, accuracy"),
+        ("monitor", "recall", "unknown metric to monitor 'recall'; known: loss, accuracy"),
     ],
 )
 def test_what_means_nothing_is_refused(config, field, value, said):

@@ -51,26 +51,31 @@ def test_cosine_rises_in_a_line_and_falls_as_a_cosine(small_config):
     np.testing.assert_allclose(sizes[10:], falls, atol=1e-5)
 
 
-def test_the_average_is_the_closed_form(small_config):
+def test_the_ema_is_the_closed_form(small_config):
     """d p(t): the weight of each step's parameters is a product of decays."""
     small_config.optimizer.ema_decay = 0.9
     model = models.build(small_config)
     optimizer = optimizers.make_optimizer(small_config, 1)
-    batch = registry.batch_shapes(small_config, 4)
-    state = step.init_state(model, optimizer, batch, 0, averaged=True)
-    objective = step.Objective.of(small_config)
+    batch = registry.input_shapes(small_config, 4)
+    state = step.init_state(model, optimizer, batch, 0, ema=True)
+    objective = step.Objective.from_config(small_config)
     rng = np.random.default_rng(0)
     images = {k: rng.integers(0, 256, x.shape).astype(np.uint8) for k, x in batch.items()}
     expected = jax.tree.leaves(state.params)[0]
     for t in range(5):
-        state = step.update(
-            state, images, jnp.arange(4) % 3, jnp.ones(4),
-            model=model, optimizer=optimizer, seed=0, objective=objective,
-        )  # fmt: skip
+        state, _ = step.train_step(
+            state,
+            {"inputs": images, "label": jnp.arange(4) % 3, "mask": jnp.ones(4)},
+            {},
+            0,
+            model=model,
+            optimizer=optimizer,
+            objective=objective,
+        )
         decay = min(0.9, (1 + t) / (10 + t))
         expected = decay * expected + (1 - decay) * jax.tree.leaves(state.params)[0]
-    np.testing.assert_allclose(jax.tree.leaves(state.average)[0], expected, rtol=1e-5)
-    assert state.measured_params is state.average
+    np.testing.assert_allclose(jax.tree.leaves(state.ema_params)[0], expected, rtol=1e-5)
+    assert state.eval_params is state.ema_params
 
 
 def test_smoothed_targets_are_the_cross_entropys_closed_form(small_config):
@@ -78,18 +83,23 @@ def test_smoothed_targets_are_the_cross_entropys_closed_form(small_config):
     small_config.model.dropout_features = small_config.model.dropout_output = 0.0
     model = models.build(small_config)
     optimizer = optimizers.make_optimizer(small_config, 1)
-    batch = registry.batch_shapes(small_config, 4)
+    batch = registry.input_shapes(small_config, 4)
     state = step.init_state(model, optimizer, batch, 0)
     images = {k: np.full(x.shape, 77, np.uint8) for k, x in batch.items()}
     label = jnp.array([0, 1, 2, 0])
     said = jax.nn.log_softmax(model.apply({"params": state.params}, images, train=False))
     small_config.loss.label_smoothing = 0.2
-    after = step.update(
-        state, images, label, jnp.ones(4), model=model, optimizer=optimizer, seed=0,
-        objective=step.Objective.of(small_config),
-    )  # fmt: skip
+    _, loss = step.train_step(
+        state,
+        {"inputs": images, "label": label, "mask": jnp.ones(4)},
+        {},
+        0,
+        model=model,
+        optimizer=optimizer,
+        objective=step.Objective.from_config(small_config),
+    )
     expected = -(0.8 * said[jnp.arange(4), label] + 0.2 * said.mean(1)).sum()
-    assert float(after.loss_sum) == pytest.approx(float(expected), rel=1e-5)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize(

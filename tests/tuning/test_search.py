@@ -73,7 +73,7 @@ def split_clips(data, strong_config):
     """Returns the names of the clips in each subset of the command's split."""
     fields = {"data.size": 16, "split.validation_fraction": 0.25}
     row = resolve.resolve_row(strong_config, "mel", fields)
-    split = splits.split_examples(CELL, row, pack.open_pack(data))
+    split = splits.split_cell(CELL, row, pack.open_pack(data))
     return {name: set(subset.clip.tolist()) for name, subset in split.items()}
 
 
@@ -183,9 +183,9 @@ def test_rank():
     [
         (
             ["--config.protocols=triplet_random"],
-            "the tuner cannot be served under triplet_random: its validation examples are versions",
+            "the tuner cannot be used under triplet_random: its validation examples are versions",
         ),
-        (["--config.split.validation_fraction=0"], "the tuner needs a validation part"),
+        (["--config.split.validation_fraction=0"], "the tuner needs a validation subset"),
         (["--config.protocols=actor_kfold,clip_random"], "takes one protocol, not actor_kfold, "),
         (["--config=configs/ravdess_strong.py"], "takes one row with one network, not face, "),
         (["--config.early_stopping.patience=3"], "chosen by the examples that it is measured on"),
