@@ -1,4 +1,10 @@
-"""Two real processes of two devices each make one run, as on a pod; against one process of one."""
+"""Several real processes make one run, as on a pod, and are compared with one of one device.
+
+Both add the same numbers in different orders, so their losses differ by rounding. Rounding stays
+below 1e-6 of a loss until some step rounds a gradient to the other sign or a maximum to another
+pixel; from there on the runs drift apart, and whether and when that happens differs from processor
+to processor. So the runs that are compared either make few steps or make small ones.
+"""
 
 import json
 import os
@@ -19,7 +25,7 @@ from mmer_jax.training import checkpoints
 EPOCHS = 3
 
 
-# run.py, which streams in windows of two steps: of 30 examples of 1 KB each of 4 devices has 8.
+# run.py, streaming in windows of two steps: of 30 examples of 1 KB each of the 4 devices has 8.
 SMALL_WINDOWS = """
 import runpy
 from mmer_jax.training import streaming
@@ -43,10 +49,11 @@ def start(source, workdir, *more, devices=1):
 
 
 def finish(*processes):
-    said = [process.communicate(timeout=300)[0] for process in processes]
-    for process, text in zip(processes, said, strict=True):
-        assert process.returncode == 0, text
-    return said
+    """Waits for processes that must succeed. Returns what each printed."""
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    for process, output in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, output
+    return outputs
 
 
 def start_several(source, workdir, *more, processes=2, devices=2):
@@ -68,28 +75,27 @@ def alone(tmp_path_factory, small_pack):
     return workdir
 
 
-LONG = "--config.epochs=100"  # to be stopped on the way
+# Long enough to be stopped on the way. With a learning rate of 1e-5 no rounding moves a parameter
+# far: the losses differ by 2e-7 over all 100 epochs, where with the default of 3e-4 they came to
+# differ by 1e-3. A wrong batch, dropout mask or optimizer state shows all the same.
+LONG = ("--config.epochs=100", "--config.optimizer.learning_rate=1e-5")
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory, small_pack):
+def uninterrupted(tmp_path_factory, small_pack):
     """One process with one device: two seeds, long."""
-    workdir = tmp_path_factory.mktemp("unbroken")
-    finish(start(small_pack, workdir, "--config.seeds=0,1", LONG))
+    workdir = tmp_path_factory.mktemp("uninterrupted")
+    finish(start(small_pack, workdir, "--config.seeds=0,1", *LONG))
     return workdir
 
 
-def assert_went_on_as(workdir, unbroken, cells):
-    """Losses of so many cells are those of an unbroken run, with the same dropout.
-
-    Rounding grows from step to step: it was 1e-7 in the first 50 epochs, 6e-6 in the last.
-    """
-    found, expected = losses(workdir), losses(unbroken)
-    assert len(found) == cells
-    for name, values in found.items():
+def assert_same_losses(workdir, expected_workdir, cells):
+    """So many cells were trained, each with the losses of the uninterrupted run."""
+    actual, expected = losses(workdir), losses(expected_workdir)
+    assert len(actual) == cells
+    for name, values in actual.items():
         assert len(values) == 100
-        np.testing.assert_allclose(values[:50], expected[name][:50], rtol=1e-5)
-        np.testing.assert_allclose(values[50:], expected[name][50:], rtol=1e-3)
+        np.testing.assert_allclose(values, expected[name], rtol=1e-5)
 
 
 def losses(workdir):
@@ -103,18 +109,21 @@ def params(workdir):
     return {p.name: checkpoints.load_params(p) for p in (workdir / "params").iterdir()}
 
 
-def told(workdir):
-    """Records without what differs between machines and moments."""
+def read_records(workdir):
+    """The records by seed, without the fields that differ between machines and moments."""
     drop = {*records.CLOCK, "device", "versions"}
-    found = records.read(workdir / "records.jsonl")
     return sorted(
-        ({k: v for k, v in r.items() if k not in drop} for r in found), key=lambda r: r["seed"]
+        (
+            {field: value for field, value in record.items() if field not in drop}
+            for record in records.read(workdir / "records.jsonl")
+        ),
+        key=lambda record: record["seed"],
     )
 
 
 @pytest.fixture(scope="module")
-def of_records(tmp_path_factory, small_pack):
-    """The small pack, with its images as records."""
+def array_record_pack(tmp_path_factory, small_pack):
+    """The small pack, with its images in ArrayRecord files."""
     plain = pack.open_pack(small_pack)
     folder = tmp_path_factory.mktemp("records") / "16px"
     return pack.write_pack(folder, plain.info, plain.table, plain.arrays, "array_record").path
@@ -122,26 +131,26 @@ def of_records(tmp_path_factory, small_pack):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_one_cell_is_trained_by_both_with_the_same_losses(
-    small_pack, of_records, tmp_path, alone, stream
+    small_pack, array_record_pack, tmp_path, alone, stream
 ):
-    """Dropout is on, and the batch of 30 is divided by 4 devices. Streamed from records each
-    process reads its own rows of them."""
-    used = of_records if stream else small_pack
-    both = start_several(used, tmp_path, "--config.seeds=0", f"--config.run.stream={stream}")
+    """Dropout is on, and the batch of 30 is divided among 4 devices. When streaming, each process
+    reads its own examples."""
+    source = array_record_pack if stream else small_pack
+    both = start_several(source, tmp_path, "--config.seeds=0", f"--config.run.stream={stream}")
     first, second = finish(*both)
-    expected = {name: x for name, x in losses(alone).items() if name.endswith("seed0")}
-    assert losses(tmp_path).keys() == expected.keys()
+    expected_losses = {name: x for name, x in losses(alone).items() if name.endswith("seed0")}
+    assert losses(tmp_path).keys() == expected_losses.keys()
     for name, values in losses(tmp_path).items():
-        np.testing.assert_allclose(values, expected[name], rtol=1e-5)
-        ours, theirs = (
-            predictions.load(w / "predictions" / f"{name}.npz") for w in (tmp_path, alone)
+        np.testing.assert_allclose(values, expected_losses[name], rtol=1e-5)
+        actual, expected = (
+            predictions.load(w / "predictions" / f"{name}.npz").examples for w in (tmp_path, alone)
         )
-        for part in ours.examples:
+        for subset in actual:
             np.testing.assert_allclose(
-                ours.examples[part].probabilities, theirs.examples[part].probabilities, atol=1e-4
+                actual[subset].probabilities, expected[subset].probabilities, atol=1e-4
             )
-    # Only the first writes and tells.
-    assert len(records.read(tmp_path / "records.jsonl")) == len(told(alone)) / 2
+    # Only the first process writes and prints.
+    assert len(records.read(tmp_path / "records.jsonl")) == len(read_records(alone)) / 2
     assert "3/3 epochs" in first
     assert "epochs" not in second
     assert list((tmp_path / "params").iterdir())
@@ -149,27 +158,27 @@ def test_one_cell_is_trained_by_both_with_the_same_losses(
 
 
 def test_each_process_trains_cells_of_its_own(small_pack, tmp_path, alone):
-    said = finish(*start_several(small_pack, tmp_path, "--config.seeds=0,1"))
-    for seed, text in enumerate(said):
-        assert f"seed{seed}: 3/3 epochs" in text
-        assert f"seed{1 - seed}: 3/3 epochs" not in text
+    outputs = finish(*start_several(small_pack, tmp_path, "--config.seeds=0,1"))
+    for seed, output in enumerate(outputs):
+        assert f"seed{seed}: 3/3 epochs" in output
+        assert f"seed{1 - seed}: 3/3 epochs" not in output
     assert not list(tmp_path.glob("records.process*"))
-    for ours, theirs in zip(told(tmp_path), told(alone), strict=True):
-        assert ours["seed"] == theirs["seed"]
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
-        assert ours["confusion"] == theirs["confusion"]
+    for actual, expected in zip(read_records(tmp_path), read_records(alone), strict=True):
+        assert actual["seed"] == expected["seed"]
+        assert actual["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+        assert actual["confusion"] == expected["confusion"]
     assert params(tmp_path).keys() == params(alone).keys()
     for name, tree in params(tmp_path).items():
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), tree, params(alone)[name]
         )
     # Nothing is left to do for one process alone.
-    (again,) = finish(start(small_pack, tmp_path, "--config.seeds=0,1"))
-    assert "2 already there" in again
+    (output,) = finish(start(small_pack, tmp_path, "--config.seeds=0,1"))
+    assert "2 already there" in output
 
 
 def test_two_cells_are_trained_by_two_processes_each(small_pack, tmp_path, alone):
-    """A mesh of two rows, each the devices of two processes; they know nothing of each other."""
+    """The mesh has two groups, each of two processes' devices, which never exchange anything."""
     finish(*start_several(small_pack, tmp_path, "--config.seeds=0,1", processes=4, devices=1))
     assert losses(tmp_path).keys() == losses(alone).keys()
     for name, values in losses(tmp_path).items():
@@ -178,38 +187,40 @@ def test_two_cells_are_trained_by_two_processes_each(small_pack, tmp_path, alone
     assert [r["device"] for r in records.read(tmp_path / "records.jsonl")] == ["2 x cpu (cpu)"] * 2
 
 
-def test_a_signal_to_one_stops_both_and_one_process_continues(small_pack, tmp_path, unbroken):
-    long = ("--config.seeds=0", LONG)
-    both = start_several(small_pack, tmp_path, *long)
-    for line in both[0].stdout:
-        if "/100 epochs" in line:
-            break
+def test_a_signal_to_one_stops_both_and_one_process_continues(small_pack, tmp_path, uninterrupted):
+    both = start_several(small_pack, tmp_path, "--config.seeds=0", *LONG)
+    wait_for_progress(both[0])
     both[1].send_signal(signal.SIGTERM)
-    said = [process.communicate(timeout=300)[0] for process in both]
-    assert [process.returncode for process in both] == [128 + signal.SIGTERM] * 2, said
-    (saved,) = (tmp_path / "checkpoints").iterdir()
-    assert list(saved.iterdir())
-    (rest,) = finish(start(small_pack, tmp_path, *long))
-    done = re.search(r"(\d+)/100 epochs \(", rest)  # the first that it tells of
-    assert done is None or int(done[1]) > 1
-    assert_went_on_as(tmp_path, unbroken, cells=1)
+    outputs = [process.communicate(timeout=300)[0] for process in both]
+    assert [process.returncode for process in both] == [128 + signal.SIGTERM] * 2, outputs
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    assert list(checkpoint.iterdir())
+    (output,) = finish(start(small_pack, tmp_path, "--config.seeds=0", *LONG))
+    first = re.search(r"(\d+)/100 epochs \(", output)
+    assert first is None or int(first[1]) > 1
+    assert_same_losses(tmp_path, uninterrupted, cells=1)
 
 
 def test_each_process_saves_its_own_cells_and_one_process_continues_them(
-    small_pack, tmp_path, unbroken
+    small_pack, tmp_path, uninterrupted
 ):
-    often = ("--config.run.checkpoint_seconds=0", LONG, "--config.seeds=0,1")
+    often = ("--config.run.checkpoint_seconds=0", *LONG, "--config.seeds=0,1")
     both = start_several(small_pack, tmp_path, *often)
     for process in both:
-        for line in process.stdout:
-            if "/100 epochs" in line:
-                break
+        wait_for_progress(process)
     for process in both:
         process.send_signal(signal.SIGTERM)
-    said = [process.communicate(timeout=100)[0] for process in both]
-    assert [process.returncode for process in both] == [128 + signal.SIGTERM] * 2, said
+    outputs = [process.communicate(timeout=100)[0] for process in both]
+    assert [process.returncode for process in both] == [128 + signal.SIGTERM] * 2, outputs
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
-    shown = finish(start(small_pack, tmp_path, *often, "--config.run.checkpoint_seconds=60"))[0]
-    first = [int(n) for n in re.findall(r"(\d+)/100 epochs \(", shown)]
-    assert len(first) >= 2 and min(first) > 1, shown
-    assert_went_on_as(tmp_path, unbroken, cells=2)
+    (output,) = finish(start(small_pack, tmp_path, *often, "--config.run.checkpoint_seconds=60"))
+    first = [int(n) for n in re.findall(r"(\d+)/100 epochs \(", output)]
+    assert len(first) >= 2 and min(first) > 1, output
+    assert_same_losses(tmp_path, uninterrupted, cells=2)
+
+
+def wait_for_progress(process):
+    """Reads a process's output until it has printed how many epochs are done."""
+    for line in process.stdout:
+        if "/100 epochs" in line:
+            break
