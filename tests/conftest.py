@@ -23,8 +23,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 # Most of what tests compile runs for a moment: compiling fast counts, not running fast. Not level
 # 0: with jax 0.10.2 it computed NaN for a gradient that every other level computes right.
-# The caller's flags come last and win: XLA_FLAGS=--xla_cpu_max_isa=AVX2, for example, shows on a
-# processor with AVX-512 what tests compute on one without.
+# The caller's flags come last and win. XLA_FLAGS=--xla_cpu_max_isa=SSE4_2, for example, rounds
+# otherwise, as another processor would: no tolerance may hold on one processor only.
 os.environ["XLA_FLAGS"] = " ".join(
     (
         "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true",
