@@ -87,6 +87,21 @@ MODALITIES = {
 }
 
 
+def register(modality: Modality) -> Modality:
+    """Registers a modality, last in the order in which towers are concatenated; returns it.
+
+    A modality of the stream "audio" also needs a function that computes its image from a waveform:
+    see media.representations.register.
+
+    Raises:
+      ValueError: Another modality has the name.
+    """
+    if MODALITIES.get(modality.name, modality) != modality:
+        raise ValueError(f"the modality name {modality.name!r} is taken")
+    MODALITIES[modality.name] = modality
+    return modality
+
+
 def get(names: Iterable[str]) -> tuple[Modality, ...]:
     """Returns the named modalities in the order in which their towers are concatenated.
 

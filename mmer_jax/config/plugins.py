@@ -1,12 +1,17 @@
 """Plugins: modules outside the package that register models, modalities or decision rules."""
 
+import functools
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from mmer_jax import errors
+
+# The plugins that this process has imported, in order.
+_loaded: dict[str, None] = {}
 
 
 def load(plugins: Iterable[str]) -> None:
@@ -24,6 +29,7 @@ def load(plugins: Iterable[str]) -> None:
                 _load_file(Path(plugin).expanduser().resolve())
             else:
                 importlib.import_module(plugin)
+            _loaded[plugin] = None
         except errors.UserError:
             raise
         except Exception as e:
@@ -31,6 +37,17 @@ def load(plugins: Iterable[str]) -> None:
                 f"config.plugins names {plugin!r}, which cannot be imported: "
                 f"{type(e).__name__}: {e}"
             ) from e
+
+
+def for_workers(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Returns a picklable function that imports this process's plugins in a worker, then calls
+    `function`, which must be picklable too."""
+    return functools.partial(_load_and_call, tuple(_loaded), function) if _loaded else function
+
+
+def _load_and_call(plugins: Iterable[str], function: Callable[[Any], Any], item: Any) -> Any:
+    load(plugins)
+    return function(item)
 
 
 def source(plugin: str) -> str | None:

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 
 from mmer_jax import errors, modalities
+from mmer_jax.config import plugins
 from mmer_jax.corpora import sets
 from mmer_jax.datasets import clips, pack, tfds_io
 from mmer_jax.datasets.pack import PackWriter
-from mmer_jax.media import faces
+from mmer_jax.media import faces, representations
 from mmer_jax.media.augment import AUDIO_VARIANTS, AudioAmounts
 from mmer_jax.utils import parallel
 from mmer_jax.utils.progress import Progress
@@ -58,6 +59,8 @@ def make_pack(
     amounts = audio or AudioAmounts()
     if _is_audio(built):
         path = built.data_dir / "packs" / _folder_name(size, amounts)
+        if digest := representations.source_digest(names):  # another source, another pack
+            path = path.with_name(f"{path.name}-{digest}")
     else:
         _check_amounts(built, audio)
         path = built.data_dir / "packs" / (f"{size}px" + "-masked" * mask_background)
@@ -101,6 +104,8 @@ def check_request(builder_config: str, names: Iterable[str], size: int) -> list[
     if builder_config not in clips.KINDS:
         raise errors.unknown("builder config", builder_config, clips.KINDS)
     provided = clips.KINDS[builder_config].modalities
+    if builder_config == "speech":  # registered modalities too
+        provided = tuple(representations.IMAGES)
     names = [m.name for m in modalities.get(names)]
     for name in names:
         if name not in provided:
@@ -213,6 +218,6 @@ def _iter_images(
         for e in tfds_io.read(built, ["clip", "samples", "sample_rate"])
     )
     compute = partial(clips.compute_audio_views, amounts=amounts, modalities=tuple(names))
-    for clip, views in parallel.ordered_map(compute, waveforms, workers):
+    for clip, views in parallel.ordered_map(plugins.for_workers(compute), waveforms, workers):
         for view, images in enumerate(views):
             yield (clip, view), images

@@ -126,13 +126,32 @@ FITTED: dict[str, Callable[..., Combiner]] = {
         lambda labels: neighbors.KNeighborsClassifier(n_neighbors=min(15, len(labels)))
     ),
 }
-METHODS = (*RULES, *FITTED)
+
+
+def register(name: str, rule: Combiner) -> None:
+    """Registers a fixed rule as a method of late fusion.
+
+    Args:
+      name: Name of the method in `config.fusion.method`.
+      rule: (Row -> float64 [n, classes]) -> float64 [n, classes], whose rows sum to 1.
+
+    Raises:
+      ValueError: Another method has the name.
+    """
+    if name in FITTED or RULES.get(name, rule) is not rule:
+        raise ValueError(f"the fusion method {name!r} is taken")
+    RULES[name] = rule
+
+
+def methods() -> tuple[str, ...]:
+    """Returns the names of all methods, the fixed rules first."""
+    return (*RULES, *FITTED)
 
 
 def check(method: str) -> None:
     """Raises a UserError that lists the known methods, if `method` is not one of them."""
-    if method not in METHODS:
-        raise errors.unknown("fusion method", method, METHODS)
+    if method not in methods():
+        raise errors.unknown("fusion method", method, methods())
 
 
 def fit(
@@ -141,7 +160,7 @@ def fit(
     """Returns the combiner of a late-fusion method, fitted if the method has parameters.
 
     Args:
-      method: One of METHODS.
+      method: One of `methods()`.
       posteriors: Row -> float [n, classes], posteriors of held-out examples that the row's network
         was not trained on. Ignored by RULES.
       labels: int [n], true classes of these examples. Ignored by RULES.

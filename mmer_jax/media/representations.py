@@ -8,13 +8,15 @@ range.
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable
 
 import librosa
 import numpy as np
 
 from mmer_jax import errors
 from mmer_jax.media import spectrogram
+from mmer_jax.utils import files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,6 +205,30 @@ IMAGES = {r.name: r.image for r in REPRESENTATIONS.values()} | {
     f"{name}_plot": functools.partial(plot_image, name) for name in REPRESENTATIONS
 }
 IMAGES["mel_level"] = spectrogram.mel_level_image  # not from the paper
+
+# Registered modality -> digest of the source file of its function.
+_source_digests: dict[str, str] = {}
+
+
+def register(name: str, image: Callable[[np.ndarray, int, int], np.ndarray]) -> None:
+    """Registers the function that computes the image of an audio modality.
+
+    Packs of the builder config `speech` then provide the modality.
+
+    Args:
+      name: Name of the modality, see modalities.register.
+      image: (samples float32 [n] in -1..1, rate, size) -> uint8 [size, size, channels]; a function
+        of a module that has a file.
+    """
+    path = inspect.getsourcefile(image)
+    assert path is not None, f"{image} has no source file"
+    IMAGES[name] = image
+    _source_digests[name] = files.digest(path)[:8]
+
+
+def source_digest(names: Iterable[str]) -> str:
+    """Returns the digests of the sources of registered modalities, or "" if none is registered."""
+    return "-".join(sorted({_source_digests[n] for n in names if n in _source_digests}))
 
 
 def _pad_to_window(samples: np.ndarray) -> np.ndarray:

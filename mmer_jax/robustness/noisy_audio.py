@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmer_jax import errors
+from mmer_jax.config import plugins
 from mmer_jax.datasets import pack
 from mmer_jax.media import corruptions
 from mmer_jax.robustness import conditions
@@ -121,7 +122,7 @@ def compute_images(
     )
     noisy: NoisyImages = {}
     with Progress(len(by_clip), f"audio with {corruption}", "clips") as progress:
-        for clip_images in parallel.ordered_map(work, clips, workers):
+        for clip_images in parallel.ordered_map(plugins.for_workers(work), clips, workers):
             for (clip, variant, level), images in clip_images.items():
                 noisy[by_clip[clip][variant], level] = {
                     name: packing.resize(image, data.info["size"]) for name, image in images.items()

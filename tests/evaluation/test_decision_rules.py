@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mmer_jax import errors
 from mmer_jax.evaluation import decision_rules
-from mmer_jax.evaluation.decision_rules import FITTED, METHODS, RULES
+from mmer_jax.evaluation.decision_rules import FITTED, RULES
 
 BY_HAND = {
     "face": np.array([[0.6, 0.3, 0.1], [0.2, 0.2, 0.6]]),
@@ -40,7 +40,7 @@ def test_rules_by_hand():
     assert decision_rules.majority(one_each)[0].argmax() == 2  # 0.6 + 0.3 against 0.2 + 0.4
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", decision_rules.methods())
 def test_posteriors_sum_to_one_and_fusion_beats_the_worse_network(method):
     fitted_on, labels = draw(seed=1)
     tested, test_labels = draw(seed=2)
@@ -98,6 +98,17 @@ def test_a_class_without_fitted_examples_has_probability_zero():
 
 
 def test_an_unknown_method_is_an_error_that_lists_the_known_ones():
-    assert set(METHODS) == set(RULES) | set(FITTED)
+    assert decision_rules.methods() == (*RULES, *FITTED)
     with pytest.raises(errors.UserError, match="unknown fusion method 'bayes'; known: mean, prod"):
         decision_rules.fit("bayes", None, None)
+
+
+def test_a_registered_rule_is_a_method(monkeypatch):
+    monkeypatch.setattr(decision_rules, "RULES", dict(RULES))
+    first = lambda posteriors: next(iter(posteriors.values()))  # noqa: E731
+    decision_rules.register("first", first)
+    np.testing.assert_array_equal(
+        decision_rules.fit("first", None, None)({"a": BY_HAND["face"]}), BY_HAND["face"]
+    )
+    with pytest.raises(ValueError, match="'logistic' is taken"):
+        decision_rules.register("logistic", first)
