@@ -9,6 +9,7 @@ Like pack.py, this module needs only numpy until it opens a file of records.
 """
 
 import abc
+import importlib.util
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +20,8 @@ from mmer_jax import errors
 
 NPY, ARRAY_RECORD = KINDS = ("npy", "array_record")
 
-# Packs with more bytes of uncompressed images than this are written as records by default: more
-# than the page cache of a common training machine holds.
+# Packs with more bytes of uncompressed images than this are written as records by default, where
+# array_record is installed: more than the page cache of a common training machine holds.
 RECORDS_FROM = 32 * 2**30
 
 _CHUNK = 2**26  # bytes of images that are in memory while records are written
@@ -47,7 +48,10 @@ def choose(storage: str, nbytes: int) -> str:
       UserError: `storage` is not one of KINDS.
     """
     check(storage)
-    return storage or (ARRAY_RECORD if nbytes > RECORDS_FROM else NPY)
+    if storage:
+        return storage
+    has_records = importlib.util.find_spec("array_record") is not None
+    return ARRAY_RECORD if nbytes > RECORDS_FROM and has_records else NPY
 
 
 def file_name(modality: str, kind: str) -> str:
