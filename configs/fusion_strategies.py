@@ -19,7 +19,7 @@ Time and expected score: not measured on real faces, since RAVDESS's video was n
 
 from configs import base
 
-DECISIONS = (
+RULES = (
     "mean",
     "product",
     "maximum",
@@ -30,7 +30,7 @@ DECISIONS = (
     "rbf_svm",
     "knn",
 )
-OF = ("face", "mel")
+NETWORKS = ("face", "mel")
 
 
 def get_config(row: str = ""):
@@ -40,15 +40,18 @@ def get_config(row: str = ""):
     config.row = row
     joint = base.ROWS["face_mel"]
     config.rows = {
-        **{name: base.ROWS[name] for name in (*OF, "flow")},
+        **{name: base.ROWS[name] for name in (*NETWORKS, "flow")},
         "concatenation": joint,
         **{
             name: {**joint, "model": {**base.FUSION, "name": name}}
             for name in ("gated_sum", "attention")
         },
-        **{name: {"modalities": OF, "fusion": {"method": name, "rows": OF}} for name in DECISIONS},
+        **{
+            name: {"modalities": NETWORKS, "fusion": {"method": name, "rows": NETWORKS}}
+            for name in RULES
+        },
     }
-    config.table_rows = (*OF, "concatenation", "gated_sum", "attention", *DECISIONS)
+    config.table_rows = (*NETWORKS, "concatenation", "gated_sum", "attention", *RULES)
     config.protocols = ("clip_random",)
     config.lock()
     return config
