@@ -89,6 +89,10 @@ class Images(abc.ABC):
         """Returns the images at `indices`, int [k] in 0..n-1, as uint8 of k images' size."""
 
 
+# The images of a modality: in memory, memory-mapped or stored as records.
+ImageArray = np.ndarray | Images
+
+
 class ArrayRecordImages(Images):
     """Images in an .array_record file."""
 

@@ -4,7 +4,7 @@ import functools
 import pathlib
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import ml_collections
@@ -67,8 +67,10 @@ class CellResults:
         """
         if self.cell.learning_rate is not None:
             label, values = self.subsets["validation"].label, evaluation.probabilities["validation"]
-            self._candidate = early_stopping.validation_metrics(label, values)
-            self._candidate["history"] = list(evaluation.history)
+            self._candidate = {
+                **early_stopping.validation_metrics(label, values),
+                "history": list(evaluation.history),
+            }
             return
         examples = {
             name: predictions.Examples(
@@ -105,7 +107,7 @@ class CellResults:
           fields: The fields of the record that this class does not know.
         """
         test, validation = examples["test"], examples.get("validation")
-        record = self._fields | {
+        complete = self._fields | {
             "n_test": len(test),
             "n_test_clips": len(set(test.clip.tolist())),
             "n_validation": 0 if validation is None else len(validation),
@@ -115,6 +117,7 @@ class CellResults:
             "paper_accuracy": self.paper_accuracy(epoch),
             **fields,
         }
+        record = cast(records.Record, complete)
         path = self.workdir / records.process_file_name(jax.process_index())
         if records.has(records.read(path), records.key(record)):
             return  # evaluated before the run was killed
@@ -215,7 +218,7 @@ def is_finished(
     cell: Cell,
     config: ml_collections.ConfigDict,
     workdir: pathlib.Path,
-    found: Sequence[Mapping[str, Any]],
+    found: Sequence[records.Record],
 ) -> bool:
     """Returns whether a workdir has all results of a cell.
 

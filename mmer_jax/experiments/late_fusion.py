@@ -189,10 +189,10 @@ def _align(
         position = {key: i for i, key in enumerate(zip(clips, examples.view.tolist(), strict=True))}
         if len(set(clips)) == len(clips):  # one example per clip, whatever its view
             by_clip = {clip: i for (clip, _), i in position.items()}
-            index = [by_clip.get(clip) for clip, _ in keys]
+            index = np.array([by_clip.get(clip, -1) for clip, _ in keys], int)
         else:
-            index = [position.get(key) for key in keys]
-        if None in index or not np.array_equal(examples.label[index], most.label):
+            index = np.array([position.get(key, -1) for key in keys], int)
+        if (index < 0).any() or not np.array_equal(examples.label[index], most.label):
             raise errors.UserError(
                 f"the predictions of row {row!r} are of other examples than those of the rows that "
                 "it is fused with; they must share dataset, emotions and split"

@@ -8,7 +8,7 @@ import json
 import math
 import pathlib
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import ml_collections
 
@@ -100,7 +100,7 @@ def choose(
       TrainingDivergedError: Every candidate diverged. Where only some did, they lose.
     """
     finished = {
-        c.learning_rate: json.loads(candidate_path(workdir, c).read_text())
+        float(c.learning_rate or 0): json.loads(candidate_path(workdir, c).read_text())
         for c in candidates(cell, config)
     }
     scores = {rate: {m: found[m] for m in VALIDATION_METRICS} for rate, found in finished.items()}
@@ -143,9 +143,9 @@ def best(scores: Mapping[float, Mapping[str, float | None]]) -> float | None:
     Returns:
       The rate, or None if all diverged.
     """
-    finite: Iterable[float] = (r for r, s in scores.items() if s["validation_accuracy"] is not None)
-    return min(
-        finite,
-        key=lambda r: (-scores[r]["validation_accuracy"], scores[r]["validation_loss"], r),
-        default=None,
-    )
+    ranks = [
+        (-accuracy, scores[rate]["validation_loss"], rate)
+        for rate, score in scores.items()
+        if (accuracy := score["validation_accuracy"]) is not None
+    ]
+    return min(ranks)[-1] if ranks else None

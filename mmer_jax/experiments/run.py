@@ -32,7 +32,7 @@ def run_experiment(
     config: ml_collections.ConfigDict,
     workdir: pathlib.Path,
     overrides: Mapping[str, object] | None = None,
-) -> list[dict]:
+) -> list[records.Record]:
     """Runs the cells that a config asks for and its workdir lacks.
 
     Args:
@@ -161,7 +161,7 @@ def _clean_up(finished: set[Cell], workdir: pathlib.Path) -> None:
         shutil.rmtree(workdir / "checkpoints" / cell.name, ignore_errors=True)
 
 
-def _report(rows: Rows, data: Packs, workdir: pathlib.Path) -> list[dict]:
+def _report(rows: Rows, data: Packs, workdir: pathlib.Path) -> list[records.Record]:
     """Prints the table and writes the report; returns all records."""
     found = records.read(workdir / records.FILE_NAME)
     print(table.terminal_table(found, workdir=workdir))
@@ -176,7 +176,8 @@ def _report(rows: Rows, data: Packs, workdir: pathlib.Path) -> list[dict]:
 
 def _cache_programs(folder: pathlib.Path) -> None:
     """Lets cells that are the same program, as with other seeds, be compiled once per workdir."""
-    if jax.config.jax_compilation_cache_dir is None:  # otherwise the user chose a folder
+    # mypy does not know the attributes of jax.config. A folder that is set is the user's choice.
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", os.fspath(folder.absolute()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import pathlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import filelock
 import ml_collections
@@ -46,7 +47,7 @@ def check_workdir(
     config: ml_collections.ConfigDict,
     rows: Mapping[str, ml_collections.ConfigDict],
     data: Mapping[str, str],
-) -> dict:
+) -> dict[str, Any]:
     """Checks that the cells of a workdir and those of a config belong together.
 
     Args:
@@ -61,7 +62,7 @@ def check_workdir(
     Raises:
       UserError: The workdir holds cells of another config or other data; names the fields.
     """
-    mine = {
+    mine: dict[str, dict[str, Any]] = {
         "config": identity.fields(config),
         "rows": {row: identity.fields(resolved) for row, resolved in rows.items()},
         "data": dict(data),

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from mmer_jax import modalities, models
+from mmer_jax.datasets.storage import ImageArray
 from mmer_jax.models import tower
 from mmer_jax.training import input_pipeline, loop, normalization, sharding
 from mmer_jax.training.normalization import NO_NORMALIZATION, Normalization
@@ -38,7 +39,7 @@ class Predictor:
     def probabilities(
         self,
         params: Any,
-        arrays: Mapping[str, np.ndarray],
+        arrays: Mapping[str, ImageArray],
         indices: Mapping[str, np.ndarray],
         norm: Normalization = NO_NORMALIZATION,
         absent: Sequence[str] = (),
@@ -67,7 +68,7 @@ class Predictor:
     def logits(
         self,
         params: Any,
-        arrays: Mapping[str, np.ndarray],
+        arrays: Mapping[str, ImageArray],
         indices: Mapping[str, np.ndarray],
         norm: Normalization = NO_NORMALIZATION,
         absent: Sequence[str] = (),
@@ -101,7 +102,8 @@ def _compile_forward(
         inputs = normalization.normalize_inputs(batch, norm_stats)
         for name in absent:
             inputs[name] = jnp.zeros_like(tower.to_unit_range(inputs[name]))
-        logits = model.apply({"params": params}, inputs, train=False).astype(jnp.float32)
+        output: Any = model.apply({"params": params}, inputs, train=False)
+        logits = output.astype(jnp.float32)
         return activation(logits) if activation else logits
 
     return jax.jit(

@@ -20,7 +20,7 @@ method `validate(size)` that raises a UserError for field values that do not fit
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import flax.linen as nn
 import jax
@@ -68,7 +68,7 @@ def build(config: ml_collections.ConfigDict) -> nn.Module:
     if name not in MODELS:
         raise errors.unknown("model", name, MODELS)
     model_class = MODELS[name]
-    given = {
+    given: dict[str, Any] = {
         field: _as_tuple(value)
         for field, value in config.model.items()
         if field != "name" and value is not None

@@ -26,6 +26,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from mmer_jax.datasets.storage import ImageArray
 from mmer_jax.training import rng, sharding
 
 Batch = dict[str, Any]
@@ -57,7 +58,7 @@ class InputPipeline:
     """
 
     def __init__(
-        self, arrays: Mapping[str, np.ndarray], groups: Mapping[str, np.ndarray], mesh: Mesh
+        self, arrays: Mapping[str, ImageArray], groups: Mapping[str, np.ndarray], mesh: Mesh
     ):
         self.arrays, self.groups, self.mesh = arrays, groups, mesh
 
@@ -104,13 +105,14 @@ class InputPipeline:
 
         yield from prefetch(load, range(first, steps))
 
-    def _place(self, array: np.ndarray, index: np.ndarray) -> jax.Array:
+    def _place(self, array: ImageArray, index: np.ndarray) -> jax.Array:
         """Puts rows of an array on the devices; each process reads the rows of its own."""
-        return jax.make_array_from_callback(
-            (len(index), *array.shape[1:]),
-            sharding.by_batch(self.mesh),
-            lambda where: np.asarray(array[index[where[0]]]),
-        )
+
+        def read(where: Any) -> np.ndarray:
+            return np.asarray(array[index[where[0]]])
+
+        shape = (len(index), *array.shape[1:])
+        return jax.make_array_from_callback(shape, sharding.by_batch(self.mesh), read)
 
 
 def prefetch(

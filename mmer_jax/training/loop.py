@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 
 from mmer_jax import errors
 from mmer_jax.datasets.selection import Examples
+from mmer_jax.datasets.storage import ImageArray
 from mmer_jax.models import registry
 from mmer_jax.training import (
     checkpoints,
@@ -106,7 +107,7 @@ def _explain_full_memory(function):
 def train(
     config: ml_collections.ConfigDict,
     model: nn.Module,
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, ImageArray],
     subsets: Mapping[str, Examples],
     *,
     seed: int,
@@ -204,9 +205,9 @@ def train(
             history = [*history, monitor.end_epoch(state)]
             is_last = epoch + 1 == measure_epochs[-1]
             if early_stopping.is_on(config):
-                probabilities = evaluate(state.latest_params, "validation")
+                values = evaluate(state.latest_params, "validation")
                 label = subsets["validation"].label
-                history[-1] |= early_stopping.validation_metrics(label, probabilities)
+                history[-1] |= early_stopping.validation_metrics(label, values)
                 if early_stopping.best_epoch(config, history) == epoch + 1:
                     state = state.keep_best()
                 is_last = is_last or early_stopping.is_over(config, history)

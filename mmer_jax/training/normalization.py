@@ -6,6 +6,7 @@ The paper only scales images to 0..1, which is the default: networks then get ui
 import dataclasses
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import flax.struct
 import jax
@@ -33,8 +34,8 @@ class NormStats:
       std: Standard deviation, of the same shape.
     """
 
-    mean: jax.Array
-    std: jax.Array
+    mean: jax.Array | np.ndarray
+    std: jax.Array | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,7 +189,9 @@ def _mean_and_std(images, indices, axes) -> tuple[np.ndarray, np.ndarray]:
         values = np.asarray(images[indices]) / np.float32(255)
         mean = values.mean(axes, dtype=np.float64, keepdims=True)
         return mean, values.std(axes, dtype=np.float64, keepdims=True)
-    total = squares = count = 0
+    total: Any = 0
+    squares: Any = 0
+    count = 0
     for chunk in np.array_split(indices, -(-nbytes // _CHUNK)):
         values = np.asarray(images[chunk]).astype(np.int64)
         total = total + values.sum(axes, keepdims=True)

@@ -2,7 +2,6 @@
 
 import functools
 import json
-from collections.abc import Callable
 
 import jax
 import ml_collections
@@ -73,7 +72,7 @@ def make_optimizer(
 def learning_rate(config: ml_collections.ConfigDict, steps_per_epoch: int, step: int) -> float:
     """Returns the learning rate of a training step."""
     schedule = SCHEDULES[config.optimizer.schedule](config, steps_per_epoch)
-    return float(schedule(step) if isinstance(schedule, Callable) else schedule)
+    return float(schedule(step) if callable(schedule) else schedule)
 
 
 def check(config: ml_collections.ConfigDict) -> None:

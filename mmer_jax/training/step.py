@@ -10,6 +10,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
@@ -60,14 +61,14 @@ class TrainState:
 
     def reset_sums(self) -> "TrainState":
         """Returns the state with sums of zero, for the next epoch."""
-        return self.replace(sums=jax.tree.map(lambda x: 0 * x, self.sums))
+        return dataclasses.replace(self, sums=jax.tree.map(lambda x: 0 * x, self.sums))
 
     def keep_best(self) -> "TrainState":
         """Returns the state with a copy of the latest parameters as the best ones.
 
         A copy, since the next step reuses the memory of the others.
         """
-        return self.replace(best_params=jax.tree.map(jnp.copy, self.latest_params))
+        return dataclasses.replace(self, best_params=jax.tree.map(jnp.copy, self.latest_params))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +164,7 @@ def train_step(
     Returns:
       The state after, and the sum of the losses of the batch, float32.
     """
-    inputs = normalization.normalize_inputs(batch, norm_stats)
+    inputs: Mapping[str, jax.Array] = normalization.normalize_inputs(batch, norm_stats)
     label, mask = batch["label"], batch["mask"]
     targets = label
     if not objective.has_hard_targets:
@@ -179,8 +180,9 @@ def train_step(
 
     def loss(params):
         params = _cast(params, objective.dtype)  # gradients come back as float32
-        logits = model.apply({"params": params}, inputs, train=True, rngs={"dropout": dropout_key})
-        logits = logits.astype(jnp.float32)
+        rngs = {"dropout": dropout_key}
+        output: Any = model.apply({"params": params}, inputs, train=True, rngs=rngs)
+        logits = output.astype(jnp.float32)
         losses = _cross_entropy(logits, targets) * mask
         return losses.sum() / mask.sum(), (losses.sum(), logits)
 
@@ -193,7 +195,8 @@ def train_step(
         "examples": mask.sum(),
         "grad_norm": optax.tree.norm(grads),
     }
-    state = state.replace(
+    state = dataclasses.replace(
+        state,
         step=state.step + 1,
         params=params,
         opt_state=opt_state,
@@ -221,8 +224,8 @@ def _update_ema(ema_params, params, step: jax.Array, decay: float):
     """
     if not ema_params:
         return ema_params
-    decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-    return jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, ema_params, params)
+    d = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda e, p: d * e + (1 - d) * p, ema_params, params)
 
 
 @functools.lru_cache(_CACHE_SIZE)
@@ -253,7 +256,7 @@ def compile_init(
     *,
     ema: bool,
     keep_best: bool,
-) -> Callable[[jax.Array], TrainState]:
+) -> Callable[[np.uint32], TrainState]:
     """Returns the jitted `init_state` of a seed."""
 
     def init(seed):
