@@ -45,7 +45,7 @@ def parse(argv: list[str]) -> list[str]:
             raise errors.UserError(f"unknown argument {rest[1]!r}; fields start with --config.")
         _CONFIG.value.keys()  # a file that cannot be loaded is an error only now
     except (AttributeError, KeyError) as e:
-        sys.exit(f"run.py: {validation.unknown_flag(argv) or e}")
+        sys.exit(f"run.py: {validation.describe_unknown_flag(argv) or e}")
     except (flags.Error, errors.UserError, OSError, TypeError, ValueError) as e:
         sys.exit(f"run.py: {' '.join(str(e).split())}")
     return rest

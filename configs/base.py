@@ -1,4 +1,4 @@
-"""What the table files share: the paper's networks as rows, and the schema with these rows.
+"""The common part of the table configs: the paper's networks as rows of the default config.
 
 The fields and their defaults are in mmer_jax/config/schema.py. `rows` maps the name of a row to the
 fields that it overrides; `table_rows` are the rows of the table. Any other row of the file can be
@@ -29,8 +29,9 @@ ROWS = {
     "flow_mel": {"modalities": ("flow", "mel"), "model": FUSION},
     "face_flow_mel": {"modalities": ("face", "flow", "mel"), "model": FUSION},
 }
-# What the text describes without a table: the network of figure 5 (section 6.2), one spectrogram
-# for every frame of a clip (7.3), and the background, which section 3 suspects, made black.
+# Experiments that the paper describes without a table: the network of figure 5 (section 6.2), one
+# spectrogram for every frame of a clip (7.3), and a black background (section 3 suspects that the
+# background matters).
 EXTRA_ROWS = {
     "face_vgg16": {
         "modalities": ("face",),

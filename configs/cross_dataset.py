@@ -26,7 +26,7 @@ def get_config(row: str = ""):
     config = base.get_config()
     config.table = "cross_dataset"
     config.row = row
-    # Where each dataset is, whichever is trained on.
+    # Location of each dataset; either may be the one to train on.
     config.sets = ml_collections.ConfigDict()
     for name in INTENSITIES:
         places = {"manual_dir": placeholder(str), "data_dir": placeholder(str)}

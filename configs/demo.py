@@ -1,4 +1,4 @@
-"""The whole way on rendered clips, small: what `make demo` runs.
+"""A small complete experiment on rendered clips: what `make demo` runs.
 
     python run.py --config=configs/demo.py
 

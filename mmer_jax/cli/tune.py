@@ -92,7 +92,7 @@ def load_config(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, di
             raise errors.UserError("--config is missing; try --config=configs/ravdess_honest.py")
         holder.value.keys()  # loads the file, which may fail
     except (AttributeError, KeyError) as error:
-        raise errors.UserError(validation.unknown_flag(arguments) or str(error)) from error
+        raise errors.UserError(validation.describe_unknown_flag(arguments) or str(error)) from error
     except (flags.Error, OSError, TypeError, ValueError) as error:
         raise errors.UserError(" ".join(str(error).split())) from error
     if rest:

@@ -83,7 +83,7 @@ def make_cells(
 def measured_epochs(config: ml_collections.ConfigDict) -> tuple[int, ...]:
     """Returns the epochs at which a cell is evaluated, ascending; the last one is `config.epochs`.
 
-    It is the only one where validation data choose the epoch or the learning rate.
+    It is the only epoch if validation data choose the epoch or the learning rate.
     """
     if config.early_stopping.patience or config.optimizer.learning_rate_search:
         return (config.epochs,)

@@ -65,7 +65,7 @@ def is_excluded(field: str) -> bool:
 def digest(config: ml_collections.ConfigDict) -> str:
     """Returns twelve hexadecimal digits over the `fields` that differ from the schema's defaults.
 
-    A field that the schema gains later leaves the digests of earlier configs as they are.
+    Adding a field to the schema does not change the digests of earlier configs.
     """
     defaults = flatten(schema.default_config().to_dict())
     changed = {

@@ -1,4 +1,7 @@
-"""Plugins: modules outside the package that register models, modalities or decision rules."""
+"""Plugins: modules outside the package that register models, modalities, rules or protocols.
+
+Rules are the decision rules of late fusion.
+"""
 
 import functools
 import importlib
@@ -39,9 +42,15 @@ def load(plugins: Iterable[str]) -> None:
             ) from e
 
 
-def for_workers(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Returns a picklable function that imports this process's plugins in a worker, then calls
-    `function`, which must be picklable too."""
+def wrap_for_workers(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Wraps a function so that worker processes import this process's plugins before calling it.
+
+    Args:
+      function: Picklable function of one argument.
+
+    Returns:
+      A picklable function; `function` itself if no plugin is loaded.
+    """
     return functools.partial(_load_and_call, tuple(_loaded), function) if _loaded else function
 
 
@@ -51,7 +60,7 @@ def _load_and_call(plugins: Iterable[str], function: Callable[[Any], Any], item:
 
 
 def source(plugin: str) -> str | None:
-    """Returns the path of a plugin's source file, or None if it has none."""
+    """Returns the path of a plugin's source file, or None if there is no such module or file."""
     if plugin.endswith(".py"):
         return plugin
     try:

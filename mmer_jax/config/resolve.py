@@ -66,7 +66,9 @@ def resolve_row(
     fields = config.rows[row].to_dict()
     for field in identity.flatten(fields):
         # Fields of the model are checked against the model, which may have more than the schema.
-        if not field.startswith("model.") and (problem := validation.unknown_field(config, field)):
+        if not field.startswith("model.") and (
+            problem := validation.describe_unknown_field(config, field)
+        ):
             raise errors.UserError(f"row {row!r} of the config: {problem}")
     with resolved.unlocked():
         resolved.update(fields)

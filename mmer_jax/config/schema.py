@@ -17,7 +17,7 @@ def default_config() -> ml_collections.ConfigDict:
     """Returns a new config with every field at its default; unlocked, without rows."""
     config = ml_collections.ConfigDict()
 
-    # Which cells are run: rows x protocols x folds x seeds. They may differ within a workdir.
+    # The cells to run: rows x protocols x folds x seeds. Runs in one workdir may differ in them.
     config.table = ""  # key of the paper's table, for records
     config.row = ""  # comma-separated row names; empty: table_rows
     config.rows = ml_collections.ConfigDict()  # row name -> the fields that it overrides
@@ -25,16 +25,16 @@ def default_config() -> ml_collections.ConfigDict:
     config.protocols = ("triplet_random",)
     config.folds = ()  # empty: all folds of the protocol
     config.seeds = (0,)
-    config.protocol_seeds = ml_collections.ConfigDict()  # protocol -> seeds of its own
+    config.protocol_seeds = ml_collections.ConfigDict()  # protocol -> its seeds
     # Modules, or paths of .py files, that register models, modalities or decision rules.
     config.plugins = ()
 
-    # Which examples.
+    # Selection of the examples.
     config.data = ml_collections.ConfigDict()
     config.data.dataset = "ravdess"  # ravdess, baum1_acted, baum1_spontaneous
     config.data.builder = "triplets"  # the builder config: triplets, frames or speech
-    # Options of the dataset builder. A dataset built with other than these defaults has a folder of
-    # its own.
+    # Options of the dataset builder. A dataset that is built with other values than these defaults
+    # is stored in a separate folder.
     config.data.build = ml_collections.ConfigDict()
     config.data.build.detector = "haar"  # haar, yunet (needs detector_model), none
     config.data.build.detector_model = placeholder(str)  # path of the detector's model file
@@ -55,7 +55,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.data.mask_background = False  # black out what is not the face
     config.data.picked = placeholder(str)  # path of a CSV file of clip, frame_index: only these
     config.data.size = 128  # pixels; the paper does not give it
-    # Where the data are. None of these is part of a workdir's identity.
+    # Location of the data; not part of a workdir's identity.
     config.data.manual_dir = placeholder(str)  # folder of the recordings
     config.data.download = False  # allow the download of 12 GB
     config.data.data_dir = placeholder(str)  # folder of built datasets; None: the default of TFDS

@@ -20,7 +20,8 @@ def check(config: ml_collections.ConfigDict) -> None:
     """Checks the fields of a resolved config.
 
     Raises:
-      UserError: A value is out of its range; the message names the field, the value and the range.
+      UserError: A field has an invalid value or type, or two fields contradict each other. The
+        message names the field.
     """
     for field in POSITIVE_FIELDS:
         value = config
@@ -61,7 +62,8 @@ def _check_split(split: ml_collections.ConfigDict) -> None:
     for field in ("test_fraction", "validation_fraction"):
         value = split[field]
         if not 0 <= value < 1 or (field == "test_fraction" and value == 0):
-            raise errors.UserError(f"config.split.{field} is {value}; it must be between 0 and 1")
+            bounds = "above 0 and below 1" if field == "test_fraction" else "at least 0 and below 1"
+            raise errors.UserError(f"config.split.{field} is {value}; it must be {bounds}")
     if split.tested == "validation" and not split.validation_fraction:
         raise errors.UserError(
             "config.split.tested is validation, but there is no validation subset: choose "
@@ -69,8 +71,8 @@ def _check_split(split: ml_collections.ConfigDict) -> None:
         )
 
 
-def unknown_field(config: ml_collections.ConfigDict, field: str) -> str | None:
-    """Describes what is wrong with a dotted field that the config lacks; None if it has it."""
+def describe_unknown_field(config: ml_collections.ConfigDict, field: str) -> str | None:
+    """Returns an error message if the config has no such dotted field, or None if it has."""
     node = config
     for name in field.split("."):
         if not isinstance(node, ml_collections.ConfigDict):
@@ -83,10 +85,17 @@ def unknown_field(config: ml_collections.ConfigDict, field: str) -> str | None:
     return None
 
 
-def unknown_flag(arguments: Sequence[str]) -> str | None:
-    """Describes the first --config.FIELD of a command line that its config lacks; None if none.
+def describe_unknown_flag(arguments: Sequence[str]) -> str | None:
+    """Returns an error message for the first flag --config.FIELD whose field does not exist.
 
-    The error of ml_collections says that there is no such field, and not which ones there are.
+    The error raised by ml_collections does not list the existing fields; this message does.
+
+    Args:
+      arguments: The command line. The config file that it names is executed, and exceptions that
+        the file raises propagate.
+
+    Returns:
+      The message, or None if every field exists or no config file is named.
     """
     words = " ".join(arguments).replace("--config=", "--config ").split()
     if "--config" not in words[:-1]:
@@ -94,5 +103,5 @@ def unknown_flag(arguments: Sequence[str]) -> str | None:
     path = Path(words[words.index("--config") + 1].partition(":")[0]).expanduser()
     config = runpy.run_path(str(path))["get_config"]()
     fields = [w.removeprefix("--config.").split("=")[0] for w in words if "--config." in w]
-    problems = (unknown_field(config, field) for field in fields)
+    problems = (describe_unknown_field(config, field) for field in fields)
     return next((problem for problem in problems if problem), None)

@@ -218,6 +218,6 @@ def _iter_images(
         for e in tfds_io.read(built, ["clip", "samples", "sample_rate"])
     )
     compute = partial(clips.compute_audio_views, amounts=amounts, modalities=tuple(names))
-    for clip, views in parallel.ordered_map(plugins.for_workers(compute), waveforms, workers):
+    for clip, views in parallel.ordered_map(plugins.wrap_for_workers(compute), waveforms, workers):
         for view, images in enumerate(views):
             yield (clip, view), images

@@ -1,4 +1,4 @@
-"""What a cell leaves in its workdir: curve, predictions, records, parameters."""
+"""Writes the results of a cell to its workdir: curve, predictions, records and parameters."""
 
 import functools
 import pathlib
@@ -24,7 +24,7 @@ from mmer_jax.utils import files, provenance
 
 VALIDATION_METRICS = ("validation_accuracy", "validation_loss")
 
-# Of several cells that train at the same time, one writes records at a time.
+# Cells that train concurrently write their records one at a time.
 _record_lock = threading.Lock()
 
 
@@ -51,7 +51,7 @@ class CellResults:
     ):
         self.cell, self.config, self.data, self.workdir = cell, config, data, workdir
         self.subsets = subsets
-        # Of a candidate of a learning-rate search; None where it diverged.
+        # Result of a learning-rate candidate; its metrics are None if the training diverged.
         self._candidate: dict[str, Any] = dict.fromkeys(VALIDATION_METRICS) | {"history": []}
         self._devices = devices or jax.local_devices()
 
@@ -104,7 +104,7 @@ class CellResults:
         Args:
           epoch: Number of epochs trained.
           examples: Subset -> predictions; "test" and perhaps "validation".
-          fields: The fields of the record that this class does not know.
+          fields: Fields of the record that depend on how the predictions were made.
         """
         test, validation = examples["test"], examples.get("validation")
         complete = self._fields | {
@@ -134,8 +134,9 @@ class CellResults:
     def write_params(self, params: Any) -> None:
         """Writes the final parameters, if they are kept.
 
-        A candidate of a learning-rate search always keeps them until the search is decided, and
-        then writes its validation metrics, None where it diverged.
+        Candidates of a learning-rate search keep their parameters until the search is decided.
+        Their validation metrics are written here as well, last; they are None if the training
+        diverged.
 
         Args:
           params: Tree of parameters; None where the training of a candidate diverged.
@@ -148,7 +149,10 @@ class CellResults:
             checkpoints.save_params(params_folder(self.workdir, self.cell), params)
 
     def paper_accuracy(self, epoch: int) -> float | None:
-        """Returns the printed accuracy where dataset, emotions and protocol are the paper's."""
+        """Returns the accuracy printed in the paper after `epoch` epochs.
+
+        Returns None unless dataset, emotions, intensities and protocol are those of the paper.
+        """
         config, paper = self.config, self.config.paper
         if (
             self.cell.row not in paper.accuracy

@@ -1,4 +1,4 @@
-"""One cell: a network is trained, or continued, and its results are written."""
+"""Runs one cell: trains its network, or continues training it, and writes the results."""
 
 import contextlib
 import os
@@ -39,7 +39,8 @@ def run_cell(
 ) -> None:
     """Trains the network of a cell, or continues it, and writes its results.
 
-    Where the devices belong to several processes all of them call this, and the primary one writes.
+    If the devices belong to several processes, all of these call this function and the primary
+    process writes the results.
 
     Args:
       cell: The cell; its row is a network.
@@ -47,7 +48,7 @@ def run_cell(
       data: The pack of its row.
       workdir: The workdir.
       devices: The devices to use; all of this process by default.
-      preemption: Asks to save and stop.
+      preemption: Whether the run has been asked to save and stop.
 
     Raises:
       UserError: The data cannot be split, or the training diverges.
@@ -111,7 +112,7 @@ def run_cell(
 
 
 def _cell_config(cell: Cell, config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """Returns the config of a cell: that of its row, or a candidate's learning rate in it."""
+    """Returns the config of the cell's row, with the learning rate of a candidate."""
     if cell.learning_rate is None:
         return config
     config = config.copy_and_resolve_references()

@@ -179,7 +179,7 @@ def _align(
         (audio alone, tested on the original audio): it counts for each of them.
 
     Returns:
-      Row -> float [n, classes]; and the examples, those of the row that has most.
+      Row -> float [n, classes], and the examples: those of the row with the most examples.
     """
     most = max(members.values(), key=lambda examples: len(examples.clip))
     keys = list(zip(most.clip.tolist(), most.view.tolist(), strict=True))

@@ -23,7 +23,7 @@ from mmer_jax.training import checkpoints, early_stopping, normalization
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-    """Checks that a config (of one row) has validation data for what is chosen by them.
+    """Checks that a config (of one row) has validation data wherever they are used for a choice.
 
     Raises:
       UserError: Bad learning rates, or no validation subset to choose by.
@@ -135,10 +135,10 @@ def choose(
 def best(scores: Mapping[float, Mapping[str, float | None]]) -> float | None:
     """Returns the learning rate with the highest validation accuracy.
 
-    Of equals the one with the lowest validation loss, then the smaller one.
+    Ties are broken by the lower validation loss, then by the smaller learning rate.
 
     Args:
-      scores: Learning rate -> validation_accuracy and validation_loss, None where it diverged.
+      scores: Learning rate -> validation_accuracy and validation_loss, None if it diverged.
 
     Returns:
       The rate, or None if all diverged.

@@ -1,4 +1,4 @@
-"""The whole way from a config to results: data, cells, training, evaluation, table and report."""
+"""Runs an experiment: builds the data, trains and evaluates the cells, writes table and report."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ def run_experiment(
         own fields.
 
     Returns:
-      All records of the workdir. Of several processes only the primary one returns them.
+      All records of the workdir in the primary process, an empty list in the others.
 
     Raises:
       UserError: Anything that a user can correct.

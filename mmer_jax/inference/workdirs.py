@@ -1,4 +1,4 @@
-"""Trained networks in a workdir, found again by their records: config, data and parameters."""
+"""Loads the config, the data and the test examples of a trained network, given its record."""
 
 import pathlib
 from collections.abc import Mapping
@@ -13,18 +13,19 @@ from mmer_jax.datasets import loading, pack, selection
 from mmer_jax.protocols import splits
 from mmer_jax.training import normalization
 
-# Sections of a config that hold names of the user's choice.
+# Config sections whose keys are chosen by the user, so that new keys in them are not errors.
 _OPEN_SECTIONS = ("protocol_seeds", "data.rendered", "test_data.rendered", "paper.accuracy", "sets")
 
 
 def load_config(
     record: Mapping[str, Any], data_fields: Mapping[str, object] | None = None
 ) -> ml_collections.ConfigDict:
-    """Returns the config that a record was made with, and imports its plugins.
+    """Restores the config of a record and imports the plugins that the config names.
 
     Args:
-      record: Record of a row that is one network.
-      data_fields: Fields of `config.data` that say where data are now, if they were moved.
+      record: Record of a single network; records of late fusion are not supported.
+      data_fields: Overrides for fields of `config.data`, such as `{"pack": path}`, for data that
+        have been moved since training.
 
     Raises:
       UserError: This version of the software cannot build the network, or files that the config
@@ -84,8 +85,8 @@ def open_pack(
         data = loading.open_packs(config, {record["row"]: config}, workdir)[record["row"]]
     except errors.UserError as e:
         raise errors.UserError(
-            f"the data that row {record['row']} of {workdir} was trained on cannot be opened; the "
-            f"command of the run builds them again ({e})"
+            f"the data that row {record['row']} of {workdir} was trained on cannot be opened "
+            f"({e}). Repeat the command of the run to build them again"
         ) from e
     if data.digest(config.modalities) != record["dataset"]["pack_digest"]:
         raise errors.UserError(
@@ -95,20 +96,29 @@ def open_pack(
 
 
 def params_folder(workdir: pathlib.Path, cell: Cell) -> pathlib.Path:
-    """Returns the folder of a finished cell's parameters, which exists if its run kept them."""
+    """Returns the path of a cell's saved parameters.
+
+    The folder exists if the cell is finished and its config sets `run.keep_params`.
+    """
     return workdir / "params" / cell.name
 
 
-def test_inputs(
+def load_test_examples(
     cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack
 ) -> tuple[selection.Examples, normalization.Normalization]:
-    """Returns the test examples of a cell and the normalization of its inputs."""
+    """Returns the test examples of a cell and the normalization of its network's inputs.
+
+    Args:
+      cell: The cell; its seed and fold determine the split.
+      config: Config from `load_config`.
+      data: Pack from `open_pack`.
+    """
     subsets = splits.split_cell(cell, config, data)
     return subsets["test"], normalization.compute(config, data, subsets)
 
 
 def _with_tuples(value):
-    """Returns JSON with its lists as tuples, as configs have them."""
+    """Converts lists in a decoded JSON value to tuples, as configs hold them, recursively."""
     if isinstance(value, dict):
         return {name: _with_tuples(inner) for name, inner in value.items()}
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value

@@ -13,10 +13,10 @@ _SMALL = 4
 def convolve_3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Computes a 3x3 convolution with padding "same" and stride 1.
 
-    It is `lax.conv_general_dilated`, except that feature maps of 2x2 pixels or less, which the CPU
-    backend of XLA computes at a small fraction of the rate of a matrix product
-    (docs/performance.md), become one product of patches and kernel, on all devices. The results
-    are equal up to the order of summation.
+    Calls `lax.conv_general_dilated`, except for feature maps of 2x2 pixels or less: these are
+    computed as one product of patches and kernel, on all devices, because the CPU backend of XLA
+    convolves them at a small fraction of the rate of a matrix product (docs/performance.md). The
+    results are equal up to the order of summation.
 
     Args:
       x: float [b, h, w, c].

@@ -17,10 +17,10 @@ FILTERS = (32, 64, 128, 256, 512)
 def max_pool_2x2(x: jax.Array) -> jax.Array:
     """Computes the maximum over 2x2 windows with stride 2.
 
-    The same function as `nn.max_pool(x, (2, 2), (2, 2))`: an odd last row or column is dropped, as
-    in Keras. On CPUs the gradient that XLA has for that one (select-and-scatter) is very slow, and
-    so, to a lesser degree, is that of a maximum over two axes; this gradient is written out. Where
-    several elements of a window share the maximum, the gradient is split among them.
+    Equals `nn.max_pool(x, (2, 2), (2, 2))`: an odd last row or column is dropped, as in Keras. The
+    gradient is written out, because XLA's own (select-and-scatter) is very slow on CPUs, as is, to
+    a lesser degree, the gradient of a maximum over two axes. If several elements of a window equal
+    the maximum, the gradient is split among them.
 
     Args:
       x: float [b, h, w, c], h and w at least 2.
@@ -108,7 +108,7 @@ class Tower(nn.Module):
     feature map of one pixel is not pooled any further.
 
     Attributes:
-      filters: Number of filters of each block; several numbers are several convolutions.
+      filters: Number of filters of each block; a sequence of numbers makes several convolutions.
       normalization: One of NORMALIZATIONS, between each convolution and its ReLU.
       patch: Side of the square patches whose pixels become the channels of one position before the
         first convolution; the image's side is a multiple of it. A large image then costs as much as

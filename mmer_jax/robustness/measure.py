@@ -139,7 +139,7 @@ def _test_row(
     record = missing[-1][0]
     config = workdirs.load_config(record, {"pack": str(pack_folder)} if pack_folder else {})
     data = workdirs.open_pack(record, config, workdir)
-    tests = {_cell(r).name: workdirs.test_inputs(_cell(r), config, data) for r, _ in missing}
+    tests = {_cell(r).name: workdirs.load_test_examples(_cell(r), config, data) for r, _ in missing}
     noisy, problems = {}, []
     for corruption, levels in _audio_levels(missing).items():
         try:

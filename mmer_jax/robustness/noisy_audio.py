@@ -122,7 +122,7 @@ def compute_images(
     )
     noisy: NoisyImages = {}
     with Progress(len(by_clip), f"audio with {corruption}", "clips") as progress:
-        for clip_images in parallel.ordered_map(plugins.for_workers(work), clips, workers):
+        for clip_images in parallel.ordered_map(plugins.wrap_for_workers(work), clips, workers):
             for (clip, variant, level), images in clip_images.items():
                 noisy[by_clip[clip][variant], level] = {
                     name: packing.resize(image, data.info["size"]) for name, image in images.items()

@@ -72,9 +72,9 @@ _MONTH_MS = 30 * 24 * 3600 * 1000
 def cell_mesh(cells: int) -> np.ndarray:
     """Returns the devices of all processes as an array [cell, data] for a number of cells.
 
-    It has the fewest rows with which all cells train at the same time, so that each cell has as
-    many devices as possible; at most one row per device. A row is some devices of one process, or
-    all devices of some processes.
+    The array has the fewest rows with which all cells train at the same time, so that each cell
+    gets as many devices as possible, and at most one row per device. A row consists of some devices
+    of one process, or of all devices of some processes.
     """
     devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
     count = jax.process_count()

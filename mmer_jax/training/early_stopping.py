@@ -23,7 +23,11 @@ MONITORS: dict[str, Callable[[Mapping[str, float]], float]] = {
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-    """Checks the fields of `config.early_stopping` (of one row); raises UserError."""
+    """Checks the fields of `config.early_stopping` (of one row).
+
+    Raises:
+      UserError: A field has an invalid value.
+    """
     patience = config.early_stopping.patience
     if patience < 0:
         raise errors.UserError(
@@ -50,7 +54,7 @@ def validation_metrics(label: np.ndarray, probabilities: np.ndarray) -> dict[str
 
 
 def best_epoch(config: ml_collections.ConfigDict, history: History) -> int:
-    """Returns the epoch whose parameters are kept, the earliest of equals.
+    """Returns the epoch whose parameters are kept, the earliest in case of a tie.
 
     Args:
       config: Config of one row with early stopping.

@@ -91,10 +91,10 @@ def compute(
 ) -> Normalization:
     """Computes the normalization of a cell.
 
-    With `global` the statistics are those of the training subset. With `per_speaker` they are those
-    of each speaker's own images, test speakers included; no label is read. A network then needs
-    several recordings of a speaker before it can classify one: here those of all emotions, as many
-    of each as the dataset has. Images of altered audio are not measured.
+    With `global` the statistics are computed from the training subset. With `per_speaker` they are
+    computed from each speaker's own images, test speakers included, without their labels. The
+    classification of a speaker's recording then requires several recordings of the speaker: here
+    all that the dataset has, of all emotions. Images of altered audio are excluded.
 
     Args:
       config: Config of one row; `input.normalization` and `modalities` are read.

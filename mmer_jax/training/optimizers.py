@@ -11,11 +11,7 @@ from mmer_jax import errors
 
 
 def _adam(learning_rate, config) -> optax.GradientTransformation:
-    if config.weight_decay:
-        raise errors.UserError(
-            "config.optimizer.weight_decay is for adamw; choose --config.optimizer.name=adamw"
-        )
-    # The epsilon of Keras, which the paper used.
+    # Default epsilon of Keras, the framework used in the paper.
     return optax.adam(learning_rate, eps=1e-7)
 
 
@@ -38,9 +34,9 @@ def _constant(config, steps_per_epoch: int):
 
 
 def _cosine(config, steps_per_epoch: int) -> optax.Schedule:
-    """Linear warm-up to the learning rate, then half a cosine down to zero at the last step.
+    """Returns a linear warm-up, then a cosine decay towards zero over the remaining steps.
 
-    Loshchilov and Hutter (2017), arXiv:1608.03983, without restarts.
+    Loshchilov and Hutter (2017), arXiv:1608.03983, without restarts; the warm-up is an addition.
     """
     return optax.warmup_cosine_decay_schedule(
         init_value=0.0,
@@ -70,21 +66,30 @@ def make_optimizer(
 
 
 def learning_rate(config: ml_collections.ConfigDict, steps_per_epoch: int, step: int) -> float:
-    """Returns the learning rate of a training step."""
+    """Returns the learning rate of training step `step`, counted from 0."""
     schedule = SCHEDULES[config.optimizer.schedule](config, steps_per_epoch)
     return float(schedule(step) if callable(schedule) else schedule)
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-    """Checks the fields of `config.optimizer`; raises UserError."""
+    """Checks the fields of `config.optimizer`.
+
+    Raises:
+      UserError: An unknown optimizer or schedule, a weight decay that the optimizer ignores, or a
+        warm-up that the schedule or the number of epochs does not allow.
+    """
     optimizer = config.optimizer
     if optimizer.name not in OPTIMIZERS:
         raise errors.unknown("optimizer", optimizer.name, OPTIMIZERS)
     if optimizer.schedule not in SCHEDULES:
         raise errors.unknown("schedule", optimizer.schedule, SCHEDULES)
+    if optimizer.weight_decay and optimizer.name == "adam":
+        raise errors.UserError(
+            "config.optimizer.weight_decay is for adamw; choose --config.optimizer.name=adamw"
+        )
     if optimizer.warmup_epochs and optimizer.schedule == "constant":
         raise errors.UserError(
-            "config.optimizer.warmup_epochs needs a schedule; choose "
+            "config.optimizer.warmup_epochs has no effect with the constant schedule; choose "
             "--config.optimizer.schedule=cosine"
         )
     if optimizer.warmup_epochs >= config.epochs > 0 and optimizer.schedule != "constant":

@@ -19,7 +19,7 @@ class Interrupted(Exception):
 
 
 class Preemption:
-    """Whether a run is to stop. Shared by all networks that train at the same time.
+    """Request to stop a run, shared by all networks that train at the same time.
 
     Attributes:
       signum: The signal that asked to stop, or 0.

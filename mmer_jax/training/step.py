@@ -66,14 +66,14 @@ class TrainState:
     def keep_best(self) -> "TrainState":
         """Returns the state with a copy of the latest parameters as the best ones.
 
-        A copy, since the next step reuses the memory of the others.
+        A copy is needed because the next step reuses the memory of the latest parameters.
         """
         return dataclasses.replace(self, best_params=jax.tree.map(jnp.copy, self.latest_params))
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What a step minimizes.
+    """The objective that a step minimizes.
 
     Attributes:
       augmentation: Random changes of the batch.

@@ -69,7 +69,7 @@ def parse(config: ml_collections.ConfigDict, text: str) -> Field:
             f"{text!r} is not FIELD=WHAT, such as optimizer.learning_rate=log:1e-4:3e-3, "
             "model.dropout_output=0.2:0.6 or optimizer.weight_decay=1e-4,1e-3"
         )
-    if problem := validation.unknown_field(config, name):
+    if problem := validation.describe_unknown_field(config, name):
         raise errors.UserError(f"--search {text}: {problem}")
     if any(name == fixed or name.startswith(fixed + ".") for fixed in FIXED):
         raise errors.UserError(

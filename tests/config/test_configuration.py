@@ -77,8 +77,8 @@ def test_names_may_come_as_one_text(strong_config):
     [
         ("epochs", 0, "config.epochs is 0"),
         ("batch_size", -1, "config.batch_size is -1"),
-        ("split.test_fraction", 0.0, "between 0 and 1"),
-        ("split.validation_fraction", 1.0, "between 0 and 1"),
+        ("split.test_fraction", 0.0, "above 0 and below 1"),
+        ("split.validation_fraction", 1.0, "at least 0 and below 1"),
         ("data.emotions", ("anger",), "two or more"),
         ("data.emotions", ("anger", "anger"), "different emotions"),
         ("seeds", ("all",), "config.seeds must be whole numbers from 0 to 4294967295, found 'all'"),

@@ -121,7 +121,10 @@ def test_a_missing_build_is_reported(workdir, capsys, tmp_path):
     try:
         assert main([str(workdir), "--noise", "7"]) == 2
         message = " ".join(capsys.readouterr().err.split())
-        assert "the command of the run builds them again (nothing is built in" in message
+        assert (
+            "Repeat the command of the run to build them again" in message
+            and "nothing is built in" in message
+        )
     finally:
         (tmp_path / "away").rename(built)
 
