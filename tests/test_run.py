@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,7 @@ STRONG = "--config=configs/ravdess_strong.py"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--config=configs/nothing.py"], "configs/nothing.py"),
         ([STRONG, "--config.epcohs=2"], "no field 'epcohs'; did you mean 'epochs'? Known there: "),
@@ -37,13 +38,22 @@ STRONG = "--config=configs/ravdess_strong.py"
         ([STRONG + ":voice"], "unknown row 'voice'; known: face, face_flow, "),
     ],
 )
-def test_mistakes_are_one_clear_line(arguments, said, tmp_path):
+def test_mistakes_are_one_clear_line(arguments, message, tmp_path):
     done = run(*arguments, f"--workdir={tmp_path}/w", f"--config.data.data_dir={tmp_path}")
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 2
     assert not (tmp_path / "w" / "records.jsonl").exists()
+
+
+def test_a_config_file_in_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = Path("configs/ravdess_strong.py").resolve()
+    (tmp_path / "mine.py").symlink_to(config)
+    done = run("--config=~/mine.py", "--config.epcohs=2", f"--workdir={tmp_path}/w")
+    assert done.returncode == 1
+    assert "no field 'epcohs'; did you mean 'epochs'?" in done.stderr
 
 
 def test_without_a_config_it_says_which_to_try():
@@ -135,10 +145,10 @@ def test_sigterm_saves_and_the_same_command_continues(small_pack, tmp_path):
     while not (workdir / "records.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.2)  # ten epochs are measured: it trains
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=120)
+    _, message = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "the state is saved; the same command continues" in said
-    assert "Traceback" not in said
+    assert "the state is saved; the same command continues" in message
+    assert "Traceback" not in message
     (checkpoint,) = (workdir / "checkpoints").iterdir()
     assert [p.name for p in checkpoint.iterdir() if p.name.isdigit()]
 

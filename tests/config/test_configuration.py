@@ -73,7 +73,7 @@ def test_names_may_come_as_one_text(strong_config):
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "message"),
     [
         ("epochs", 0, "config.epochs is 0"),
         ("batch_size", -1, "config.batch_size is -1"),
@@ -90,8 +90,8 @@ def test_names_may_come_as_one_text(strong_config):
         ("measure_epochs", ("x",), "config.measure_epochs must be whole"),
     ],
 )
-def test_values_that_cannot_be_are_explained(strong_config, field, value, said):
-    with pytest.raises(errors.UserError, match=said):
+def test_values_that_cannot_be_are_explained(strong_config, field, value, message):
+    with pytest.raises(errors.UserError, match=message):
         resolve.resolve_row(strong_config, "mel", {field: value})
 
 

@@ -97,9 +97,9 @@ CHAINED = ("baum1_selector", "baum1_fusion")  # one after the other: see below
 def test_every_row_runs(file, places, tmp_path):
     config = small(file, places)
     config.seeds, config.folds = (0,), (0,)  # each row once
-    found = run_experiment(config, tmp_path)
-    assert {record["row"] for record in found} >= set(config.row.split(","))
-    for record in found:
+    all_records = run_experiment(config, tmp_path)
+    assert {record["row"] for record in all_records} >= set(config.row.split(","))
+    for record in all_records:
         assert record["dataset"]["origin"] == "rendered"
         assert record["paper_accuracy"] is None
         assert record["n_test"] and record["n_train"]
@@ -122,6 +122,6 @@ def test_frames_are_picked_ranked_and_joined(places, tmp_path):
 
     config = small("baum1_fusion", places)
     config.data.build.frame_scores = str(ranked)
-    found = run_experiment(config, tmp_path / "fusion")
-    assert {record["row"] for record in found} == set(config.rows)
-    assert all(r["dataset"]["options"]["frame_choice"] == "scored" for r in found)
+    all_records = run_experiment(config, tmp_path / "fusion")
+    assert {record["row"] for record in all_records} == set(config.rows)
+    assert all(r["dataset"]["options"]["frame_choice"] == "scored" for r in all_records)

@@ -55,15 +55,15 @@ def test_a_rule_joins_what_is_on_disk(workdir):
         parts = [p.examples[epoch, "test"] for p in (face, mel, joined)]
         # Audio alone has one example a clip: it counts for each of the clip's frames.
         of_clip = dict(zip(parts[1].clip.tolist(), parts[1].probabilities, strict=True))
-        heard = np.stack([of_clip[clip] for clip in parts[0].clip.tolist()])
-        expected = (parts[0].probabilities + heard) / 2
+        mel_probabilities = np.stack([of_clip[clip] for clip in parts[0].clip.tolist()])
+        expected = (parts[0].probabilities + mel_probabilities) / 2
         np.testing.assert_allclose(parts[2].probabilities, expected, atol=1e-6)
         np.testing.assert_array_equal(parts[2].label, parts[0].label)
 
 
 def test_records_of_decisions_are_like_any_other(workdir, small_pack):
-    found = run_experiment(fusion_config(small_pack, "mean,logistic"), workdir)
-    by_row = {(r["row"], r["epochs"]): r for r in found}
+    all_records = run_experiment(fusion_config(small_pack, "mean,logistic"), workdir)
+    by_row = {(r["row"], r["epochs"]): r for r in all_records}
     assert set(by_row) == {(r, e) for r in (*OF, "mean", "logistic") for e in (1, 2)}
     mean = by_row["mean", 2]
     assert mean["n_test"] == 36 and mean["n_test_clips"] == 12
@@ -84,8 +84,10 @@ def test_what_is_fitted_on_was_predicted_by_networks_that_had_not_seen_it(workdi
             kept, left_out = splits.split_cell(inner, resolved, data).values()
             assert not set(kept.clip) & set(left_out.clip)
             assert not set(test.clip) & (set(kept.clip) | set(left_out.clip))
-            found = predictions.load(workdir / "predictions" / "inner" / f"{inner.name}.npz")
-            assert set(found.examples[2, "test"].clip) == set(left_out.clip)
+            inner_predictions = predictions.load(
+                workdir / "predictions" / "inner" / f"{inner.name}.npz"
+            )
+            assert set(inner_predictions.examples[2, "test"].clip) == set(left_out.clip)
             predicted += [(row, c) for c in set(left_out.clip.tolist())]
     assert len(predicted) == len(set(predicted)) == 2 * 48  # every training clip once a row
     assert not (workdir / "params" / "face-clip_random-fold0-seed0-inner0of3").exists()
@@ -101,18 +103,22 @@ def test_the_stacker_is_the_one_fitted_on_them(workdir):
         ]
         for row in OF
     }
-    heard = {c: p for f in inner["mel"] for c, p in zip(f.clip.tolist(), f.probabilities)}  # noqa: B905
+    mel_by_clip = {
+        clip: values
+        for f in inner["mel"]
+        for clip, values in zip(f.clip.tolist(), f.probabilities, strict=True)
+    }
     face = np.concatenate([f.probabilities for f in inner["face"]])
     label = np.concatenate([f.label for f in inner["face"]])
-    mel = np.stack([heard[c] for f in inner["face"] for c in f.clip.tolist()])
+    mel = np.stack([mel_by_clip[c] for f in inner["face"] for c in f.clip.tolist()])
     combine = decision_rules.fit("logistic", {"face": face, "mel": mel}, label)
     test, waveform = (stored(workdir, row).examples[2, "test"] for row in OF)
     of_clip = dict(zip(waveform.clip.tolist(), waveform.probabilities, strict=True))
     expected = combine(
         {"face": test.probabilities, "mel": np.stack([of_clip[c] for c in test.clip.tolist()])}
     )
-    found = stored(workdir, "logistic").examples[2, "test"].probabilities
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    fused = stored(workdir, "logistic").examples[2, "test"].probabilities
+    np.testing.assert_allclose(fused, expected, atol=1e-5)
 
 
 def test_another_method_trains_nothing(workdir, small_pack, monkeypatch):
@@ -121,8 +127,8 @@ def test_another_method_trains_nothing(workdir, small_pack, monkeypatch):
 
     monkeypatch.setattr(cells.training, "train", refuse)
     rows = "product,maximum,majority,weighted,linear_svm,rbf_svm,knn"
-    found = run_experiment(fusion_config(small_pack, rows), workdir)
-    assert {r["row"] for r in found} >= set(rows.split(","))
+    all_records = run_experiment(fusion_config(small_pack, rows), workdir)
+    assert {r["row"] for r in all_records} >= set(rows.split(","))
 
 
 def test_triplets_are_matched_by_clip_and_view(small_pack, tmp_path):
@@ -130,7 +136,7 @@ def test_triplets_are_matched_by_clip_and_view(small_pack, tmp_path):
     config = fusion_config(small_pack, "mean", "triplet_random")
     config.epochs = 1
     config.rows["mean"].fusion.rows = of
-    found = run_experiment(config, tmp_path)
+    all_records = run_experiment(config, tmp_path)
     *parts, joined = (
         stored(tmp_path, r, "triplet_random").examples[1, "test"] for r in (*of, "mean")
     )
@@ -139,7 +145,7 @@ def test_triplets_are_matched_by_clip_and_view(small_pack, tmp_path):
         np.testing.assert_array_equal(part.view, joined.view)
     expected = sum(part.probabilities for part in parts) / 3
     np.testing.assert_allclose(joined.probabilities, expected, atol=1e-6)
-    modalities = {r["row"]: r["modalities"] for r in found}
+    modalities = {r["row"]: r["modalities"] for r in all_records}
     assert modalities["mean"] == ["face", "flow", "mel"]
 
 
@@ -215,7 +221,7 @@ def test_inner_networks_learn_the_shuffled_labels_of_their_cell(small_pack):
 
 
 @pytest.mark.parametrize(
-    ("row", "changes", "said"),
+    ("row", "changes", "message"),
     [
         ("mean", {"rows.mean.fusion.method": "bayes"}, "unknown fusion method 'bayes'; known: m"),
         ("mean", {"rows.mean.fusion.rows": ("face", "voice")}, "row that mean fuses 'voice'"),
@@ -226,12 +232,12 @@ def test_inner_networks_learn_the_shuffled_labels_of_their_cell(small_pack):
         ("knn", {"fusion.inner_folds": 40}, "inner_folds is 40: .* as many groups"),
     ],
 )
-def test_mistakes_are_explained(small_pack, tmp_path, row, changes, said):
+def test_mistakes_are_explained(small_pack, tmp_path, row, changes, message):
     config = fusion_config(small_pack, row)
     config.epochs = 1
     with config.unlocked():
         config.update_from_flattened_dict(changes)
-    with pytest.raises(errors.UserError, match=said):
+    with pytest.raises(errors.UserError, match=message):
         run_experiment(config, tmp_path)
 
 

@@ -64,12 +64,12 @@ def test_a_fixed_budget_says_nothing_of_it(config, tmp_path):
 @pytest.fixture
 def plain(config, tmp_path):
     """Rate -> (record, predictions) of a cell that has this rate and no choice."""
-    found = {}
+    plain_runs = {}
     for rate in RATES:
         config.optimizer.learning_rate = rate
         (record,) = run_experiment(config, tmp_path / f"plain{rate}")
-        found[rate] = (record, stored(tmp_path / f"plain{rate}"))
-    return found
+        plain_runs[rate] = (record, stored(tmp_path / f"plain{rate}"))
+    return plain_runs
 
 
 def test_the_chosen_rates_network_is_the_one_that_it_alone_would_give(
@@ -92,15 +92,15 @@ def test_the_chosen_rates_network_is_the_one_that_it_alone_would_give(
     expected, with_rate = plain[3e-2]
     for field in ("accuracy", "loss", "train_loss", "validation_accuracy", "confusion", "n_train"):
         assert record[field] == expected[field], field
-    found = stored(tmp_path / "chosen")
-    assert found.keys() == with_rate.keys() == {(4, "test"), (4, "validation")}
+    chosen = stored(tmp_path / "chosen")
+    assert chosen.keys() == with_rate.keys() == {(4, "test"), (4, "validation")}
     for key, examples in with_rate.items():
-        np.testing.assert_array_equal(found[key].probabilities, examples.probabilities)
+        np.testing.assert_array_equal(chosen[key].probabilities, examples.probabilities)
     assert not list((tmp_path / "chosen" / "checkpoints").iterdir())
     assert (tmp_path / "chosen" / "params" / CELL.name).exists()
 
     # Neither what test examples look like nor what they are called has a say in it.
-    other = alter_pack(tmp_path / "16px", small_pack, set(found[4, "test"].clip))
+    other = alter_pack(tmp_path / "16px", small_pack, set(chosen[4, "test"].clip))
     config.data.pack = str(other)
     (again,) = run_experiment(config, tmp_path / "again")
     assert again["dataset"]["pack_digest"] != record["dataset"]["pack_digest"]
@@ -148,21 +148,21 @@ def test_all_diverging_is_an_error(config, tmp_path):
 
 
 def test_equal_rates_are_told_apart_by_loss_and_then_by_size():
-    def told(accuracy, loss):
+    def scores(accuracy, loss):
         return {"validation_accuracy": accuracy, "validation_loss": loss}
 
-    assert learning_rate_search.best({0.1: told(0.5, 2.0), 0.2: told(0.6, 9.0)}) == 0.2
-    assert learning_rate_search.best({0.1: told(0.5, 2.0), 0.2: told(0.5, 1.0)}) == 0.2
-    assert learning_rate_search.best({0.2: told(0.5, 1.0), 0.1: told(0.5, 1.0)}) == 0.1
-    assert learning_rate_search.best({0.2: told(None, None), 0.1: told(0.0, 9.0)}) == 0.1
-    assert learning_rate_search.best({0.2: told(None, None)}) is None
+    assert learning_rate_search.best({0.1: scores(0.5, 2.0), 0.2: scores(0.6, 9.0)}) == 0.2
+    assert learning_rate_search.best({0.1: scores(0.5, 2.0), 0.2: scores(0.5, 1.0)}) == 0.2
+    assert learning_rate_search.best({0.2: scores(0.5, 1.0), 0.1: scores(0.5, 1.0)}) == 0.1
+    assert learning_rate_search.best({0.2: scores(None, None), 0.1: scores(0.0, 9.0)}) == 0.1
+    assert learning_rate_search.best({0.2: scores(None, None)}) is None
 
 
 @pytest.mark.parametrize(
-    "asked", [{"early_stopping.patience": 3}, {"optimizer.learning_rate_search": RATES}]
+    "requested", [{"early_stopping.patience": 3}, {"optimizer.learning_rate_search": RATES}]
 )
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"split.validation_fraction": 0.0}, "needs a validation subset, and there is none"),
         (
@@ -172,10 +172,10 @@ def test_equal_rates_are_told_apart_by_loss_and_then_by_size():
         ({"split.tested": "validation"}, "chosen by the examples that it is measured on"),
     ],
 )
-def test_without_validation_data_nothing_is_chosen(config, tmp_path, asked, fields, said):
-    config.update_from_flattened_dict({**asked, **fields})
-    (field,) = asked
-    with pytest.raises(errors.UserError, match=f"config.{field} .*{said}"):
+def test_without_validation_data_nothing_is_chosen(config, tmp_path, requested, fields, message):
+    config.update_from_flattened_dict({**requested, **fields})
+    (field,) = requested
+    with pytest.raises(errors.UserError, match=f"config.{field} .*{message}"):
         run_experiment(config, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -38,13 +38,13 @@ def workdir(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(workdir):
+def all_records(workdir):
     return run_experiment(small_demo("mel"), workdir)
 
 
-def test_it_learns_from_rendered_clips(found, workdir):
-    last = found[-1]
-    assert [r["epochs"] for r in found] == [8, 16]
+def test_it_learns_from_rendered_clips(all_records, workdir):
+    last = all_records[-1]
+    assert [r["epochs"] for r in all_records] == [8, 16]
     assert last["n_test"] == last["n_test_clips"] == 40  # audio alone: one example a clip
     assert last["n_train"] == 120
     assert last["accuracy_interval"][0] > 1 / 5
@@ -60,23 +60,23 @@ def test_it_learns_from_rendered_clips(found, workdir):
     assert "say nothing about emotion recognition" in " ".join(page.split())
 
 
-def test_records_follow_from_the_predictions(found, workdir):
+def test_records_follow_from_the_predictions(all_records, workdir):
     (file,) = (workdir / "predictions").iterdir()
     stored = predictions.load(file)
     test = stored.examples[16, "test"]
-    assert np.mean(test.probabilities.argmax(-1) == test.label) == found[-1]["accuracy"]
-    assert stored.emotions == tuple(found[-1]["emotions"])
+    assert np.mean(test.probabilities.argmax(-1) == test.label) == all_records[-1]["accuracy"]
+    assert stored.emotions == tuple(all_records[-1]["emotions"])
     with open(workdir / "curves" / f"{file.stem}.json") as f:
         assert [e["epoch"] for e in json.load(f)] == list(range(1, 17))
 
 
-def test_nothing_runs_twice(found, workdir):
+def test_nothing_runs_twice(all_records, workdir):
     before = (workdir / "records.jsonl").read_bytes()
-    assert run_experiment(small_demo("mel"), workdir) == found
+    assert run_experiment(small_demo("mel"), workdir) == all_records
     assert (workdir / "records.jsonl").read_bytes() == before
 
 
-def test_with_shuffled_labels_accuracy_falls_to_chance(found, workdir, tmp_path):
+def test_with_shuffled_labels_accuracy_falls_to_chance(all_records, workdir, tmp_path):
     config = small_demo("mel")
     config.split.shuffle_labels = True
     (folder,) = workdir.glob("data/ravdess/*/*/packs/*")
@@ -87,10 +87,10 @@ def test_with_shuffled_labels_accuracy_falls_to_chance(found, workdir, tmp_path)
     last = [r["accuracy"] for r in run_experiment(config, tmp_path) if r["epochs"] == 16]
     assert len(last) == 6
     assert np.mean(last) == pytest.approx(1 / 5, abs=0.1)
-    assert max(last) < found[-1]["accuracy"]
+    assert max(last) < all_records[-1]["accuracy"]
 
 
-def test_all_three_inputs_train_in_the_same_workdir(found, workdir):
+def test_all_three_inputs_train_in_the_same_workdir(all_records, workdir):
     config = small_demo("face_flow_mel")
     config.seeds = (1,)
     last = run_experiment(config, workdir)[-1]
@@ -102,7 +102,7 @@ def test_all_three_inputs_train_in_the_same_workdir(found, workdir):
     )
 
 
-def test_recordings_gone_and_others_rendered_are_noticed(found, workdir):
+def test_recordings_gone_and_others_rendered_are_noticed(all_records, workdir):
     config = small_demo("mel")
     config.data.rendered.seed = 5
     with pytest.raises(errors.UserError, match="seed"):
@@ -110,7 +110,7 @@ def test_recordings_gone_and_others_rendered_are_noticed(found, workdir):
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "message"),
     [
         ("protocols", ("actor",), "unknown protocol 'actor'; known: triplet_random"),
         ("data.emotions", ("anger,joy",), "'joy'; known: anger, boredom, "),
@@ -122,7 +122,7 @@ def test_recordings_gone_and_others_rendered_are_noticed(found, workdir):
         ("folds", (3,), "unknown fold of triplet_random 3"),
     ],
 )
-def test_mistakes_are_explained(strong_config, tmp_path, small_pack, field, value, said):
+def test_mistakes_are_explained(strong_config, tmp_path, small_pack, field, value, message):
     strong_config.data.size = 16
     strong_config.model.filters = (4, 8)
     strong_config.row = "mel"
@@ -132,7 +132,7 @@ def test_mistakes_are_explained(strong_config, tmp_path, small_pack, field, valu
     if field == "data.build.detector":
         strong_config.data.manual_dir = str(tmp_path)
     strong_config.update_from_flattened_dict({field: value})
-    with pytest.raises(errors.UserError, match=said):
+    with pytest.raises(errors.UserError, match=message):
         run_experiment(strong_config, tmp_path / "w")
     assert not (tmp_path / "w" / "records.jsonl").exists()
 

@@ -58,13 +58,13 @@ def test_gates_are_shares_and_equal_gates_give_the_mean(joint):
     config = joint("gated_sum", **{"model.hidden": ()})
     model, images = models.build(config), images_of(config)
     params = model.init(jax.random.key(0), images, train=False)["params"]
-    _, seen = model.apply({"params": params}, images, train=False, mutable="intermediates")
-    np.testing.assert_allclose(seen["intermediates"]["gate_weights"][0].sum(axis=-1), 1, rtol=1e-6)
+    _, taps = model.apply({"params": params}, images, train=False, mutable="intermediates")
+    np.testing.assert_allclose(taps["intermediates"]["gate_weights"][0].sum(axis=-1), 1, rtol=1e-6)
 
     params["gates"] = jax.tree.map(jnp.zeros_like, params["gates"])
-    logits, seen = model.apply({"params": params}, images, train=False, capture_intermediates=True)
-    seen = seen["intermediates"]
-    projected = [np.tanh(seen[f"project_{m}"]["__call__"][0]) for m in model.modalities]
+    logits, taps = model.apply({"params": params}, images, train=False, capture_intermediates=True)
+    taps = taps["intermediates"]
+    projected = [np.tanh(taps[f"project_{m}"]["__call__"][0]) for m in model.modalities]
     kernel, bias = params["output"]["kernel"], params["output"]["bias"]
     np.testing.assert_allclose(logits, np.mean(projected, axis=0) @ kernel + bias, atol=1e-5)
 
@@ -83,7 +83,7 @@ def test_attention_does_not_mind_the_order_of_places_but_whose_they_are():
 
 
 def test_each_modality_hears_the_other_alone():
-    """With one place in each, what is heard is the other's value, whatever the scores."""
+    """With one position each, the attention output is the value of the other modality."""
     rng = np.random.default_rng(0)
     maps = {m: jnp.asarray(rng.normal(size=(1, 1, 6)), jnp.float32) for m in ("face", "mel")}
     module = CrossModalAttention(width=4, heads=1)
@@ -97,8 +97,8 @@ def test_each_modality_hears_the_other_alone():
     normal = (token("mel") - token("mel").mean()) / np.sqrt(token("mel").var() + 1e-6)
     ask = params["ask_face"]
     value = normal @ ask["value"]["kernel"][:, 0] + ask["value"]["bias"][0]
-    heard = value @ ask["out"]["kernel"][0] + ask["out"]["bias"]
-    np.testing.assert_allclose(out[0, :4], (token("face") + heard)[0], atol=1e-5)
+    attended = value @ ask["out"]["kernel"][0] + ask["out"]["bias"]
+    np.testing.assert_allclose(out[0, :4], (token("face") + attended)[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["gated_sum", "attention"])

@@ -26,14 +26,14 @@ def table(config, row, **overrides):
 
 @pytest.mark.parametrize("row", PAPER)
 def test_table_5(strong_config, row):
-    found = table(strong_config, row)
+    rows = table(strong_config, row)
     kinds = layers.CONVOLUTIONS, layers.DENSE
-    assert tuple(layers.count(found, kind) for kind in kinds) == PAPER[row]
+    assert tuple(layers.count(rows, kind) for kind in kinds) == PAPER[row]
 
 
 def test_figure_6_layer_by_layer(strong_config):
-    found = table(strong_config, "face")
-    assert [(x.name, x.kind, x.output_shape, x.parameters) for x in found] == [
+    rows = table(strong_config, "face")
+    assert [(x.name, x.kind, x.output_shape, x.parameters) for x in rows] == [
         ("face/conv1", "Convolution, 2x2 max pooling", (64, 64, 32), 3 * 9 * 32 + 32),
         ("face/conv2", "Convolution, 2x2 max pooling", (32, 32, 64), 32 * 9 * 64 + 64),
         ("face/conv3", "Convolution, 2x2 max pooling", (16, 16, 128), 64 * 9 * 128 + 128),
@@ -45,7 +45,7 @@ def test_figure_6_layer_by_layer(strong_config):
         ("Dropout_1", "Dropout 0.4", (1024,), 0),
         ("output", "Dense", (5,), 1024 * 5 + 5),
     ]
-    assert [x.input_shape for x in found[:6]] == [
+    assert [x.input_shape for x in rows[:6]] == [
         *((128, 128, 3), (64, 64, 32), (32, 32, 64), (16, 16, 128), (8, 8, 256), (4, 4, 512))
     ]
 
@@ -57,10 +57,10 @@ def test_parameters_add_up_whatever_the_model(name):
     config.modalities, config.model.name, config.data.size = ("face", "mel"), name, 32
     model, shapes = models.build(config), registry.input_shapes(config)
     params = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), shapes)
-    found = layers.layer_table(config)
-    assert sum(x.parameters for x in found) == models.count_parameters(params)
-    assert found[-1].output_shape == (5,)
-    assert len({x.name for x in found}) == len(found)
+    rows = layers.layer_table(config)
+    assert sum(x.parameters for x in rows) == models.count_parameters(params)
+    assert rows[-1].output_shape == (5,)
+    assert len({x.name for x in rows}) == len(rows)
 
 
 def test_parameters_beside_inner_modules_are_listed(strong_config, monkeypatch):
@@ -76,8 +76,8 @@ def test_parameters_beside_inner_modules_are_listed(strong_config, monkeypatch):
     monkeypatch.setitem(registry.MODELS, "scaled", Scaled)
     config = schema.default_config()
     config.modalities, config.model.name, config.data.size = ("mel",), "scaled", 8
-    found = layers.layer_table(config)
-    assert [(x.name, x.kind, x.parameters) for x in found] == [
+    rows = layers.layer_table(config)
+    assert [(x.name, x.kind, x.parameters) for x in rows] == [
         ("last", "Dense", 64 * 5 + 5),
         ("network", "Scaled", 3),
     ]

@@ -42,18 +42,18 @@ def test_normalizations_have_mean_zero_and_deviation_one(name, axes):
     """Over places and 8 channels for groups, over all channels of a place for layers."""
     x = jnp.asarray(RNG.normal(3, 5, size=(2, 6, 6, 16)), jnp.float32)
     module = tower.Tower((16,), name)
-    seen = []
+    outputs = []
 
     def note(call, inputs, options, context):
         out = call(*inputs, **options)
         if "Norm" in type(context.module).__name__:
-            seen.append(out)
+            outputs.append(out)
         return out
 
     with tower.nn.intercept_methods(note):
         module.init_with_output(jax.random.key(0), x)
     channels = 8 if name == "group" else 16
-    values = np.asarray(seen[0]).reshape(2, 6, 6, -1, channels)
+    values = np.asarray(outputs[0]).reshape(2, 6, 6, -1, channels)
     np.testing.assert_allclose(values.mean(axes), 0, atol=1e-4)
     np.testing.assert_allclose(values.std(axes), 1, atol=1e-3)
 
@@ -88,7 +88,7 @@ def test_pooling_frees_the_parameters_from_the_images_size(strong_config):
 
 
 @pytest.mark.parametrize(
-    "fields, said",
+    "fields, message",
     [
         ({"model__pooling": "mean"}, "unknown pooling 'mean'; known: flatten, average"),
         ({"model__normalization": "batch"}, "unknown layer normalization 'batch'; known: group"),
@@ -99,6 +99,6 @@ def test_pooling_frees_the_parameters_from_the_images_size(strong_config):
         ),
     ],
 )
-def test_what_is_not_there_is_refused(strong_config, fields, said):
-    with pytest.raises(errors.UserError, match=said):
+def test_what_is_not_there_is_refused(strong_config, fields, message):
+    with pytest.raises(errors.UserError, match=message):
         models.build(resolved(strong_config, **fields))

@@ -275,7 +275,7 @@ def test_a_split_depends_on_the_seed_and_not_on_the_number_or_order_of_rows(name
         assert set(table["clip"][getattr(a, part)]) == set(clips)
 
 
-def said(name, table, fold=0, validation=0.0):
+def explain(name, table, fold=0, validation=0.0):
     with pytest.raises(errors.UserError) as caught:
         registry.get(name).split(
             table, fold=fold, seed=0, test_fraction=0.2, validation_fraction=validation
@@ -288,22 +288,22 @@ def test_what_a_set_cannot_serve_is_said_with_what_it_can():
     others = f"triplet_random, {', '.join(CLIPS)}, actor_kfold, leave_one_actor_out"
     can = f"Protocols that apply: {others}"
     lacks = "needs the statement of every clip, and the metadata do not have it"
-    assert said("take_grouped", baum1_like()) == f"take_grouped {lacks}. {can}"
+    assert explain("take_grouped", baum1_like()) == f"take_grouped {lacks}. {can}"
     lacks = "needs clips of the statements 1 and 2, found none"
-    assert said("statement_disjoint", baum1_like()) == f"statement_disjoint {lacks}. {can}"
+    assert explain("statement_disjoint", baum1_like()) == f"statement_disjoint {lacks}. {can}"
     with pytest.raises(errors.UserError, match=r"statement_disjoint needs clips .* found none"):
         registry.get("statement_disjoint").folds(baum1_like())
     table = ravdess_in_full()
     one = where(table, table["statement"] == 2)
-    text = said("statement_disjoint", one)
+    text = explain("statement_disjoint", one)
     assert "found 2. Protocols that apply: triplet_random, clip_random, clip_random_alt" in text
     assert "altered_sound, take_grouped, actor_kfold" in text
     without = {name: column for name, column in table.items() if name != "statement"}
-    text = said("take_grouped", without)
+    text = explain("take_grouped", without)
     assert (
         "needs the column statement" in text and "that apply: triplet_random, actor_kfold" in text
     )
-    text = said("cross_dataset", table)
+    text = explain("cross_dataset", table)
     assert "second dataset" in text and text.endswith("leave_one_actor_out, statement_disjoint")
 
 
@@ -315,14 +315,14 @@ def test_too_few_subjects():
         ("actor_kfold", "needs subjects in two of its folds or more, found actor_07"),
         ("leave_one_actor_out", "needs two subjects or more, found actor_07"),
     ):
-        assert said(name, alone) == f"{name} {lacks}. {can}"
-    assert "20% of its groups (found anger 4, calm 4, " in said("take_grouped", alone)
+        assert explain(name, alone) == f"{name} {lacks}. {can}"
+    assert "20% of its groups (found anger 4, calm 4, " in explain("take_grouped", alone)
     few = where(table, np.isin(table["subject"], ["actor_02", "actor_03", "actor_06"]))
-    assert "has no fold 2 here: its folds are 0, 1, from 3 participating subjects" in said(
+    assert "has no fold 2 here: its folds are 0, 1, from 3 participating subjects" in explain(
         "actor_kfold", few, 2
     )
-    assert "has no fold 3 here: its folds are 0, 1, 2" in said("leave_one_actor_out", few, 3)
-    assert "10% of its groups (found subject 2)" in said("leave_one_actor_out", few, 0, 0.1)
+    assert "has no fold 3 here: its folds are 0, 1, 2" in explain("leave_one_actor_out", few, 3)
+    assert "10% of its groups (found subject 2)" in explain("leave_one_actor_out", few, 0, 0.1)
 
 
 def test_an_emotion_that_one_side_would_lack():
@@ -330,14 +330,14 @@ def test_an_emotion_that_one_side_would_lack():
     first = np.isin(table["clip"], ["S001_001"])
     table["emotion"] = np.where(first, "contempt", table["emotion"])
     fold = next(f for f, names in registry.subject_folds(table).items() if "S001" in names)
-    text = said("actor_kfold", table, fold)
+    text = explain("actor_kfold", table, fold)
     assert text.startswith(
         "actor_kfold leaves no example of contempt to train on. Protocols that apply:"
     )
     assert text.endswith("that apply: triplet_random")  # no whole clip can be on both sides
-    assert "no example of contempt to test" in said("actor_kfold", table, (fold + 1) % 5)
-    assert "no example of contempt to train on" in said("leave_one_actor_out", table, 0)
-    assert "contempt 1" in said("clip_random", table)
+    assert "no example of contempt to test" in explain("actor_kfold", table, (fold + 1) % 5)
+    assert "no example of contempt to train on" in explain("leave_one_actor_out", table, 0)
+    assert "contempt 1" in explain("clip_random", table)
     # With a second subject who has it, everybody can be tested alone, on what there is of them.
     first |= np.isin(table["clip"], ["S002_001"])
     table["emotion"] = np.where(first, "contempt", table["emotion"])
@@ -346,7 +346,7 @@ def test_an_emotion_that_one_side_would_lack():
         for fold, names in registry.subject_folds(table).items()
         if {"S001", "S002"} & set(names)
     }
-    text = said("actor_kfold", table, min({0, 1, 2, 3, 4} - having))
+    text = explain("actor_kfold", table, min({0, 1, 2, 3, 4} - having))
     assert "no example of contempt to test. " in text
     assert text.endswith("that apply: triplet_random, leave_one_actor_out")
 
