@@ -1,38 +1,51 @@
-"""The tower's convolutions: XLA's own, and ours for small maps.
+"""Rates of the tower's convolutions: XLA's own, and one matrix product for small feature maps.
 
     python -m benchmarks.convolutions [--size=64] [--batch=30] [--repeats=7]
 
-First each block: forward, weight gradient and input gradient. Then the blocks whose map is 2x2
-pixels or less, where ours differ. Prints the fastest of the repeats, beside the rate of a plain
-matrix product.
+The first table has each block of figure 6's network with `lax.conv_general_dilated`: forward,
+weight gradient and input gradient. The second compares it with `convolution.convolve_3x3` on
+feature maps of 2x2 pixels and less, where the two differ. Times are the fastest of the repeats.
 """
 
 import argparse
 import functools
+import itertools
 import time
+from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
+from jax import lax
 
 from benchmarks import rates
 from mmer_jax.models import convolution
 
+xla_convolution = functools.partial(
+    lax.conv_general_dilated,
+    window_strides=(1, 1),
+    padding="SAME",
+    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+)
 
-def seconds(function, *arguments, repeats: int) -> float:
-    """The fastest of some runs, after one that compiles."""
+
+def fastest(function: Callable, *arguments: jax.Array, repeats: int) -> float:
+    """Returns the seconds of the fastest of some calls, after one that compiles."""
     function = jax.jit(function)
     jax.block_until_ready(function(*arguments))
-    times = []
+    seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
         jax.block_until_ready(function(*arguments))
-        times.append(time.perf_counter() - start)
-    return min(times)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
-def random(batch, size, before, after):
-    """A map, a kernel, and the gradient of the kernel's output."""
-    shapes = (batch, size, size, before), (3, 3, before, after), (batch, size, size, after)
+def random_arrays(batch: int, size: int, channels: int, filters: int) -> list[jax.Array]:
+    """Returns a feature map, a kernel, and a gradient of the output."""
+    shapes = (
+        (batch, size, size, channels),
+        (3, 3, channels, filters),
+        (batch, size, size, filters),
+    )
     keys = jax.random.split(jax.random.key(0), 3)
     return [jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)]
 
@@ -42,7 +55,7 @@ def forward(convolve, x, kernel, dy):
     return convolve(x, kernel)
 
 
-def kernel_gradient(convolve, x, kernel, dy):
+def weight_gradient(convolve, x, kernel, dy):
     return jax.vjp(lambda k: convolve(x, k), kernel)[1](dy)[0]
 
 
@@ -50,9 +63,9 @@ def input_gradient(convolve, x, kernel, dy):
     return jax.vjp(lambda x: convolve(x, kernel), x)[1](dy)[0]
 
 
-WORK = (
+PASSES = (
     ("forward", forward),
-    ("weight gradient", kernel_gradient),
+    ("weight gradient", weight_gradient),
     ("input gradient", input_gradient),
 )
 
@@ -62,34 +75,32 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=7)
-    given = parser.parse_args()
+    args = parser.parse_args()
 
-    square = jnp.ones((2048, 2048))
-    product = 2 * 2048**3 / seconds(jnp.matmul, square, square, repeats=given.repeats) / 1e9
-    print(f"{rates.machine()}; matrix product {product:.0f} GFLOP/s")
-    print(f"{'convolution':<22}" + "".join(f"{what:>20}" for what, _ in WORK))
-    filters = (32, 64, 128, 256, 512)
-    layers = [(given.size, 3, 32)]
-    layers += [(given.size >> i, filters[i - 1], filters[i]) for i in range(1, 5)]
-    for size, before, after in layers:
-        arrays = random(given.batch, size, before, after)
-        gflop = 2 * 9 * given.batch * size * size * before * after / 1e9
-        times = [
-            seconds(functools.partial(of, convolution._convolve), *arrays, repeats=given.repeats)
-            for _, of in WORK
+    rate = rates.matrix_rate("float32")
+    print(f"{rates.machine()}; matrix product {rate / 1e9:.0f} GFLOP/s")
+    print(f"{'ms and GFLOP/s':<22}" + "".join(f"{name:>20}" for name, _ in PASSES))
+    channels = (3, 32, 64, 128, 256, 512)
+    for i, (before, after) in enumerate(itertools.pairwise(channels)):
+        size = args.size >> i
+        arrays = random_arrays(args.batch, size, before, after)
+        gflop = 2 * 9 * args.batch * size * size * before * after / 1e9
+        seconds = [
+            fastest(functools.partial(run, xla_convolution), *arrays, repeats=args.repeats)
+            for _, run in PASSES
         ]
-        cells = "".join(f"{1e3 * t:>9.1f} ms {gflop / t:>5.0f} G" for t in times)
+        cells = "".join(f"{1e3 * t:>12.1f}{gflop / t:>8.0f}" for t in seconds)
         print(f"{before:>4} to {after:<4}at {size:<8}{cells}")
-    print(f"\n{'small map, 256 to 512':<22}{'XLA':>18}{'one product':>18}{'ratio':>8}")
+    print(f"\n{'small maps, 256 to 512':<24}{'XLA, ms':>16}{'one product, ms':>18}{'ratio':>8}")
     for size in (2, 1):
-        arrays = random(given.batch, size, 256, 512)
-        for what, of in WORK:
-            theirs, ours = (
-                seconds(functools.partial(of, f), *arrays, repeats=given.repeats)
-                for f in (convolution._convolve, convolution.convolve_3x3)
+        arrays = random_arrays(args.batch, size, 256, 512)
+        for name, run in PASSES:
+            xla, product = (
+                fastest(functools.partial(run, convolve), *arrays, repeats=args.repeats)
+                for convolve in (xla_convolution, convolution.convolve_3x3)
             )
-            cells = "".join(f"{1e3 * t:>15.1f} ms" for t in (theirs, ours))
-            print(f"{what:<16}at {size:<3}{cells}{theirs / ours:>8.1f}")
+            cells = f"{1e3 * xla:>16.1f}{1e3 * product:>18.1f}{xla / product:>8.1f}"
+            print(f"{name:<18}at {size:<3}{cells}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Where the seconds of a run go: each stage of an epoch, and the rate of its steps.
+"""Seconds of each stage of a run, and the rate of its training steps.
 
     python -m benchmarks.epoch [--rows=mel,face_flow_mel] [--size=128] [--batch=30]
 
-1440 triplets of noise, RAVDESS's true number, four fifths to train. Once a run: images onto the
-device, parameters, the first step (which compiles). Then an epoch: its order, its steps, the
-prediction of the other fifth, and a checkpoint until it is on disk. The share is that of a plain
-matrix product in the same arithmetic, by XLA's count of a step's operations.
+1440 triplets of noise, as many as RAVDESS has, four fifths of them for training. Once per run: the
+initialization of the parameters and the first training step, both with compilation. Per epoch: its
+order, its batches read and placed on the device without training, its steps with the input
+pipeline, the prediction of the test subset (its programs compiled), and a checkpoint until it is on
+disk. The rate of a step, by XLA's count of its operations, is also given as a share of that of a
+plain matrix product in the same arithmetic.
 """
 
 import argparse
@@ -15,79 +17,59 @@ import tempfile
 import time
 
 import jax
+import ml_collections
 import numpy as np
 
-from benchmarks import rates
+from benchmarks import rates, trainer
 from configs import base
-from mmer_jax import models
 from mmer_jax.config import resolve
-from mmer_jax.datasets.selection import Examples
-from mmer_jax.models import registry
-from mmer_jax.training import batches, checkpoints, feeds, loop, optimizers, sharding, step
+from mmer_jax.inference.predictor import Predictor
+from mmer_jax.training import checkpoints, input_pipeline, sharding, step
 
 TRIPLETS, TRAINED = 1440, 1152
 
 
-def examples(config, numbers: np.ndarray) -> Examples:
-    """Examples with the given numbers; every modality has an image for each."""
-    rows = {name: numbers.astype(np.int32) for name in config.modalities}
-    label = (numbers % len(config.data.emotions)).astype(np.int32)
-    return Examples(rows, label, numbers.astype(str), np.zeros(len(numbers), np.int32))
-
-
-def images(config) -> dict[str, np.ndarray]:
-    """For each modality uint8 [TRIPLETS, size, size, channels] of noise."""
-    rng = np.random.default_rng(0)
-    shapes = registry.input_shapes(config, TRIPLETS)
-    return {name: rng.integers(0, 256, x.shape, np.uint8) for name, x in shapes.items()}
-
-
-def stages(config) -> dict[str, float]:
-    """Seconds of each stage, by its name."""
-    found = {}
+def measure(config: ml_collections.ConfigDict) -> dict[str, float]:
+    """Returns the seconds of each stage, and per step."""
+    stages = {}
 
     @contextlib.contextmanager
     def stage(name):
-        started = time.perf_counter()
+        start = time.perf_counter()
         yield
-        found[name] = time.perf_counter() - started
+        stages[name] = time.perf_counter() - start
 
-    mesh, model = sharding.make_mesh(jax.local_devices()[:1]), models.build(config)
-    order = np.random.default_rng(0).permutation(TRIPLETS)
-    parts = {
-        n: examples(config, x)
-        for n, x in zip(("train", "test"), np.split(order, [TRAINED]), strict=False)
-    }
-    arrays, steps = images(config), -(-TRAINED // config.batch_size)
-    optimizer, objective = optimizers.make_optimizer(config, steps), step.Objective.of(config)
-    with stage("images"):
-        feed = feeds.make_feed(config, arrays, parts, {}, mesh)
-        (window,) = feed.windows("test", *batches.batches(1, 1, 1))
-        jax.block_until_ready(window.data)
+    devices = jax.local_devices()[:1]
+    mesh = sharding.make_mesh(devices)
+    train, test = np.split(np.random.default_rng(0).permutation(TRIPLETS), [TRAINED])
+    train, test = trainer.make_examples(config, train), trainer.make_examples(config, test)
+    arrays = trainer.noise_images(config, TRIPLETS)
+    pipeline = input_pipeline.InputPipeline(arrays, {}, mesh)
+
     with stage("parameters"):
-        batch = tuple(registry.input_shapes(config).items())
-        init = step.make_init(model, optimizer, batch, mesh, averaged=False, keeps_best=False)
-        state = jax.block_until_ready(init(np.uint32(0)))
-    chunk = step.make_chunk(model, optimizer, 0, mesh, objective=objective)
-    width = sharding.padded_size(config.batch_size, mesh)
-    for first_time in (True, False):
-        with stage("order"):
-            drawn = batches.batches(TRAINED, config.batch_size, width, seed=(0, 0, 0))
-            (window,) = feed.windows("train", *drawn)
-            by_batch = sharding.by_batch(mesh, axis=1)
-            index, weight = jax.device_put((window.index, window.weight), by_batch)
-        with stage("first step" if first_time else "steps"):
-            last = 1 if first_time else steps
-            state = jax.block_until_ready(chunk(state, window.data, index, weight, 0, last))
+        training = trainer.Trainer(config, mesh)
+        jax.block_until_ready(training.state)
+    batch = next(iter(trainer.epoch_batches(pipeline, train, config.batch_size)))
+    with stage("first step"):
+        training.train([batch])
+
+    with stage("order"):
+        input_pipeline.shuffled(len(train), 0, 0)
+    with stage("batches"):
+        for batch in trainer.epoch_batches(pipeline, train, config.batch_size):
+            jax.block_until_ready(batch)
+    with stage("steps"):
+        training.train(trainer.epoch_batches(pipeline, train, config.batch_size))
+    predictor = Predictor(config, devices)
     for _ in range(2):  # the first compiles
         with stage("prediction"):
-            predict = step.make_predict(model, mesh)
-            loop.predict_all(config, feed, predict, mesh, state.params, "test", parts["test"])
+            predictor.probabilities(training.state.params, arrays, test.indices)
     with tempfile.TemporaryDirectory() as folder, stage("checkpoint"):
         saves = checkpoints.Checkpoints(pathlib.Path(folder), 0, mesh)
-        saves.save(state, [])
+        saves.save(training.state, [])
         saves.close()
-    return found | {"a step": found["steps"] / steps}
+    steps = input_pipeline.num_batches(len(train), config.batch_size)
+    return stages | {"per step": stages["steps"] / steps}
 
 
 def main() -> None:
@@ -96,22 +78,21 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, default=30)
     parser.add_argument("--dtype", default="float32", choices=step.DTYPES)
-    given = parser.parse_args()
-    sharding.keep_freed_memory()
-    rate = rates.matrix_rate(given.dtype)
+    args = parser.parse_args()
+    sharding.keep_freed_memory()  # as run.py does
+    rate = rates.matrix_rate(args.dtype)
     print(
-        f"{rates.machine()}; "
-        f"{given.dtype}, {given.size} pixels, batch {given.batch}; "
+        f"{rates.machine()}; {args.dtype}, {args.size} pixels, batch {args.batch}; "
         f"matrix product {rate / 1e9:.0f} GFLOP/s"
     )
-    fields = {"data.size": given.size, "batch_size": given.batch, "model.dtype": given.dtype}
+    fields = {"data.size": args.size, "batch_size": args.batch, "compute_dtype": args.dtype}
     columns = {}
-    for row in given.rows.split(","):
+    for row in args.rows.split(","):
         config = resolve.resolve_row(base.get_config(), row, fields)
-        columns[row] = stages(config)
-        flop = rates.operations(config)
-        columns[row] |= {"GFLOP a step": flop / 1e9}
-        columns[row] |= {"share of product": flop / columns[row]["a step"] / rate}
+        columns[row] = measure(config)
+        flop = rates.step_flop(config)
+        columns[row] |= {"GFLOP per step": flop / 1e9}
+        columns[row] |= {"share of product": flop / columns[row]["per step"] / rate}
     print(f"{'seconds':<18}" + "".join(f"{row:>16}" for row in columns))
     for name in next(iter(columns.values())):
         print(f"{name:<18}" + "".join(f"{column[name]:>16.4f}" for column in columns.values()))

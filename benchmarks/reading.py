@@ -1,19 +1,19 @@
-"""Reading a built data set into training, against the device's appetite.
+"""Rates at which a pack is read and placed on the devices, and at which a network trains on it.
 
     python -m benchmarks.reading [--size=128] [--row=face_flow_mel] [--gib=2] [--batch=30]
-    python -m benchmarks.reading --pack=PACK --row=face_mel     # of a pack that is there
+    python -m benchmarks.reading --pack=PACK --row=face_mel     # an existing pack
     python -m benchmarks.reading --size=32 --gib=0.05 --steps=20     # on a CPU: a minute
 
-Prints images a second, and MB a second of uncompressed pixels, for each storage of a pack:
+Prints images per second, and MB per second of uncompressed pixels, for each storage of a pack:
 
-    read       by this process alone, batch after batch in random order
-    streamed   the same order through training/streaming.py onto the devices, without training
-    trained    steps of the row, streamed
-    memory     steps of the row with all images on the devices: what these ask for at most
+    read        by one thread, batch after batch in random order
+    piped       the same by the input pipeline onto the devices, without training
+    trained     training steps of the row with the input pipeline
+    on devices  training steps on batches that stay on the devices: the most that they can consume
 
-Without --pack it writes packs of made images, which records compress to about two thirds, as they
-do frames of RAVDESS (0.61 at 128 pixels). --cold forgets what the page cache has of a pack before
-each measurement: without it a pack that fits there is read from memory.
+Without --pack it writes packs of synthetic images, which records compress to about two thirds, as
+they do frames of RAVDESS (0.61 at 128 pixels). --cold removes a pack from the page cache before
+each measurement; without it, a pack that fits there is read from memory.
 """
 
 import argparse
@@ -22,173 +22,162 @@ import os
 import pathlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import jax
+import ml_collections
 import numpy as np
+from jax.sharding import Mesh
 
+from benchmarks import rates, trainer
 from configs import base
-from mmer_jax import models
 from mmer_jax.config import resolve
 from mmer_jax.datasets import pack, storage
 from mmer_jax.datasets.selection import Examples
 from mmer_jax.models import registry
-from mmer_jax.training import batches, feeds, optimizers, sharding, step, streaming
+from mmer_jax.training import input_pipeline, sharding, step
 
-INFO = {"dataset": "none", "origin": "made", "builder_config": "triplets", "version": "1.0.0"}
+COLUMNS = ("read", "piped", "trained", "on devices")
+
+_INFO = {"dataset": "none", "origin": "made", "builder_config": "triplets", "version": "1.0.0"}
+_CHUNK = 256  # examples that are drawn at a time
 
 
-def make_pack(folder: pathlib.Path, config, size: int, nbytes: float, kind: str) -> None:
-    """Writes a pack of about so many bytes of images: patches of few values, with noise."""
+def make_pack(
+    folder: pathlib.Path, config: ml_collections.ConfigDict, nbytes: float, kind: str
+) -> None:
+    """Writes a pack of synthetic images: patches of few values, with noise.
+
+    Args:
+      folder: Folder of the pack.
+      config: Config of one row, whose modalities, size, emotions and audio variants the pack has.
+      nbytes: Bytes of images, approximately; the pack has 256 examples at least.
+      kind: Storage, one of storage.KINDS.
+    """
     rng = np.random.default_rng(0)
-    a_batch = 256
+    size = config.data.size
     channels = {name: x.shape[-1] for name, x in registry.input_shapes(config).items()}
-    n = max(a_batch, int(nbytes / (size**2 * sum(channels.values()))))
-    table = {name: np.zeros(n, np.int32) for name in pack.COLUMNS}
-    table |= {name: np.zeros(n, "U1") for name, k in pack.COLUMNS.items() if k == "U"}
-    table |= {name: np.zeros(n, np.float32) for name, k in pack.COLUMNS.items() if k == "f"}
+    n = max(_CHUNK, int(nbytes / (size**2 * sum(channels.values()))))
+    dtypes = {"U": "U1", "i": np.int32, "f": np.float32}
+    table = {name: np.zeros(n, dtypes[column]) for name, column in pack.COLUMNS.items()}
     table["clip"] = np.array([f"clip{i:09d}" for i in range(n)])
     table["emotion"] = np.resize(config.data.emotions, n)
     table["audio_variant"] = np.resize(config.data.audio_variants, n)
-    info = INFO | {"options": {}, "skipped": {}}
+    info = _INFO | {"options": {}, "skipped": {}}
     with pack.PackWriter(folder, info, table, list(channels), size, kind) as writer:
-        for start in range(0, n, a_batch):
+        for start in range(0, n, _CHUNK):
             for name, c in channels.items():
-                coarse = 32 * rng.integers(0, 8, (a_batch, -(-size // 8), -(-size // 8), c))
-                fine = coarse.repeat(8, 1).repeat(8, 2)[:, :size, :size]
-                made = fine + rng.integers(0, 4, fine.shape)
-                writer.arrays[name][start : start + a_batch] = made[: n - start]
+                patches = 32 * rng.integers(0, 8, (_CHUNK, -(-size // 8), -(-size // 8), c))
+                patches = patches.repeat(8, 1).repeat(8, 2)[:, :size, :size]
+                images = patches + rng.integers(0, 4, patches.shape)
+                writer.arrays[name][start : start + _CHUNK] = images[: n - start]
 
 
-def open_arrays(folder: pathlib.Path, names, cold: bool) -> dict:
-    """The arrays of a pack; if cold, nothing of it is in the page cache."""
-    if cold:
-        for file in folder.iterdir():
-            with open(file, "rb") as f:
-                os.fsync(f.fileno())
-                os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    return pack.open_pack(folder, names).arrays
+def measure(
+    folder: pathlib.Path, config: ml_collections.ConfigDict, mesh: Mesh, steps: int, cold: bool
+) -> list[float]:
+    """Returns examples per second for each of COLUMNS."""
+
+    def open_arrays() -> Mapping[str, np.ndarray]:
+        if cold:
+            _remove_from_page_cache(folder)
+        return pack.open_pack(folder, config.modalities).arrays
+
+    n = len(pack.open_pack(folder, config.modalities))
+    n -= n % config.batch_size  # equal batches
+    examples = trainer.make_examples(config, np.arange(n))
+    rate_read = _rate_read(open_arrays(), examples, config.batch_size)
+    pipeline = input_pipeline.InputPipeline(open_arrays(), {}, mesh)
+    rate_piped = _rate_piped(pipeline, examples, config.batch_size)
+    pipeline = input_pipeline.InputPipeline(open_arrays(), {}, mesh)
+    batches = _endless_batches(pipeline, examples, config.batch_size)
+    rate_trained = _rate_trained(batches, config, mesh, steps)
+    on_devices = list(itertools.islice(batches, 8))
+    rate_on_devices = _rate_trained(itertools.cycle(on_devices), config, mesh, steps)
+    return [rate_read, rate_piped, rate_trained, rate_on_devices]
 
 
-def examples(names, n: int) -> Examples:
-    numbers = np.arange(n, dtype=np.int32)
-    return Examples(dict.fromkeys(names, numbers), numbers % 5, numbers.astype(str), 0 * numbers)
+def _remove_from_page_cache(folder: pathlib.Path) -> None:
+    for path in folder.iterdir():
+        with open(path, "rb") as f:
+            os.fsync(f.fileno())
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def read(arrays, order) -> float:
-    """Examples a second, batch after batch."""
-    started = time.perf_counter()
-    for batch in order[0]:
+def _rate_read(arrays: Mapping[str, np.ndarray], examples: Examples, batch_size: int) -> float:
+    order = input_pipeline.shuffled(len(examples), 0, 0).reshape(-1, batch_size)
+    start = time.perf_counter()
+    for batch in order:
         for array in arrays.values():
             array[batch]
-    return order[0].size / (time.perf_counter() - started)
+    return len(examples) / (time.perf_counter() - start)
 
 
-def streamed(feed: feeds.Feed, order) -> float:
-    """Examples a second onto the devices."""
-    started = time.perf_counter()
-    for window in feed.windows("train", *order):
-        jax.block_until_ready(window.data)
-    return order[0].size / (time.perf_counter() - started)
+def _rate_piped(
+    pipeline: input_pipeline.InputPipeline, examples: Examples, batch_size: int
+) -> float:
+    start = time.perf_counter()
+    for batch in trainer.epoch_batches(pipeline, examples, batch_size):
+        jax.block_until_ready(batch)
+    return len(examples) / (time.perf_counter() - start)
 
 
-def trained(windows: Iterator[feeds.Window], config, mesh, steps: int) -> float:
-    """Examples a second in so many steps of training, without the first one, which compiles."""
-    model, optimizer = models.build(config), optimizers.make_optimizer(config, 1)
-    state = jax.jit(
-        lambda: step.init_state(model, optimizer, registry.input_shapes(config), 0),
-        out_shardings=sharding.replicated(mesh),
-    )()
-    chunk = step.make_chunk(model, optimizer, 0, mesh)
-    done, started = 0, None  # timed from when the first step, which compiles, is made
-    for window in windows:
-        order = jax.device_put((window.index, window.weight), sharding.by_batch(mesh, axis=1))
-        first = 0
-        if started is None:
-            state = jax.block_until_ready(chunk(state, window.data, *order, 0, 1))
-            first, started = 1, time.perf_counter()
-        last = min(window.last - window.first, first + steps - done)
-        state = jax.block_until_ready(chunk(state, window.data, *order, first, last))
-        done += last - first
-        if done >= steps:
-            return done * config.batch_size / (time.perf_counter() - started)
-    raise AssertionError("windows do not end")
+def _rate_trained(
+    batches: Iterator[input_pipeline.Batch],
+    config: ml_collections.ConfigDict,
+    mesh: Mesh,
+    steps: int,
+) -> float:
+    """Returns examples per second without the first step, which compiles."""
+    training = trainer.Trainer(config, mesh)
+    training.train([next(batches)])
+    start = time.perf_counter()
+    training.train(itertools.islice(batches, steps))
+    return steps * config.batch_size / (time.perf_counter() - start)
 
 
-def epochs(feed: feeds.Feed, n: int, batch: int, width: int) -> Iterator[feeds.Window]:
+def _endless_batches(
+    pipeline: input_pipeline.InputPipeline, examples: Examples, batch_size: int
+) -> Iterator[input_pipeline.Batch]:
     for epoch in itertools.count():
-        yield from feed.windows("train", *batches.batches(n, batch, width, seed=(0, epoch)))
-
-
-def measure(folder: pathlib.Path, config, mesh, given) -> tuple[float, float, float]:
-    """Examples a second: read, streamed, trained while streaming."""
-    names, batch = list(config.modalities), config.batch_size
-    width = sharding.padded_size(batch, mesh)
-    n = len(pack.open_pack(folder, names))
-    n -= n % batch  # whole batches: every example counts once
-    order = batches.batches(n, batch, width, seed=0)
-    few = {"train": examples(names, n)}
-    found = [read(open_arrays(folder, names, given.cold), batches.batches(n, batch, batch, seed=0))]
-    feed = streaming.Streamed(open_arrays(folder, names, given.cold), few, {}, mesh)
-    found.append(streamed(feed, order) * batch / width)
-    feed = streaming.Streamed(open_arrays(folder, names, given.cold), few, {}, mesh)
-    found.append(trained(epochs(feed, n, batch, width), config, mesh, given.steps))
-    return tuple(found)
-
-
-def appetite(folder: pathlib.Path, config, mesh, steps: int) -> float:
-    """Examples a second in training, of a few that are on the devices."""
-    names, batch = list(config.modalities), config.batch_size
-    few = {"train": examples(names, min(8 * batch, len(pack.open_pack(folder, names))))}
-    used = {name: np.arange(len(few["train"])) for name in names}
-    feed = feeds.InMemory(pack.open_pack(folder, names).arrays, used, few, {}, mesh)
-    width = sharding.padded_size(batch, mesh)
-    windows = epochs(feed, len(few["train"]), batch, width)
-    return trained(windows, config, mesh, steps)
+        yield from trainer.epoch_batches(pipeline, examples, batch_size, epoch)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pack", type=pathlib.Path, help="measure this one")
-    parser.add_argument("--folder", type=pathlib.Path, help="where packs are made, for a while")
+    parser.add_argument("--pack", type=pathlib.Path, help="the pack to read, instead of new ones")
+    parser.add_argument("--folder", type=pathlib.Path, help="parent of the temporary packs")
     parser.add_argument("--row", default="face_flow_mel")
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--gib", type=float, default=2.0, help="of images in a made pack")
+    parser.add_argument("--gib", type=float, default=2.0, help="images in a new pack")
     parser.add_argument("--batch", type=int, default=30)
-    parser.add_argument("--steps", type=int, default=50, help="of training that are timed")
-    parser.add_argument("--dtype", default="float32", help="of training")
-    parser.add_argument("--cold", action="store_true")
-    given = parser.parse_args()
-    size = pack.open_pack(given.pack).info["size"] if given.pack else given.size
-    fields = {"data.size": size, "batch_size": given.batch, "model.dtype": given.dtype}
-    config, mesh = resolve.resolve_row(base.get_config(), given.row, fields), sharding.make_mesh()
+    parser.add_argument("--steps", type=int, default=50, help="training steps that are timed")
+    parser.add_argument("--dtype", default="float32", choices=step.DTYPES, help="of training")
+    parser.add_argument("--cold", action="store_true", help="empty the page cache first")
+    args = parser.parse_args()
+    sharding.keep_freed_memory()  # as run.py does
+    size = pack.open_pack(args.pack).info["size"] if args.pack else args.size
+    fields = {"data.size": size, "batch_size": args.batch, "compute_dtype": args.dtype}
+    config = resolve.resolve_row(base.get_config(), args.row, fields)
+    mesh = sharding.make_mesh()
     shapes = registry.input_shapes(config).values()
-    images, nbytes = len(shapes), sum(int(np.prod(x.shape[1:])) for x in shapes)
+    images, mb = len(shapes), sum(x.size for x in shapes) / 1e6  # of an example
 
-    print(f"jax {jax.__version__}, {sharding.describe()}, {os.cpu_count()} cores, ", end="")
-    print(f"load {os.getloadavg()[0]:.1f}; {given.row} at {size} pixels, batch {given.batch}, ")
-    print(f"{given.dtype}, page cache {'cold' if given.cold else 'warm'}")
-    print(f"{'':<14}{'GiB on disk':>12}", end="")
-    for name in ("read", "streamed", "trained"):
-        print(f"{name + ' /s':>12}{'MB/s':>8}", end="")
-    print()
-
-    def show(name: str, gib: float | None, rates) -> None:
-        print(f"{name:<14}" + (f"{gib:>12.2f}" if gib is not None else " " * 12), end="")
-        for rate in rates:
-            told = f"{rate * images:>12.0f}{rate * nbytes / 1e6:>8.0f}" if rate else " " * 20
-            print(told, end="")
-        print(flush=True)
-
-    with tempfile.TemporaryDirectory(dir=given.folder) as made:
-        folders = {"pack": given.pack} if given.pack else {}
-        for kind in () if given.pack else storage.KINDS:
-            folders[kind] = pathlib.Path(made) / kind
-            make_pack(folders[kind], config, size, given.gib * 2**30, kind)
-        for name, folder in folders.items():
-            gib = sum(file.stat().st_size for file in folder.iterdir()) / 2**30
-            show(name, gib, measure(folder, config, mesh, given))
-        show("memory", None, (0, 0, appetite(folder, config, mesh, given.steps)))
+    print(
+        f"{rates.machine()}; {args.row} at {size} pixels, batch {args.batch}, {args.dtype}, page "
+        f"cache {'cold' if args.cold else 'warm'}; images/s and MB/s"
+    )
+    print(f"{'':<14}{'GiB on disk':>12}" + "".join(f"{name:>20}" for name in COLUMNS))
+    with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
+        packs = {"pack": args.pack} if args.pack else {}
+        for kind in () if args.pack else storage.KINDS:
+            packs[kind] = pathlib.Path(temporary) / kind
+            make_pack(packs[kind], config, args.gib * 2**30, kind)
+        for name, folder in packs.items():
+            gib = sum(path.stat().st_size for path in folder.iterdir()) / 2**30
+            examples_per_second = measure(folder, config, mesh, args.steps, args.cold)
+            cells = "".join(f"{x * images:>12.0f}{x * mb:>8.0f}" for x in examples_per_second)
+            print(f"{name:<14}{gib:>12.2f}{cells}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Seconds from the command to the first step, with and without what was compiled before.
+"""Seconds from the command to the first training step, with and without a compilation cache.
 
     python -m benchmarks.start_up [--row=face_flow_mel] [--size=128] [--repeats=3]
 
-Starts run.py on a small pack of noise in fresh processes, and ends them after one step. Every
-workdir keeps what it compiles, so that "without" is the first run of a workdir, and "with" any
-further one: another seed, a continued run.
+Starts run.py on a small synthetic pack in new processes, and ends each after one step. A workdir
+keeps its compiled programs: "first run" is the first process in a new workdir, and "further run"
+the next one in the same workdir, as for another seed or a continued run.
 """
 
 import argparse
@@ -21,50 +21,54 @@ from benchmarks import rates, reading
 from configs import base
 from mmer_jax.config import resolve
 
-# run.py, which tells when it has imported, when it begins to train, and when a step is made.
-CHILD = """
+# Runs run.py and prints the time after its imports, before the first step and after it.
+_PROGRAM = """
 import os, runpy, time
+import jax
 from mmer_jax.experiments.run import run_experiment
 from mmer_jax.training import step
-tell = lambda: print("at", time.time(), flush=True)
-tell()
-make = step.make_chunk
-def make_chunk(*given, **named):
-    chunk = make(*given, **named)
-    tell()
-    def once(*given):
-        given = (*given[:-1], given[-2] + 1)
-        import jax
-        jax.block_until_ready(chunk(*given))
-        tell()
+
+def print_time():
+    print("time", time.time(), flush=True)
+
+def compile_train_step(*args):
+    train_step = original(*args)
+    print_time()
+    def first_step(*args):
+        jax.block_until_ready(train_step(*args))
+        print_time()
         os._exit(0)
-    return once
-step.make_chunk = make_chunk
+    return first_step
+
+print_time()
+original, step.compile_train_step = step.compile_train_step, compile_train_step
 runpy.run_path("run.py", run_name="__main__")
 """
 
 STAGES = ("import", "data and parameters", "first step", "all")
 
 
-def start(pack: pathlib.Path, given, cache: str, workdir: str) -> list[float]:
-    """Seconds of each of STAGES."""
-    environment = os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": cache,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",  # as in a workdir
-    }
+def measure(pack: pathlib.Path, row: str, size: int, workdir: pathlib.Path) -> list[float]:
+    """Returns the seconds of each of STAGES for one process.
+
+    Raises:
+      SystemExit: The process did not reach the first step.
+    """
+    # A compilation cache of the caller would serve the first run too.
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
     command = [
-        *(sys.executable, "-c", CHILD, "--config=configs/base.py", f"--workdir={workdir}"),
-        *(f"--config.data.pack={pack}", f"--config.row={given.row}"),
-        *(f"--config.data.size={given.size}", "--config.data.intensities=()"),
+        *(sys.executable, "-c", _PROGRAM, "--config=configs/base.py", f"--workdir={workdir}"),
+        *(f"--config.data.pack={pack}", f"--config.row={row}"),
+        *(f"--config.data.size={size}", "--config.data.intensities=()"),
         *("--config.run.tensorboard=False", "--config.data.dataset=none"),
     ]
-    started = time.time()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    told = [float(line[3:]) for line in done.stdout.splitlines() if line.startswith("at ")]
-    if len(told) != 3:
-        raise SystemExit(done.stderr)
-    times = [started, *told]
-    return [b - a for a, b in itertools.pairwise(times)] + [told[-1] - started]
+    start = time.time()
+    process = subprocess.run(command, env=environment, capture_output=True, text=True)
+    lines = [line.split() for line in process.stdout.splitlines() if line.startswith("time ")]
+    if len(lines) != 3:
+        raise SystemExit(process.stderr)
+    times = [start, *(float(value) for _, value in lines)]
+    return [b - a for a, b in itertools.pairwise(times)] + [times[-1] - start]
 
 
 def main() -> None:
@@ -72,21 +76,20 @@ def main() -> None:
     parser.add_argument("--row", default="face_flow_mel")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=3)
-    given = parser.parse_args()
-    print(f"{rates.machine()}; {given.row} at {given.size} pixels, medians of {given.repeats}")
+    args = parser.parse_args()
+    print(f"{rates.machine()}; {args.row} at {args.size} pixels, medians of {args.repeats}")
     print(f"{'seconds':<22}" + "".join(f"{name:>21}" for name in STAGES))
-    config = resolve.resolve_row(base.get_config(), given.row, {"data.size": given.size})
+    config = resolve.resolve_row(base.get_config(), args.row, {"data.size": args.size})
     with tempfile.TemporaryDirectory() as folder:
-        pack = pathlib.Path(folder) / "pack"
-        reading.make_pack(pack, config, given.size, 0, "npy")
-        found = {"without a cache": [], "with a cache": []}
-        for i in range(given.repeats):
-            for j, name in enumerate(found):
-                where = f"{folder}/cache{i}", f"{folder}/run{i}{j}"
-                found[name].append(start(pack, given, *where))
-        for name, rows in found.items():
-            medians = [statistics.median(column) for column in zip(*rows, strict=True)]
-            print(f"{name:<22}" + "".join(f"{value:>21.1f}" for value in medians))
+        folder = pathlib.Path(folder)
+        reading.make_pack(folder / "pack", config, 0, "npy")
+        seconds = {"first run": [], "further run": []}
+        for i in range(args.repeats):
+            for runs in seconds.values():
+                runs.append(measure(folder / "pack", args.row, args.size, folder / f"workdir{i}"))
+    for name, runs in seconds.items():
+        medians = [statistics.median(column) for column in zip(*runs, strict=True)]
+        print(f"{name:<22}" + "".join(f"{value:>21.1f}" for value in medians))
 
 
 if __name__ == "__main__":

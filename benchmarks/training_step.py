@@ -1,53 +1,43 @@
-"""Seconds a training step of each kind of network, on images of noise.
+"""Seconds per training step of several rows, on images of noise that are on the devices.
 
-    python -m benchmarks.training_step [--size=64] [--batch=30] [--steps=10] [--loop] [ROW ...]
+    python -m benchmarks.training_step [--size=64] [--batch=30] [--steps=10] [ROW ...]
 
---loop runs the steps in a loop on the device, as accelerators do, where CPUs dispatch them singly.
+Each step is waited for; the median is printed. The first step, which compiles, is not counted.
 """
 
 import argparse
-import os
+import itertools
 import statistics
 import time
 
 import jax
+import ml_collections
 import numpy as np
 
+from benchmarks import rates, trainer
 from configs import base
 from mmer_jax import models
 from mmer_jax.config import resolve
-from mmer_jax.models import registry
-from mmer_jax.training import batches, optimizers, sharding, step
+from mmer_jax.training import input_pipeline, sharding
+
+BATCHES = 4
 
 
-def measure(row: str, size: int, batch: int, steps: int, loop: bool | None) -> tuple[float, int]:
-    """(median seconds a step, number of parameters)."""
-    config = resolve.resolve_row(base.get_config(), row, {"data.size": size, "batch_size": batch})
+def measure(config: ml_collections.ConfigDict, steps: int) -> tuple[float, int]:
+    """Returns the median seconds per step and the number of parameters."""
     mesh = sharding.make_mesh()
-    whole = sharding.replicated(mesh)
-    model, optimizer = models.build(config), optimizers.make_optimizer(config, 1)
-    rng = np.random.default_rng(0)
-    n = 4 * batch
-    arrays = {
-        name: rng.integers(0, 256, (n, *x.shape[1:]), np.uint8)
-        for name, x in registry.input_shapes(config).items()
-    }
-    rows = {name: np.arange(n, dtype=np.int32) for name in arrays}
-    data = jax.device_put(step.DeviceData(arrays, rows, np.arange(n, dtype=np.int32) % 5), whole)
-    state = jax.jit(
-        lambda: step.init_state(model, optimizer, registry.input_shapes(config), 0),
-        out_shardings=whole,
-    )()
-    chunk = step.make_chunk(model, optimizer, 0, mesh, loop_on_device=loop)
-    index, weight = batches.batches(n, batch, sharding.padded_size(batch, mesh), seed=0)
-    index, weight = jax.device_put((index, weight), sharding.by_batch(mesh, axis=1))
-    times = []
-    for i in range(steps + 1):  # the first compiles
+    n = BATCHES * config.batch_size
+    examples = trainer.make_examples(config, np.arange(n))
+    pipeline = input_pipeline.InputPipeline(trainer.noise_images(config, n), {}, mesh)
+    batches = list(trainer.epoch_batches(pipeline, examples, config.batch_size))
+    training = trainer.Trainer(config, mesh)
+    seconds = []
+    for batch in itertools.islice(itertools.cycle(batches), steps + 1):
         start = time.perf_counter()
-        state = chunk(state, data, index, weight, i % 4, i % 4 + 1)
-        jax.block_until_ready(state)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:]), models.count_parameters(state.params)
+        training.step(batch)
+        jax.block_until_ready(training.state)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:]), models.count_parameters(training.state.params)
 
 
 def main() -> None:
@@ -56,15 +46,15 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch", type=int, default=30)
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--loop", action="store_true")
-    given = parser.parse_args()
+    args = parser.parse_args()
     sharding.keep_freed_memory()  # as run.py does
-    print(f"jax {jax.__version__}, {sharding.describe()}, {os.cpu_count()} cores, ", end="")
-    print(f"load {os.getloadavg()[0]:.1f}, {given.size} pixels, batch {given.batch}")
-    print(f"{'row':<16}{'parameters':>12}{'s a step':>10}{'images/s':>12}")
-    for row in given.rows:
-        seconds, parameters = measure(row, given.size, given.batch, given.steps, given.loop or None)
-        print(f"{row:<16}{parameters:>12,}{seconds:>10.3f}{given.batch / seconds:>12.0f}")
+    print(f"{rates.machine()}; {args.size} pixels, batch {args.batch}")
+    print(f"{'row':<16}{'parameters':>12}{'s per step':>12}{'examples/s':>12}")
+    for row in args.rows:
+        fields = {"data.size": args.size, "batch_size": args.batch}
+        config = resolve.resolve_row(base.get_config(), row, fields)
+        seconds, parameters = measure(config, args.steps)
+        print(f"{row:<16}{parameters:>12,}{seconds:>12.3f}{args.batch / seconds:>12.0f}")
 
 
 if __name__ == "__main__":

@@ -1,28 +1,27 @@
-"""Twenty steps from the same weights: this project's losses are Keras's and PyTorch's."""
+"""Twenty training steps from the same weights: losses equal those of Keras and PyTorch."""
 
 import importlib
 
 import numpy as np
 import pytest
 
-from benchmarks.peers import in_jax, work
+from benchmarks.peers import in_jax, workload
 
 
 @pytest.mark.parametrize(
-    "library, module, why",
+    "library, module, reason",
     [
         ("keras", "in_keras", "Keras comes with TensorFlow (mmer-jax[data])"),
         ("torch", "in_torch", "PyTorch is only for benchmarks/peers: pip install torch"),
     ],
 )
-def test_twenty_steps_give_the_same_losses(library, module, why):
-    pytest.importorskip(library, reason=why)
-    theirs = importlib.import_module(f"benchmarks.peers.{module}").Training
-    given = work.Work("face_mel", 32, 6, dropout=False)
-    ours, expected = (np.asarray(t(given).losses(20)) for t in (in_jax.Training, theirs))
+def test_losses_of_twenty_steps_equal_those_of_peers(library, module, reason):
+    pytest.importorskip(library, reason=reason)
+    peer = importlib.import_module(f"benchmarks.peers.{module}")
+    work = workload.Workload("face_mel", 32, 6, dropout=False)
+    ours = np.asarray(in_jax.Training(work).losses(20))
+    expected = np.asarray(peer.Training(work).losses(20))
     assert ours[0] == pytest.approx(expected[0], rel=1e-5)
-    # Keras's Adam has its epsilon in another place; sums come in another order.
+    # The epsilon of Keras's Adam is in another place, and sums are in another order.
     np.testing.assert_allclose(ours, expected, rtol=5e-3)
-    assert (
-        abs(ours[-1] - ours[0]) > 0.01
-    )  # something was learned, so that there was something to differ
+    assert abs(ours[-1] - ours[0]) > 0.01  # the weights changed, so differences could show

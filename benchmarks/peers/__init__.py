@@ -1,1 +1,1 @@
-"""A training step of this project beside the same in PyTorch and in Keras on TensorFlow."""
+"""This project's training step beside the same step in PyTorch and in Keras on TensorFlow."""

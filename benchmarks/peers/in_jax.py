@@ -1,51 +1,37 @@
-"""This project's own step, as a run calls it."""
+"""This project's own training step, with its batches on the devices."""
 
 import itertools
 
 import jax
 import numpy as np
 
-from benchmarks.peers import work
-from mmer_jax.models import registry
-from mmer_jax.training import input_pipeline, optimizers, sharding, step
+from benchmarks import trainer
+from benchmarks.peers.workload import Workload
+from mmer_jax.training import input_pipeline, sharding
 
 
 class Training:
     """Steps of mmer_jax.training.step."""
 
-    def __init__(self, given: work.Work):
-        config, mesh = given.config, sharding.make_mesh()
-        replicated = sharding.replicated(mesh)
-        optimizer = optimizers.make_optimizer(config, 1)
-        objective = step.Objective.from_config(config)
-        images, labels = given.images(), given.labels()
-        indices = {name: np.arange(len(labels), dtype=np.int32) for name in images}
-        pipeline = input_pipeline.InputPipeline(images, {}, mesh)
+    def __init__(self, workload: Workload):
+        mesh = sharding.make_mesh()
+        images, labels = workload.images(), workload.labels()
         order = np.arange(len(labels))
-        self._batches = itertools.cycle(pipeline.batches(indices, labels, order, given.batch))
-        init = step.compile_init(
-            given.model,
-            optimizer,
-            tuple(registry.input_shapes(config).items()),
-            mesh,
-            ema=False,
-            keep_best=False,
-        )
-        self._state = init(np.uint32(0))
-        self._step = step.compile_train_step(given.model, optimizer, objective, mesh)
-        self._seed = jax.device_put(np.uint32(0), replicated)
-        self._batch_size = given.batch
+        pipeline = input_pipeline.InputPipeline(images, {}, mesh)
+        batches = pipeline.batches(dict.fromkeys(images, order), labels, order, workload.batch)
+        self._batches = itertools.cycle(list(batches))
+        self._trainer = trainer.Trainer(workload.config, mesh)
+        self._batch_size = workload.batch
 
     def losses(self, count: int) -> list[float]:
         """Makes `count` steps; returns the mean loss of each."""
-        return [float(self._make_step()) / self._batch_size for _ in range(count)]
+        return [float(self._step()) / self._batch_size for _ in range(count)]
 
     def run(self, count: int) -> None:
         """Makes `count` steps and waits for them."""
         for _ in range(count):
-            self._make_step()
-        jax.block_until_ready(self._state)
+            self._step()
+        jax.block_until_ready(self._trainer.state)
 
-    def _make_step(self) -> jax.Array:
-        self._state, loss = self._step(self._state, next(self._batches), {}, self._seed)
-        return loss
+    def _step(self) -> jax.Array:
+        return self._trainer.step(next(self._batches))
