@@ -297,7 +297,7 @@ def _import_beam_module(download_config: tfds.download.DownloadConfig) -> Module
 
 
 def _clip_features(data_set: sets.DataSet) -> dict:
-    """Returns the features of every builder config, those of the clip: name -> TFDS feature."""
+    """Returns the features that all builder configs of a dataset have: name -> TFDS feature."""
     return {
         "label": tfds.features.ClassLabel(names=list(data_set.emotions)),
         "clip": tfds.features.Text(),

@@ -197,7 +197,8 @@ def make_triplets(recording: Recording, options: Options) -> list[dict]:
       options: Options of the examples.
 
     Returns:
-      Three examples in the order of the frames, with the features of `triplets` (see above).
+      Three examples in the order of the frames, with the features of `triplets` (see the module
+      docstring).
 
     Raises:
       ClipError: "bad name", "no label", "empty file", "not a video", "no video stream",
@@ -256,7 +257,7 @@ def make_frames(recording: Recording, options: Options) -> list[dict]:
 
     Returns:
       One example per frame from frame 1, in the order of the frames, with the features of `frames`
-      (see above); `view` is `frame_index` - 1.
+      (see the module docstring); `view` is `frame_index` - 1.
 
     Raises:
       ClipError: "bad name", "no label", "empty file", "not a video", "no video stream",
@@ -316,7 +317,7 @@ def make_speech(recording: Recording, options: Options) -> list[dict]:
       options: Not used; these examples have no options.
 
     Returns:
-      One example with the features of `speech` (see above).
+      One example with the features of `speech` (see the module docstring).
 
     Raises:
       ClipError: "bad name", "no label", "empty file", "not a video", "truncated", "no audio" or
@@ -428,7 +429,7 @@ def make_variant_rng(name: str, variant: str) -> np.random.Generator:
 
 
 def make_rng(name: str, purpose: str) -> np.random.Generator:
-    """Returns a random generator seeded by a clip's name and a purpose, and by nothing else."""
+    """Returns a random generator that depends only on the name of a clip and on a purpose."""
     digest = hashlib.sha256(f"{name} {purpose}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 

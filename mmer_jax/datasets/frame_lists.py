@@ -52,8 +52,8 @@ def read_picks(path: str | os.PathLike) -> FrameList:
     """Reads a list of selected frames.
 
     Args:
-      path: Path of a CSV file with the columns `clip` and `frame_index` (see above). A frame that
-        is listed twice counts once.
+      path: Path of a CSV file with the columns `clip` and `frame_index` (see the module docstring).
+        A frame that is listed twice counts once.
 
     Returns:
       The list, with empty `scores`.
@@ -73,7 +73,8 @@ def read_scores(path: str | os.PathLike) -> FrameList:
     """Reads a list of frame scores.
 
     Args:
-      path: Path of a CSV file with the columns `clip`, `frame_index` and `score` (see above).
+      path: Path of a CSV file with the columns `clip`, `frame_index` and `score` (see the module
+        docstring).
 
     Returns:
       The list, with a score for each listed frame.

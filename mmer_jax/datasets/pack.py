@@ -73,6 +73,9 @@ class Pack:
         """Returns a digest of the table and the named modalities, 16 hex digits.
 
         Other modalities of the pack do not affect the digest.
+
+        Args:
+          names: Names of modalities of the pack.
         """
         digests = self.info["digests"]
         return _combine({"table": digests["table"], **{n: digests[n] for n in names}})
@@ -229,7 +232,8 @@ class PackWriter:
     target is left unchanged.
 
     A modality that the pack already has is replaced. This is not atomic: a process that is killed
-    between the two steps leaves new images with a pack.json that describes the old ones.
+    after it has replaced the images, but before it replaces pack.json, leaves new images with the
+    digest of the old images.
 
     Array records can only be written sequentially. With that storage, each memory map is therefore
     converted to an .array_record file when the block ends, and deleted.

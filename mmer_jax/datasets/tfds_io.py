@@ -79,7 +79,7 @@ def ensure_built(
       dataset: Name of the dataset, a key of BUILDERS.
       builder_config: "triplets", "frames" or "speech".
       options: Field of datasets.clips.Options -> value; None for the defaults. Options that apply
-        when a pack is made (for `speech`, those of the audio) are ignored.
+        when a pack is made (for `speech`, the strengths of the audio augmentations) are ignored.
       data_dir: Folder of built datasets; None for the default of TFDS (~/tensorflow_datasets).
       manual_dir: Folder of the recordings.
       download: Whether the recordings may be downloaded.

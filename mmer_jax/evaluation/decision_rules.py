@@ -4,6 +4,9 @@ Fixed rules (Kittler et al., 1998, doi:10.1109/34.667881) combine the test poste
 Fitted methods (a weighted mean, and classifiers stacked on the concatenated posteriors) are fitted
 on held-out examples that the networks were not trained on, since posteriors of training examples
 are close to 0 or 1 and therefore uninformative.
+
+In all functions, `posteriors` maps the name of a config row to the posteriors of its network, float
+[n, classes].
 """
 
 from collections.abc import Callable, Mapping

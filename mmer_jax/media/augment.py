@@ -20,7 +20,7 @@ class AudioAmounts:
     defaults are choices of this package.
 
     Attributes:
-      noise_snr_db: Signal-to-noise ratio in dB: mean power of the audio over that of the noise.
+      noise_snr_db: Signal-to-noise ratio in dB, the ratio of mean powers of waveform and noise.
       pitch_semitones: Pitch shift in semitones; positive is higher.
       shift_seconds: Time shift in seconds; positive is later.
       stretch_factor: Tempo factor; above 1 is faster and shorter.

@@ -41,10 +41,10 @@ class VoiceStyle:
       tension: Voice quality, about -1.5..1.5: pressed and bright (+) or lax and dull (-).
       breath: Breathiness relative to the actor's, about -1..1: more (+) or less (-) aspiration
         noise.
-      tremor: Vibrato of the pitch at 5 to 7.5 Hz with an amplitude of 0.9 semitones per unit, and
-        jitter. Only values > 0 have an effect.
-      creak: Creaky voice: every other glottal pulse is weaker, by 75% at 1, the largest effect on
-        pulses; and jitter. Only values > 0 have an effect.
+      tremor: Vibrato of the pitch at 5 to 7.5 Hz with an amplitude of 0.9 semitones for a value of
+        1, and more jitter. Only values > 0 have an effect.
+      creak: Creaky voice: every other glottal pulse is weaker, by 75% for values of 1 and above,
+        and the pitch has more jitter. Only values > 0 have an effect.
       smile: Relative shift of the formants in steps of 5%: up by a smile, which shortens the vocal
         tract (+), or down by protruded lips, which lengthen it (-).
       ending: Rise of the pitch (+) or fall (-) at the end of the sentence, in semitones.
