@@ -120,7 +120,7 @@ def write_cell(tmp_path):
         confidence = np.linspace(0.6, 0.9, 20)[:, None]
         predicted = np.where(np.arange(20) < correct, label, 1 - label)
         probabilities = np.where(np.eye(2)[predicted] == 1, confidence, 1 - confidence)
-        examples = predictions.Examples(clip, 0 * label, label, probabilities)
+        examples = predictions.Predictions(clip, 0 * label, label, probabilities)
         subsets = {"test": examples} | ({"validation": examples} if validation else {})
         cell = cell_name(row, protocol, 0, seed)
         folder = tmp_path / workdir

@@ -1,8 +1,9 @@
 """Builds of clips with Apache Beam: the workers of the runner process the recordings.
 
-A worker records a recording that cannot be used in a small file in the folder of the dataset, which
-the driver reads at the end. Only some runners return other results of workers to the driver, and
-none does if the pipeline fails, whereas every worker of a TFDS build writes to that folder.
+If a recording cannot be used, the worker writes the reason to a small file, a note, in the folder
+of the dataset. The driver reads the notes at the end. Notes are needed because only some runners
+return results of workers to the driver, and none does if the pipeline fails, whereas every worker
+of a TFDS build can write to the folder of the dataset.
 """
 
 import json
@@ -19,13 +20,13 @@ from tfds_builders import clip_builder
 
 
 class Examples(beam.PTransform):
-    """Transform that yields the examples of recordings, each with its key.
+    """Transform that yields (key, example) for the examples of all recordings.
 
     Args:
-      recordings: Recordings; all workers must find their files under the same paths.
-      process: Picklable function that makes the examples of a recording.
+      recordings: Recordings. All workers must find the files under the same paths.
+      process: Picklable function that computes the examples of a recording.
       strict: Whether a recording that cannot be used ends the pipeline.
-      notes: An empty folder, for `read_problems`.
+      notes: Empty folder that notes are written to (see `read_problems`).
     """
 
     def __init__(
@@ -49,13 +50,16 @@ class Examples(beam.PTransform):
 
 
 def read_problems(notes: epath.Path) -> list[clips.Outcome]:
-    """Returns the recordings that workers could not use, in the order of the recordings.
+    """Reads the notes of workers on recordings that could not be used.
 
     Args:
-      notes: The folder that `Examples` was made with.
+      notes: Folder of the notes, as passed to `Examples`.
+
+    Returns:
+      One Outcome without examples per note, in the order of the recordings.
 
     Raises:
-      UserError: The error that ended the build, if one did.
+      UserError: An error ended the pipeline; the message is that of the error.
     """
     paths = sorted(notes.glob("*.json"), key=lambda path: int(path.stem))
     contents = [json.loads(path.read_text()) for path in paths]
@@ -89,5 +93,5 @@ class _Process(beam.DoFn):
             note = {"name": outcome.name, "kind": problem.kind, "detail": problem.detail}
             path.write_text(json.dumps(note))
         else:
-            path.unlink(missing_ok=True)  # of a failed attempt, which runners repeat
+            path.unlink(missing_ok=True)  # left by a failed attempt, which runners repeat
         yield from clip_builder.keyed_examples(outcome)

@@ -1,7 +1,7 @@
 """Base classes of TFDS builders of clips: options, features, generation, summary.
 
-A builder in a folder beside this file adds the datasets of mmer_jax.corpora.sets that it builds,
-and the source of their recordings.
+The builders are in the folders beside this file. A builder defines which datasets of
+mmer_jax.corpora.sets it builds, and where their recordings come from.
 """
 
 import abc
@@ -41,20 +41,21 @@ _SORT_FILES = 100
 class ClipConfig(tfds.core.BuilderConfig):
     """Builder config: a kind of example, and the options of its build.
 
-    `name` is one of `names()`. If options differ from their defaults, a short digest of these is
-    appended, so that two builds never share a folder. `strict` and `workers` do not change the data
-    and are not part of the name.
+    `name` is one of `names()`. If options differ from their defaults, "-" and a digest of these
+    options (8 hex digits) are appended, so that builds with different options never share a folder.
+    `strict` and `workers` do not change the data and are not part of the name.
 
     Attributes:
       detector, detector_model, face_margin, flow_scale, frame_choice, frame_scores, noise_snr_db,
         pitch_semitones, shift_seconds, stretch_factor, video_only: See clips.Options.
       strict: Whether a recording that cannot be used is an error; it is skipped otherwise.
       workers: Number of processes; None for one per core.
-      dataset: Name in sets.SETS; follows from the name.
-      kind_name: Name in clips.KINDS; follows from the name.
+      dataset: Name of the dataset, a key of sets.SETS; derived from `name`.
+      kind_name: Kind of the examples, a key of clips.KINDS; derived from `name`.
     """
 
-    # Dataset of the builder -> prefix of the names of its builder configs.
+    # Name of a dataset of the builder -> prefix of the names of the builder configs of this
+    # dataset.
     DATASETS: ClassVar[dict[str, str]]
 
     detector: str = clips.Options.detector
@@ -91,7 +92,7 @@ class ClipConfig(tfds.core.BuilderConfig):
 
     @classmethod
     def names(cls) -> dict[str, tuple[str, str]]:
-        """Returns builder config with default options -> (dataset, kind of example)."""
+        """Returns name of a builder config with default options -> (dataset, kind of example)."""
         return {
             prefix + kind: (dataset, kind)
             for dataset, prefix in cls.DATASETS.items()
@@ -100,10 +101,12 @@ class ClipConfig(tfds.core.BuilderConfig):
 
     @property
     def kind(self) -> clips.Kind:
+        """The kind of the examples."""
         return clips.KINDS[self.kind_name]
 
     @property
     def options(self) -> clips.Options:
+        """The options of the examples."""
         names = [field.name for field in dataclasses.fields(clips.Options)]
         return clips.Options(**{name: getattr(self, name) for name in names})
 
@@ -111,16 +114,16 @@ class ClipConfig(tfds.core.BuilderConfig):
         """Selects the recordings in a folder that a build of this config reads.
 
         Raises:
-          UserError: The folder has no such recordings.
+          UserError: `folder` has no recordings of the dataset.
         """
         return sets.get(self.dataset).select(folder, self.kind.choices(self.options))
 
     def recorded_options(self) -> dict:
-        """Returns the options that affect this kind of example, with files as digests."""
+        """Returns the options that affect this kind of example, in the form of Options.record."""
         return {k: v for k, v in self.options.record().items() if k in self.kind.options}
 
     def changed_options(self) -> dict:
-        """Returns the options that differ from their defaults."""
+        """Returns the options that differ from their defaults, in the form of Options.record."""
         defaults = clips.Options().record()
         return {k: v for k, v in self.options.record().items() if v != defaults[k]}
 
@@ -129,15 +132,15 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Builder of a dataset of clips."""
 
     def _create_builder_config(self, builder_config, version):
-        # TFDS rejects a config object with the name of a predefined config; here one that differs
-        # only in `strict` or `workers` has such a name.
+        # TFDS rejects a config object with the name of a predefined config. A config that differs
+        # from a predefined one only in `strict` or `workers` has such a name.
         if isinstance(builder_config, ClipConfig):
             return builder_config
         return super()._create_builder_config(builder_config, version=version)
 
     @abc.abstractmethod
     def _recordings(self, dl_manager: tfds.download.DownloadManager) -> Path:
-        """Returns the folder of the recordings if no manual folder is given.
+        """Returns the folder of the recordings, for a build without a manual folder.
 
         Raises:
           UserError: The recordings cannot be downloaded.
@@ -158,7 +161,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         with _flat_memory(), _no_progress_bar():
             try:
                 super()._download_and_prepare(dl_manager, download_config)
-            finally:  # also if the pipeline failed: a worker's note is the reason
+            finally:  # also if the pipeline failed: the note of a worker has the reason
                 self._read_notes()
         self.info.metadata.update(self._metadata())
         if download_config.max_examples_per_split is not None:
@@ -171,7 +174,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         folder = self._manual_dir or self._recordings(dl_manager)
         self._selection = config.select(folder)
         config.options.check_clips({r.name for r in self._selection.recordings})
-        # A single split: the evaluation protocol divides it when the dataset is read.
+        # There is a single split; protocols divide the examples into subsets for training.
         return {"train": self._generate_examples()}
 
     def _generate_examples(self):
@@ -256,18 +259,26 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def keyed_examples(outcome: clips.Outcome) -> Iterator[tuple[str, dict]]:
-    """Yields the examples of a recording, each with the key that TFDS sorts by."""
+    """Yields (key, example) for the examples of a recording; TFDS sorts examples by key.
+
+    Args:
+      outcome: Result of clips.process_recording.
+    """
     for example in outcome.examples:
         yield f"{example['clip']}/{example.get('view', 0)}", example
 
 
 def make_error(outcome: clips.Outcome) -> errors.UserError:
-    """Returns the error of a strict build for a recording that cannot be used."""
+    """Returns the error that ends a strict build, for a recording that cannot be used."""
     return errors.UserError(f"{outcome.name} cannot be used: {outcome.problem}")
 
 
 def _import_beam_module(download_config: tfds.download.DownloadConfig) -> ModuleType | None:
-    """Returns the module clip_beam if the build uses Beam; Beam is not imported otherwise."""
+    """Imports the module clip_beam if the build uses Beam, else returns None.
+
+    Raises:
+      UserError: Apache Beam is not installed, or the number of examples is limited.
+    """
     if download_config.beam_options is None and download_config.beam_runner is None:
         return None
     if download_config.max_examples_per_split is not None:
@@ -286,7 +297,7 @@ def _import_beam_module(download_config: tfds.download.DownloadConfig) -> Module
 
 
 def _clip_features(data_set: sets.DataSet) -> dict:
-    """Returns the features of a clip, which every builder config has."""
+    """Returns the features that all builder configs of a dataset have: name -> TFDS feature."""
     return {
         "label": tfds.features.ClassLabel(names=list(data_set.emotions)),
         "clip": tfds.features.Text(),

@@ -1,8 +1,9 @@
 """BAUM-1's lists of labels, Annotations_BAUM1a and Annotations_BAUM1s, as .xlsx or .csv.
 
-Each row of the sheet describes a clip. The emotion is taken from the code, since the spelling of
-the word varies. The clip's name is built from subject and number, since the name in the list is off
-by one for some clips. Inconsistencies within a list are recorded by kind and clip.
+Each row of the sheet describes a clip. The emotion is taken from the emotion code, since the
+spelling of the emotion word varies. The name of the clip is built from subject and number, since
+the name in the list is off by one for some clips. Inconsistencies within a list are recorded by
+kind and clip.
 """
 
 import csv
@@ -23,8 +24,8 @@ from openpyxl.utils.exceptions import InvalidFileException
 from mmer_jax import errors
 from mmer_jax.corpora import baum1
 
-# The columns that are read ("Number" is not). To their right the sheet has a table of code counts
-# with headings of its own: of two columns with the same heading, the left one is read.
+# Headings of the columns that are read; "Number" is not read. To the right of these columns the
+# sheet has a table of code counts. Of two columns with the same heading, the left one is read.
 COLUMNS = ("Subject Label", "Clip", "Clip Name", "Emotion", "Emotion Code", "Gender")
 ENDINGS = (".xlsx", ".csv", ".xls")
 
@@ -33,7 +34,7 @@ OTHER_WORD = "word differs from code"
 OTHER_NAME = "clip name differs"
 REPEATED = "label repeated"
 
-# Exceptions raised for a file that is not a workbook, or a damaged one.
+# Exceptions raised when a file is not a workbook or is damaged.
 _UNREADABLE = (
     *(InvalidFileException, zipfile.BadZipFile, csv.Error),
     *(KeyError, ValueError, OSError, SyntaxError),
@@ -48,8 +49,8 @@ class Label:
     """The label of a clip.
 
     Attributes:
-      clip: Name such as "S001_001", from the columns Subject Label and Clip.
-      emotion: Canonical name, from the code.
+      clip: Name of the clip such as "S001_001", from the columns Subject Label and Clip.
+      emotion: Canonical name of the emotion, from the column Emotion Code.
       gender: "male" or "female".
       row: Row number in the sheet, from 1.
     """
@@ -67,7 +68,8 @@ class Annotations:
     Attributes:
       path: Path of the file.
       labels: Clip name -> label.
-      mismatches: Kind (MISSPELLED, OTHER_WORD, OTHER_NAME, REPEATED) -> clip name -> detail.
+      mismatches: Inconsistencies in the list: kind (MISSPELLED, OTHER_WORD, OTHER_NAME, REPEATED)
+        -> clip name -> detail for users.
     """
 
     path: Path
@@ -85,8 +87,11 @@ def find(folder: str | os.PathLike, subset: baum1.Subset) -> Path:
       folder: Folder with the recordings.
       subset: The set of BAUM-1.
 
+    Returns:
+      Path of the list.
+
     Raises:
-      UserError: If there is no list, more than one, or only a list of the other set.
+      UserError: If no list is found, more than one, or only a list of the other set.
     """
     folder = Path(folder).expanduser().resolve()
     walk = os.walk(folder, followlinks=True)
@@ -121,7 +126,7 @@ def read(path: str | os.PathLike, subset: baum1.Subset) -> Annotations:
 
     Args:
       path: Path of the .xlsx or .csv file.
-      subset: The set of BAUM-1 that it must belong to.
+      subset: The set of BAUM-1 that the list must belong to.
 
     Raises:
       UserError: If the file cannot be read, is empty, lacks a column, belongs to the other set, has
@@ -167,7 +172,11 @@ def _is_list(path: Path) -> bool:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Sequence]]:
-    """Yields the row number and the cells of each row that is not empty."""
+    """Yields (row number from 1, cells) for each row that is not empty.
+
+    Raises:
+      UserError: The file cannot be read as a list of labels.
+    """
     try:
         sheets = [_read_csv(path)] if path.suffix.lower() == ".csv" else _read_workbook(path)
     except _UNREADABLE as e:
@@ -199,7 +208,7 @@ def _read_csv(path: Path) -> list[Sequence]:
 
 
 def _headings(cells: Sequence) -> dict[str, int]:
-    """Maps the names in COLUMNS that occur in a row of headings to their column indices."""
+    """Finds headings in a row of cells: returns name, one of COLUMNS -> index of the column."""
     normalized = [_normalize(cell) for cell in cells]
     return {
         name: normalized.index(_normalize(name))
@@ -209,7 +218,18 @@ def _headings(cells: Sequence) -> dict[str, int]:
 
 
 def _find_header(path: Path, rows: list[tuple[int, Sequence]]) -> tuple[int, dict[str, int]]:
-    """Returns the number of the row of headings, and its names -> column indices."""
+    """Finds the row of headings, the row with the most names of COLUMNS.
+
+    Args:
+      path: Path of the file, for the error message.
+      rows: (row number, cells) of each row.
+
+    Returns:
+      The row number, and name, one of COLUMNS -> index of the column.
+
+    Raises:
+      UserError: A column is missing.
+    """
     number, cells = max(rows, key=lambda row: len(_headings(row[1])))  # the first of equals
     headings = _headings(cells)
     if missing := [name for name in COLUMNS if name not in headings]:
@@ -222,7 +242,10 @@ def _find_header(path: Path, rows: list[tuple[int, Sequence]]) -> tuple[int, dic
 
 
 def _check_subset(path: Path, entries: Sequence["_Entry"], subset: baum1.Subset) -> None:
-    """Checks that no more words agree with the codes of the other set than with those of `subset`.
+    """Checks that a list of labels belongs to a set.
+
+    The two sets use different emotion codes. A list is taken for one of the other set if more of
+    its emotion words agree with the codes of the other set than with the codes of `subset`.
 
     Raises:
       UserError: If the list belongs to the other set.
@@ -248,7 +271,13 @@ def _check_subset(path: Path, entries: Sequence["_Entry"], subset: baum1.Subset)
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """A row of the sheet: its number, and its cells by the names in COLUMNS."""
+    """A row of the sheet.
+
+    Attributes:
+      path: Path of the file, for error messages.
+      row: Row number, from 1.
+      cells: Name, one of COLUMNS -> cell.
+    """
 
     path: Path
     row: int
@@ -258,7 +287,7 @@ class _Entry:
         return _text(self.cells[column])
 
     def integer(self, column: str) -> int | None:
-        """Returns the integer in a cell, which may be typed as text or as 3.0, or None."""
+        """Returns the integer in a cell, even if typed as text or as 3.0; None if there is none."""
         number = re.fullmatch(r"(\d{1,9})(?:[.,]0*)?", self.text(column))
         return int(number[1]) if number else None
 
@@ -291,7 +320,7 @@ class _Entry:
         return _closest_emotion(_normalize(self.cells["Emotion"]))
 
     def find_mismatches(self, label: Label) -> Iterator[tuple[str, str]]:
-        """Yields the kind and the detail of each inconsistency in the row."""
+        """Yields (kind, detail) of each inconsistency between this row and its label."""
         if _normalize(self.cells["Emotion"]) != label.emotion:
             kind = MISSPELLED if self.emotion_from_word() == label.emotion else OTHER_WORD
             yield kind, f"row {self.row} has {self.word_and_code()}, which means {label.emotion}"
@@ -315,5 +344,5 @@ def _text(cell: object) -> str:
 
 
 def _normalize(cell: object) -> str:
-    """Removes case, spaces and punctuation, so that "emotion_code " equals "Emotion Code"."""
+    """Returns the letters and digits of a cell in lower case: "emotion_code " as "emotioncode"."""
     return "".join(c for c in _text(cell).lower() if c.isalnum())

@@ -2,7 +2,7 @@
 
 BAUM-1 (Zhalehpour et al., 2017, doi:10.1109/TAFFC.2016.2553038) consists of two sets of clips,
 acted (1a) and spontaneous (1s), of the same people. A clip has a name like `S001_001`: subject and
-clip number. Its emotion is not in the name but in the set's list of labels (annotations.py).
+clip number. The emotion is not in the name but in the list of labels of the set (annotations.py).
 """
 
 import dataclasses
@@ -86,23 +86,26 @@ _SET_NAME = re.compile(r"baum[ _-]?1([as])(?![a-z])", re.IGNORECASE)
 
 
 def clip_name(subject: int, number: int) -> str:
-    """Returns the name of a clip, e.g. "S001_001"."""
+    """Returns the name of a clip, such as "S001_001", from its subject and clip number."""
     return f"{subject_name(subject)}_{number:03d}"
 
 
 def subject_name(subject: int) -> str:
-    """Returns the name of a subject, e.g. "S001"."""
+    """Returns the name of a subject, such as "S001", from the number of the subject."""
     return f"S{subject:03d}"
 
 
 def parse_name(name: str) -> tuple[int, int]:
-    """Parses a file name without its extension, in upper or lower case.
+    """Parses the name of a clip.
+
+    Args:
+      name: File name without its extension, such as "S001_001", in upper or lower case.
 
     Returns:
-      The subject and the number of the clip.
+      The number of the subject and the number of the clip.
 
     Raises:
-      ClipError: "bad name", if the name has another form or BAUM-1 has no such subject.
+      ClipError: "bad name", if `name` has another form or BAUM-1 has no such subject.
     """
     match = _NAME.fullmatch(name.strip())
     if not match:
@@ -116,9 +119,11 @@ def parse_name(name: str) -> tuple[int, int]:
 
 
 def subset_from_path(path: PurePath) -> str | None:
-    """Returns the set that a path names, "acted" or "spontaneous", or None.
+    """Returns the set whose name occurs in a path: "acted", "spontaneous", or None for neither.
 
-    If several components of the path name a set, the last one counts.
+    Args:
+      path: Path of a file or folder. A component names a set by "BAUM1a" or "BAUM1s", in any case.
+        If several components name a set, the last one counts.
     """
     for component in reversed(path.parts):
         if match := _SET_NAME.search(component):
@@ -130,7 +135,7 @@ def get(name: str) -> Subset:
     """Returns the set with the given name, "acted" or "spontaneous".
 
     Raises:
-      UserError: If the name is unknown; the message lists the known names.
+      UserError: If `name` is unknown; the message lists the known names.
     """
     if name not in SUBSETS:
         raise errors.unknown("set of BAUM-1", name, SUBSETS)

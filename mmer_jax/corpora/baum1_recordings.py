@@ -11,7 +11,7 @@ from mmer_jax import errors
 from mmer_jax.corpora import annotations, baum1, recordings
 from mmer_jax.corpora.recordings import Recording, Selection
 
-CHANNEL = "audio_video"  # of every clip
+CHANNEL = "audio_video"  # the channel of every clip
 
 NO_LABEL = "clip without a label"
 NO_CLIP = "label without a clip"
@@ -33,8 +33,11 @@ def select(
       alternatives: Sets of channels, not used: all clips of BAUM-1 have audio and video.
       subset: "acted" or "spontaneous".
 
+    Returns:
+      The clips of the set.
+
     Raises:
-      UserError: If the folder has no clip of the set, or for the reasons given in recordings.scan,
+      UserError: If `folder` has no clip of the set, or for the reasons given in recordings.scan,
         annotations.find and annotations.read.
     """
     del alternatives
@@ -101,10 +104,10 @@ def clip_facts(name: str, *, subset: str, label: annotations.Label | None) -> di
     Args:
       name: Name of the clip.
       subset: "acted" or "spontaneous".
-      label: Its label; None if the list of labels does not have the clip.
+      label: Label of the clip; None if the list of labels does not have the clip.
 
     Raises:
-      ClipError: "bad name", or "no label" if `label` is None.
+      ClipError: "bad name" if `name` is not the name of a clip, "no label" if `label` is None.
     """
     subject, _ = baum1.parse_name(name)
     if label is None:
@@ -122,11 +125,16 @@ def clip_facts(name: str, *, subset: str, label: annotations.Label | None) -> di
 
 
 def _recording_subset(recording: Recording, folder: Path) -> str | None:
-    """Returns the set named by the folders of a clip, from `folder` downwards, or None."""
+    """Returns the set that is named by the folders of a clip, from `folder` downwards.
+
+    Returns:
+      "acted" or "spontaneous"; None if no folder names a set.
+    """
     path = PurePath(recording.path).relative_to(folder)
     inner = PurePath(recording.member).parent if recording.member else PurePath()
     return baum1.subset_from_path(folder.resolve().name / path / inner)
 
 
 def _location(recording: Recording) -> str:
+    """Formats the path of a recording, and its name in a zip archive, for users."""
     return recording.path + (f" ({recording.member})" if recording.member else "")

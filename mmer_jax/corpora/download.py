@@ -17,18 +17,18 @@ from mmer_jax.utils.progress import Progress
 
 ZENODO = "https://zenodo.org/records/1188976/files"
 _BLOCK = 1 << 20  # bytes per read
-_TIMEOUT = 60.0  # seconds without data
+_TIMEOUT = 60.0  # seconds without data after which a connection is given up
 _PAUSES = (1.0, 5.0, 15.0, 60.0)  # seconds before each attempt that follows one without data
 
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """A file of the Zenodo record.
+    """An archive in RAVDESS's record on Zenodo.
 
     Attributes:
       name: File name.
       bytes: Size in bytes.
-      md5: MD5 of its content in hexadecimal digits.
+      md5: MD5 of the content in hexadecimal digits.
     """
 
     name: str
@@ -37,7 +37,14 @@ class Archive:
 
 
 def read_archives(file: str | os.PathLike) -> list[Archive]:
-    """Reads a JSON file {name: {"bytes": ..., "md5": ...}} and returns its archives in order."""
+    """Reads a list of archives.
+
+    Args:
+      file: Path of a JSON file {name: {"bytes": size, "md5": digest}}.
+
+    Returns:
+      The archives in the order of the file.
+    """
     listed = json.loads(Path(file).read_text())
     return [Archive(name, facts["bytes"], facts["md5"]) for name, facts in listed.items()]
 
@@ -50,21 +57,21 @@ def fetch(
 ) -> list[Path]:
     """Downloads the archives that are not in the folder yet.
 
-    A download in progress is named NAME.part and renamed to NAME once it is verified. The next call
-    resumes it. Lost connections are resumed automatically.
+    An archive is downloaded to NAME.part, which is renamed to NAME once it is verified. Lost
+    connections are resumed automatically, and the next call resumes an interrupted download.
 
     Args:
       archives: Archives to download.
       folder: Destination folder, created if it does not exist.
-      base_url: URL of the folder with the archives; one is at BASE_URL/NAME?download=1.
-      pauses: Seconds to wait before each further attempt after one that received no data. The
-        download fails when all are used up.
+      base_url: URL of the folder with the archives: an archive is at BASE_URL/NAME?download=1.
+      pauses: Seconds to wait before the first, second, ... retry after attempts that received no
+        data. The download fails after the last retry.
 
     Returns:
       Paths of the files, in the order of `archives`.
 
     Raises:
-      UserError: If the server cannot be reached or refuses the request, a file has the wrong size
+      UserError: If the server cannot be reached or refuses a request, an archive has the wrong size
         or MD5, or there is not enough disk space.
     """
     folder = Path(folder).expanduser()
@@ -133,7 +140,18 @@ def _fetch_one(
 def _transfer(
     url: str, part: Path, archive: Archive, meter: Callable[[int], None]
 ) -> Exception | None:
-    """Appends to `part` until the connection ends; returns the error if it ended early, or None."""
+    """Downloads the rest of an archive over one connection, and appends it to `part`.
+
+    Args:
+      url: URL of the archive.
+      part: Path of the partial file, which may exist.
+      archive: The archive.
+      meter: Function that is called with numbers of bytes received; negative if the server sends
+        the file from the start.
+
+    Returns:
+      The error if the connection ended early, else None.
+    """
     start = _size(part)
     headers = {"User-Agent": "mmer-jax", "Accept-Encoding": "identity"}
     if start:
@@ -162,14 +180,17 @@ def _transfer(
 
 
 def _range_start(response: http.client.HTTPResponse) -> int | None:
-    """Returns the first position in a 206 response ("Content-Range: bytes 100-199/200")."""
+    """Returns the first byte position in a 206 response ("Content-Range: bytes 100-199/200").
+
+    Returns None if the response does not have it.
+    """
     value = response.headers.get("Content-Range", "")
     start = value.removeprefix("bytes ").split("-")[0]
     return int(start) if start.isdigit() else None
 
 
 class _Megabytes:
-    """Accumulates byte counts and updates a progress line in whole megabytes."""
+    """Function of byte counts that updates a progress line in whole megabytes."""
 
     def __init__(self, progress: Progress):
         self._progress = progress
@@ -181,7 +202,13 @@ class _Megabytes:
 
 
 def _is_complete(file: Path, archive: Archive) -> bool:
-    """Returns whether the file exists. Its MD5 was verified before it was given this name."""
+    """Returns whether the file of an archive exists.
+
+    The MD5 is not computed again: it was verified before the file was given this name.
+
+    Raises:
+      UserError: The file has another size than the archive.
+    """
     if not file.exists():
         return False
     if file.stat().st_size != archive.bytes:

@@ -2,8 +2,8 @@
 
 from mmer_jax import errors
 
-# The canonical names, used in all code. Their order has no meaning: the order of classes is defined
-# by a built set for its labels and by a config for its outputs.
+# The canonical names, used in all code. Their order has no meaning: the order of the classes is
+# that of the label feature in a built dataset, and that of `data.emotions` in a config.
 EMOTIONS = (
     "anger",
     "boredom",
@@ -24,10 +24,13 @@ EMOTIONS = (
 
 
 def lookup(name: str) -> str:
-    """Returns a canonical emotion name unchanged.
+    """Checks that an emotion name is canonical; returns the name unchanged.
+
+    Args:
+      name: Name of an emotion.
 
     Raises:
-      UserError: If the name is not canonical; the message lists the known names.
+      UserError: If `name` is not one of EMOTIONS; the message lists the known names.
     """
     if name not in EMOTIONS:
         raise errors.unknown("emotion", name, EMOTIONS)

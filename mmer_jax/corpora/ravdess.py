@@ -55,10 +55,13 @@ class Take:
 
 
 def parse_name(name: str) -> Take:
-    """Parses a file name without its extension, e.g. "01-01-05-02-01-02-07".
+    """Parses the name of a clip.
+
+    Args:
+      name: File name without its extension, such as "01-01-05-02-01-02-07".
 
     Raises:
-      ClipError: "bad name", if it does not consist of seven valid codes.
+      ClipError: "bad name", if `name` does not consist of seven valid codes.
     """
     if not _NAME.fullmatch(name):
         raise errors.ClipError(
@@ -76,10 +79,13 @@ def parse_name(name: str) -> Take:
 
 
 def facts(name: str) -> dict:
-    """Returns the metadata of a clip, as described in `Recording.facts`, from its file name.
+    """Returns the metadata of a clip, as described in `Recording.facts`, from its name.
+
+    Args:
+      name: File name without its extension.
 
     Raises:
-      ClipError: "bad name", like `parse_name`.
+      ClipError: "bad name", if `name` does not consist of seven valid codes.
     """
     take = parse_name(name)
     return {
@@ -95,7 +101,7 @@ def facts(name: str) -> dict:
 
 
 def is_name(name: str) -> bool:
-    """Returns whether `parse_name` accepts a name."""
+    """Returns whether a string is the name of a RAVDESS clip, i.e. `parse_name` accepts it."""
     try:
         parse_name(name)
     except errors.ClipError:

@@ -1,7 +1,7 @@
 """Search for recordings in a folder, as single files and as members of zip archives.
 
-`scan` and the classes here serve all datasets. `select` is for RAVDESS, whose file names contain
-all metadata; its counterpart for BAUM-1 is in baum1_recordings.py.
+`scan` and the classes of this module are for all datasets. `select` is for RAVDESS, whose file
+names contain all metadata; the counterpart of `select` for BAUM-1 is in baum1_recordings.py.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ HOW_TO_GET = (
     "the Actor_XX folders in these archives, into one folder"
 )
 
-# Exceptions raised by members of an archive that are damaged, encrypted or compressed with an
+# Exceptions raised when a member of an archive is damaged, encrypted or compressed with an
 # unsupported method.
 _DAMAGED = (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError)
 
@@ -41,10 +41,10 @@ class Recording:
       name: File name without its extension.
       ending: File extension in lower case, with the dot.
       path: Path of the file, or of the zip archive that contains it.
-      member: Name in the archive; None for a single file.
+      member: Name of the file in the zip archive; None for a plain file.
       size: Uncompressed size in bytes.
-      read_facts: Maps the name to the metadata of the clip, from the name alone or from a list of
-        labels (see `facts`).
+      read_facts: Function of `name` that returns the metadata of the clip (see `facts`), which it
+        takes from the name alone or from a list of labels.
     """
 
     name: str
@@ -58,24 +58,28 @@ class Recording:
         return self.name
 
     def facts(self) -> dict:
-        """Returns the dataset's metadata of the clip.
+        """Returns the metadata of the clip.
 
         Returns:
-          A dictionary with the strings label (a canonical emotion), clip, subject, gender ("male"
-          or "female"), intensity and channel, and the integers statement and repetition, which are
-          0 if the dataset has none.
+          A dict with the str values `label` (a canonical emotion), `clip`, `subject`, `gender`
+          ("male" or "female"), `intensity` and `channel`, and the int values `statement` and
+          `repetition`, which are 0 if the dataset does not number statements or repetitions.
 
         Raises:
-          ClipError: "bad name" or "no label".
+          ClipError: "bad name" if the name of the recording cannot be parsed, "no label" if the
+            list of labels does not have the clip.
         """
         return self.read_facts(self.name)
 
     def source(self) -> str | bytes:
-        """Returns the argument of media readers: the path, or the content of an archive member.
+        """Returns the source for the readers in mmer_jax.media.
+
+        Returns:
+          The path of a plain file, or the content of a member of a zip archive.
 
         Raises:
-          ClipError: "truncated", if the archive member is damaged; "empty file", if the path is a
-            link whose target does not exist.
+          ClipError: "truncated" if the member of the archive is damaged; "empty file" if the path
+            is a link to a file that does not exist.
         """
         if self.member is None:
             if not Path(self.path).exists():
@@ -95,11 +99,12 @@ class Selection:
     Attributes:
       recordings: One recording per name, sorted by name. Names that cannot be parsed are included;
         the build reports and skips them.
-      left_out: Kind, such as "video_only speech" -> number of recordings excluded for being of it.
+      left_out: Kind of recording, such as "video_only speech" -> number of recordings of this kind,
+        which are not part of the selection.
       origin: "recorded" or "rendered".
-      labels: The list of labels, one line per clip; empty if the labels are in the file names.
-      mismatches: Kind -> clip name -> detail, for differences between the recordings and the list
-        of labels and within the list.
+      labels: The list of labels, one str per clip; empty if the labels are in the file names.
+      mismatches: Kind of mismatch -> clip name -> detail for users. A mismatch is a difference
+        between the recordings and the list of labels, or an inconsistency within the list.
     """
 
     recordings: tuple[Recording, ...]
@@ -109,7 +114,10 @@ class Selection:
     mismatches: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
 
     def digest(self) -> str:
-        """Returns a digest of names, sizes and labels, independent of folders and archives."""
+        """Returns a digest of the names, sizes and labels of all recordings, 16 hex digits.
+
+        It does not depend on the folders and archives that the recordings are in.
+        """
         lines = "".join(f"{r.name}{r.ending} {r.size}\n" for r in self.recordings)
         lines += "".join(f"{line}\n" for line in self.labels)
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
@@ -129,7 +137,8 @@ def scan(
       how_to_get: How to obtain the recordings, for the error message.
 
     Returns:
-      Recordings sorted by name.
+      Recordings sorted by name; of recordings with one name, plain files come before members of
+      archives.
 
     Raises:
       UserError: If the folder does not exist or contains a damaged archive.
@@ -161,16 +170,19 @@ def scan(
 def select(folder: str | os.PathLike, alternatives: Sequence[Sequence[str]]) -> Selection:
     """Finds RAVDESS's speech recordings of the given channels in a folder, one per name.
 
-    If a name occurs more than once, a single file is preferred to an archive member.
+    If a name occurs more than once, a plain file is preferred over a member of a zip archive.
 
     Args:
       folder: Folder to search (see `scan`).
       alternatives: Sets of channels (values of ravdess.CHANNELS) in order of preference. The first
-        set that the folder has recordings of is selected. "audio_only" is read from audio files,
-        the other channels from video files.
+        set of which at least one channel has a recording is used. "audio_only" recordings are audio
+        files, those of the other channels are video files.
+
+    Returns:
+      The recordings of all channels of this set.
 
     Raises:
-      UserError: If there are no recordings of any set, or for the reasons given in `scan`.
+      UserError: If no channel of any set has a recording, or for the reasons given in `scan`.
     """
     scanned = scan(folder)
     origin = find_origin(folder, scanned)
@@ -191,11 +203,11 @@ def select(folder: str | os.PathLike, alternatives: Sequence[Sequence[str]]) -> 
 
 
 def find_origin(folder: str | os.PathLike, recordings: Iterable[Recording]) -> str:
-    """Returns whether the recordings in a folder are real or rendered.
+    """Determines whether the recordings in a folder are real or rendered.
 
     Args:
       folder: Folder that was searched.
-      recordings: The recordings found in it.
+      recordings: The recordings that were found in the folder.
 
     Returns:
       "rendered" if the file RENDERED_MARK is in the folder, in its parent folder, or in a subfolder
@@ -214,9 +226,12 @@ def find_origin(folder: str | os.PathLike, recordings: Iterable[Recording]) -> s
 def _filter_channels(
     recordings: Iterable[Recording], channels: Sequence[str]
 ) -> tuple[list[Recording], Counter[str]]:
-    """Returns the recordings of the given channels, and kind -> count of the others.
+    """Selects the speech recordings of the given channels, the first of each name.
 
-    Recordings whose names cannot be parsed are kept if their file extension fits.
+    Recordings whose names cannot be parsed are selected if the file extension fits.
+
+    Returns:
+      The selected recordings, and kind of recording -> number of recordings that are left out.
     """
     endings = {ending for channel in channels for ending in _endings(channel)}
     selected: list[Recording] = []
@@ -242,10 +257,12 @@ def _filter_channels(
 
 
 def _endings(channel: str) -> tuple[str, ...]:
+    """Returns the file extensions of the recordings of a channel, in lower case with the dot."""
     return AUDIO_ENDINGS if channel == "audio_only" else VIDEO_ENDINGS
 
 
 def _is_clutter(name: str) -> bool:
+    """Returns whether a file or folder is hidden or metadata of macOS."""
     return name == "__MACOSX" or name.startswith(".")
 
 
@@ -254,6 +271,11 @@ def _is_recording(path: Path | PurePosixPath) -> bool:
 
 
 def _scan_archive(path: Path) -> Iterable[Recording]:
+    """Yields the recordings in a zip archive.
+
+    Raises:
+      UserError: The archive cannot be read.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()

@@ -14,11 +14,13 @@ class DataSet:
     """A dataset of recordings.
 
     Attributes:
-      emotions: Canonical names in the order of the dataset's codes: the classes of its built sets.
-      intensities: Values of `intensity` in the metadata of its clips.
-      select: Finds the recordings: (folder, alternatives) -> recordings.Selection, where
+      emotions: Canonical names of the emotions in the order of the dataset's codes, which is the
+        order of the classes in a built dataset.
+      intensities: Values of `intensity` in the metadata of the clips.
+      select: Function that finds recordings: (folder, alternatives) -> recordings.Selection, where
         `alternatives` are sets of channels in order of preference (see recordings.select).
-      channel: Maps a clip's name to "audio_video", "video_only" or "audio_only".
+      channel: Function of the name of a clip that returns "audio_video", "video_only" or
+        "audio_only".
       how_to_get: The beginning of a sentence that says how to obtain the recordings.
       downloadable: Whether the recordings can be downloaded automatically.
     """
@@ -60,7 +62,7 @@ def get(name: str) -> DataSet:
     """Returns the dataset with the given name.
 
     Raises:
-      UserError: If the name is unknown; the message lists the known names.
+      UserError: If `name` is unknown; the message lists the known names.
     """
     if name not in SETS:
         raise errors.unknown("dataset", name, SETS)

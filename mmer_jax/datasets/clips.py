@@ -1,8 +1,21 @@
 """Computes the examples of one recording.
 
-Worker processes run this module, which therefore does not import TensorFlow. An example is a dict,
-feature name -> value. Its images are PNG files (bytes), so that compression is spread over the
-workers too.
+Worker processes run this module, which therefore does not import TensorFlow.
+
+An example is a dict, feature name -> value. Every example has the metadata of its clip: the str
+`label` (emotion), `clip`, `subject`, `gender`, `intensity`, and the int `statement` and
+`repetition` (see Recording.facts); and the float `duration` in seconds and the str `content_id` (a
+digest of the samples) of its audio track. In addition
+
+    triplets, frames  `view` (int, number of the example in its clip), `frame_index` (int, from 0),
+                      `frame_time` (float, seconds), `face_box` (float32 [4]: left, top, right,
+                      bottom in source pixels), `face_found` (bool), and the images `face` and
+                      `flow`
+    triplets          also `audio_variant` (str) and the image `mel`
+    speech            `samples` (int16 [n]) and `sample_rate` (int, Hz)
+
+Images are encoded as PNG files (bytes) of uint8 [SIZE, SIZE, channels], RGB or grayscale, so that
+compression is spread over the workers too.
 """
 
 import dataclasses
@@ -36,12 +49,12 @@ SIZE = 224  # side of stored images in pixels
 TRIPLET_VARIANTS = tuple(augment.AUDIO_VARIANTS)[:3]  # audio variants of views 0, 1 and 2
 SPEECH_VARIANTS = tuple(augment.AUDIO_VARIANTS)  # audio variants of a clip stored as `speech`
 TRIPLET_AUDIO_MODALITIES = ("mel",)  # audio modalities that triplets contain
-FACE_FRAMES = 5  # frames of a clip in which the face is detected
+FACE_FRAMES = 5  # number of frames of a clip in which the face is detected
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Options that are fixed when a dataset is built.
+    """Options of the examples, which are fixed when a dataset is built.
 
     Attributes:
       detector: Name of the face detector, see media.faces.DETECTORS.
@@ -50,7 +63,8 @@ class Options:
       flow_scale: Speed in pixels per frame that is shown at full brightness; None for the largest
         speed in each image.
       frame_choice: How the three frames of a clip are chosen, see media.frame_choice.CHOICES.
-      frame_scores: Path of a CSV file with a score for every frame, for choices that need one.
+      frame_scores: Path of a CSV file with a score for every frame (see frame_lists.read_scores),
+        if `frame_choice` needs one.
       noise_snr_db: Signal-to-noise ratio of the noisy audio in dB.
       pitch_semitones: Pitch shift of the pitch-shifted audio in semitones.
       shift_seconds: Time shift of the time-shifted audio in seconds.
@@ -74,7 +88,8 @@ class Options:
         """Checks that clips can be processed with these options.
 
         Raises:
-          UserError: An unknown name, a value out of range, or a missing or superfluous file.
+          UserError: The detector or the frame choice is unknown, a number is out of range, or a
+            file is missing, damaged or not needed.
         """
         _get_detector(self.detector, self.detector_model)
         if self.frame_choice not in frame_choice.CHOICES:
@@ -111,7 +126,11 @@ class Options:
             frame_lists.check_clips(frame_lists.load_scores(self.frame_scores), names)
 
     def record(self) -> dict:
-        """Returns the options as records store them: numbers as floats, files as digests.
+        """Returns the options in the form that is stored with results.
+
+        Returns:
+          Name of the option -> value. Integers are converted to float, and the path of a file is
+          replaced by the first 16 hex digits of the SHA-256 of its content.
 
         Raises:
           UserError: A file that an option names does not exist.
@@ -134,7 +153,13 @@ _FILE_OPTIONS = ("detector_model", "frame_scores")
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The examples of one recording, or the reason why there are none."""
+    """The examples of one recording, or the reason why there are none.
+
+    Attributes:
+      name: Name of the recording.
+      examples: Examples as described above; empty if the recording cannot be used.
+      problem: The reason why the recording cannot be used; None if it can.
+    """
 
     name: str
     examples: list[dict]
@@ -142,7 +167,16 @@ class Outcome:
 
 
 def process_recording(recording: Recording, kind: str, options: Options) -> Outcome:
-    """Computes the examples of one recording for one of KINDS."""
+    """Computes the examples of one recording; a ClipError becomes the problem of the outcome.
+
+    Args:
+      recording: The recording.
+      kind: Kind of the examples, a key of KINDS.
+      options: Options of the examples.
+
+    Raises:
+      Exception: Any error that is not a ClipError, with a note that names the recording.
+    """
     try:
         return Outcome(recording.name, KINDS[kind].make_examples(recording, options))
     except errors.ClipError as problem:
@@ -153,10 +187,23 @@ def process_recording(recording: Recording, kind: str, options: Options) -> Outc
 
 
 def make_triplets(recording: Recording, options: Options) -> list[dict]:
-    """Returns three examples: three frames, the flow into each, and three variants of the audio.
+    """Computes the three triplets of a recording.
+
+    Example i of a clip has the i-th selected frame, the optical flow into this frame, and a mel
+    spectrogram of the audio variant TRIPLET_VARIANTS[i].
+
+    Args:
+      recording: A video. Unless it is of the channel "video_only", it must have an audio track.
+      options: Options of the examples.
+
+    Returns:
+      Three examples in the order of the frames, with the features of `triplets` (see the module
+      docstring).
 
     Raises:
-      ClipError: The recording cannot be used.
+      ClipError: "bad name", "no label", "empty file", "not a video", "no video stream",
+        "truncated", "too short", "no audio", "silent audio" or "no scores".
+      UserError: The file cannot be read, or the frame scores list a frame that the clip lacks.
     """
     metadata = _clip_metadata(recording)
     source = recording.source()
@@ -199,10 +246,23 @@ def make_triplets(recording: Recording, options: Options) -> list[dict]:
 
 
 def make_frames(recording: Recording, options: Options) -> list[dict]:
-    """Returns one example for every frame but the first: the face and the flow into it.
+    """Computes one example for every frame of a recording except the first.
+
+    An example has the crop around the face and the optical flow from the previous frame. The first
+    frame has no previous frame and is therefore left out.
+
+    Args:
+      recording: A video. Its audio track, if any, is only read for `duration` and `content_id`.
+      options: Options of the examples.
+
+    Returns:
+      One example per frame from frame 1, in the order of the frames, with the features of `frames`
+      (see the module docstring); `view` is `frame_index` - 1.
 
     Raises:
-      ClipError: The recording cannot be used.
+      ClipError: "bad name", "no label", "empty file", "not a video", "no video stream",
+        "truncated", or "too short" for a video of fewer than two frames.
+      UserError: The file cannot be read.
     """
     metadata = _clip_metadata(recording)
     source = recording.source()
@@ -227,8 +287,8 @@ def read_face_frames(
     """Reads every frame of a clip, cropped to the face.
 
     Args:
-      source: Path or content of the recording, as the media readers take it.
-      options: Detector, detector model and margin are read.
+      source: Path of the recording, or the content of its file (see Recording.source).
+      options: Of these, `detector`, `detector_model` and `face_margin` are used.
       size: Side of the returned images in pixels.
 
     Returns:
@@ -236,7 +296,8 @@ def read_face_frames(
       image uint8 [size, size, 3] RGB).
 
     Raises:
-      ClipError: The recording cannot be used. Iterating can raise it too.
+      ClipError: "empty file", "not a video", "no video stream", "truncated" or "too short". The
+        iterator can raise "truncated" after the last good frame.
     """
     sampled = video.read_frames(source, _face_frame_indices)
     if sampled.count < 2:
@@ -249,10 +310,19 @@ def read_face_frames(
 
 
 def make_speech(recording: Recording, options: Options) -> list[dict]:
-    """Returns one example: the waveform itself, at its own sampling rate.
+    """Computes the only example of a recording's audio: the waveform at its own sampling rate.
+
+    Args:
+      recording: An audio file, or a video with an audio track.
+      options: Not used; these examples have no options.
+
+    Returns:
+      One example with the features of `speech` (see the module docstring).
 
     Raises:
-      ClipError: The recording cannot be used.
+      ClipError: "bad name", "no label", "empty file", "not a video", "truncated", "no audio" or
+        "silent audio".
+      UserError: The file cannot be read.
     """
     metadata = _clip_metadata(recording)
     track = _read_audio_track(recording.source(), recording.name, required=True)
@@ -275,25 +345,25 @@ def compute_audio_images(
     amounts: augment.AudioAmounts,
     modalities: Sequence[str],
 ) -> list[dict[str, np.ndarray]]:
-    """Computes images of the original and altered waveform of a clip.
+    """Computes images of the audio variants of a clip.
 
     Args:
       name: Name of the clip, which seeds the noise.
       samples: Waveform, int16 [n], mono.
       rate: Sampling rate in Hz.
-      variants: Audio variants, of media.augment.AUDIO_VARIANTS.
-      amounts: Strength of the alterations.
-      modalities: Kinds of image, of media.representations.IMAGES.
+      variants: Names of audio variants, keys of media.augment.AUDIO_VARIANTS.
+      amounts: Strengths of the augmentations.
+      modalities: Names of audio modalities, keys of media.representations.IMAGES.
 
     Returns:
-      For each variant a dict, modality -> uint8 [SIZE, SIZE, channels].
+      One dict per variant, in the order of `variants`: modality -> uint8 [SIZE, SIZE, channels].
     """
     compiled.compile_librosa()
     waveform = resample(samples, rate)
     images = []
     for variant in variants:
         rng = make_variant_rng(name, variant)
-        altered = augment.vary(waveform, spectrogram.RATE, variant, amounts, rng)
+        altered = augment.apply_variant(waveform, spectrogram.RATE, variant, amounts, rng)
         images.append(
             {m: representations.IMAGES[m](altered, spectrogram.RATE, SIZE) for m in modalities}
         )
@@ -301,14 +371,14 @@ def compute_audio_images(
 
 
 def resample(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Resamples a waveform to spectrogram.RATE.
+    """Resamples a waveform to spectrogram.RATE (22050 Hz).
 
     Args:
       samples: Waveform, int16 [n].
-      rate: Its sampling rate in Hz.
+      rate: Sampling rate of `samples` in Hz.
 
     Returns:
-      Waveform, float32 [m], in -1..1.
+      Waveform, float32 [m] with m about n * spectrogram.RATE / rate, full scale at -1..1.
     """
     waveform = samples.astype(np.float32) / 32768
     if rate == spectrogram.RATE:
@@ -337,36 +407,45 @@ class Audio:
 def compute_audio_views(
     audio: Audio, amounts: augment.AudioAmounts, modalities: Sequence[str]
 ) -> tuple[str, list[dict[str, np.ndarray]]]:
-    """Returns a clip's name and its `compute_audio_images` for SPEECH_VARIANTS."""
+    """Computes the images of all audio variants of a clip, for a parallel map over clips.
+
+    Args:
+      audio: The clip.
+      amounts: Strengths of the augmentations.
+      modalities: Names of audio modalities, keys of media.representations.IMAGES.
+
+    Returns:
+      The name of the clip, and the result of `compute_audio_images` for SPEECH_VARIANTS: per
+      variant a dict, modality -> uint8 [SIZE, SIZE, channels].
+    """
     return audio.name, compute_audio_images(
         audio.name, audio.samples, audio.rate, SPEECH_VARIANTS, amounts, modalities
     )
 
 
 def make_variant_rng(name: str, variant: str) -> np.random.Generator:
-    """Returns the generator of the random choices of one version of a clip's audio."""
-    return make_rng(name, f"sound {variant}")  # the text is part of every built set
+    """Returns the random generator for one audio variant of the clip `name`."""
+    return make_rng(name, f"sound {variant}")  # changing the text would change every built dataset
 
 
 def make_rng(name: str, purpose: str) -> np.random.Generator:
-    """Returns a random generator seeded by a clip's name and a purpose, and by nothing else."""
+    """Returns a random generator that depends only on the name of a clip and on a purpose."""
     digest = hashlib.sha256(f"{name} {purpose}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A builder config.
+    """A kind of example, which is also the name of a builder config.
 
     Attributes:
       make_examples: Function of a recording and options that returns examples, or raises a
-        ClipError.
-      title: Description of an example.
-      modalities: Modalities that can be derived from an example.
+        ClipError if the recording cannot be used.
+      title: Description of the examples.
+      modalities: Names of the modalities that can be derived from an example.
       options: Names of the options that affect the examples.
       pack_options: Names of the options that apply when a pack is made from the built dataset.
-      channels: Sets of channels in order of preference: the first set with recordings is read.
-        The option `video_only` adds that channel to each set.
+      channels: Sets of channels in order of preference (see `choices`).
     """
 
     make_examples: Callable[[Recording, Options], list[dict]]
@@ -377,7 +456,10 @@ class Kind:
     channels: tuple[tuple[str, ...], ...]
 
     def choices(self, options: Options) -> list[tuple[str, ...]]:
-        """Returns the sets of channels, in order of preference, for recordings.select."""
+        """Returns the sets of channels, in order of preference, for recordings.select.
+
+        The option `video_only` adds the channel "video_only" to each set.
+        """
         more = ("video_only",) if options.video_only else ()
         return [channels + more for channels in self.channels]
 
@@ -423,7 +505,12 @@ class _AudioTrack:
 
 
 def _read_audio_track(source: str | bytes, name: str, required: bool) -> _AudioTrack:
-    """Reads the audio track; unless it is required, a missing one becomes silence."""
+    """Reads the audio track of the clip `name`; without `required`, a missing one becomes silence.
+
+    Raises:
+      ClipError: "empty file", "not a video" or "truncated"; with `required` also "no audio" or
+        "silent audio".
+    """
     try:
         waveform, rate = audio.read_audio(source, None)
     except errors.ClipError as problem:
@@ -436,7 +523,7 @@ def _read_audio_track(source: str | bytes, name: str, required: bool) -> _AudioT
     elif required:
         raise errors.ClipError("silent audio", f"{len(waveform)} samples, all zero")
     else:
-        # All silent tracks of one length have the same samples, yet are not the same take.
+        # All silent tracks of one length have the same samples, but are different takes.
         content_id = f"silent {name}"
     return _AudioTrack(samples, rate, len(samples) / rate, content_id)
 
@@ -460,7 +547,13 @@ def _frame_metadata(
 
 
 def _choose_frames(name: str, count: int, options: Options) -> list[int]:
-    """Returns the indices of the frames of a clip's triplets, for a clip of `count` frames."""
+    """Returns the indices of the three frames that become triplets.
+
+    Args:
+      name: Name of the clip, which seeds a random choice.
+      count: Number of frames of the clip.
+      options: Of these, `frame_choice` and `frame_scores` are used.
+    """
     scores = None
     if options.frame_scores:
         score_list = frame_lists.load_scores(options.frame_scores)
@@ -474,7 +567,7 @@ def _choose_frames(name: str, count: int, options: Options) -> list[int]:
 
 
 def _face_frame_indices(count: int) -> list[int]:
-    """Returns the middles of FACE_FRAMES equal sections of a clip of `count` frames."""
+    """Returns the indices of the middle frames of FACE_FRAMES equal sections of `count` frames."""
     return sorted({(2 * i + 1) * count // (2 * FACE_FRAMES) for i in range(FACE_FRAMES)})
 
 
@@ -489,8 +582,10 @@ def _get_detector(name: str, model_path: str | None) -> faces.Detector:
 
 @functools.lru_cache(maxsize=16)
 def _make_detector(thread: int, name: str, model_path: str | None) -> faces.Detector:
-    """Returns one detector per thread: OpenCV's are not thread-safe, and Beam's workers have
-    several threads."""
+    """Makes a face detector, and caches it per thread.
+
+    OpenCV's detectors are not thread-safe, and Beam's workers have several threads.
+    """
     del thread
     return faces.make_detector(name, model_path)
 

@@ -1,8 +1,15 @@
-"""CSV files that list frames of clips: hand-picked frames, and scores of all frames.
+"""CSV files that list frames of clips: lists of selected frames, and lists of frame scores.
 
-Both have the columns `clip` and `frame_index` (as in a built dataset: frames are counted from 0 in
-decoding order, and frame 0 is never an example); scores also have `score`. Other columns are
-ignored. Row numbers in messages are those of a spreadsheet: the headings are row 1.
+Row 1 has the headings of the columns, in any order; other columns are ignored:
+
+    clip          name of the clip
+    frame_index   number of the frame in decoding order, as in a built dataset. Frames are counted
+                  from 0, but listed from 1, since frame 0 has no optical flow and is never an
+                  example
+    score         only in lists of scores: a finite number; frames with high scores are selected
+
+Cells are separated by commas; the encoding is UTF-8. Empty rows are skipped. Row numbers in
+messages are those of a spreadsheet: the headings are row 1.
 """
 
 import csv
@@ -25,12 +32,12 @@ SCORES = (*PICKS, "score")
 
 @dataclasses.dataclass(frozen=True)
 class FrameList:
-    """Content of a list of frames.
+    """Content of a CSV file that lists frames. Its length is the number of listed frames.
 
     Attributes:
       path: Path of the file.
-      rows: Clip -> frame -> number of the row that lists it.
-      scores: Clip -> frame -> score; empty for picked frames.
+      rows: Clip name -> frame index -> number of the row that lists the frame.
+      scores: Clip name -> frame index -> score; empty for a list of selected frames.
     """
 
     path: Path
@@ -42,10 +49,14 @@ class FrameList:
 
 
 def read_picks(path: str | os.PathLike) -> FrameList:
-    """Reads a list of picked frames. A frame that is listed twice counts once.
+    """Reads a list of selected frames.
 
     Args:
-      path: Path of the CSV file.
+      path: Path of a CSV file with the columns `clip` and `frame_index` (see the module docstring).
+        A frame that is listed twice counts once.
+
+    Returns:
+      The list, with empty `scores`.
 
     Raises:
       UserError: The file cannot be read, lacks a column, lists nothing, or has an invalid cell;
@@ -59,14 +70,19 @@ def read_picks(path: str | os.PathLike) -> FrameList:
 
 
 def read_scores(path: str | os.PathLike) -> FrameList:
-    """Reads a list of scored frames.
+    """Reads a list of frame scores.
 
     Args:
-      path: Path of the CSV file.
+      path: Path of a CSV file with the columns `clip`, `frame_index` and `score` (see the module
+        docstring).
+
+    Returns:
+      The list, with a score for each listed frame.
 
     Raises:
-      UserError: As for `read_picks`; also a score that is not a finite number, or a frame that is
-        listed twice.
+      UserError: The file cannot be read, lacks a column, lists nothing, has an invalid cell or a
+        score that is not a finite number, or lists a frame twice; the message names file, row and
+        column.
     """
     path = Path(path).expanduser()
     rows: dict[str, dict[int, int]] = {}
@@ -88,7 +104,11 @@ def read_scores(path: str | os.PathLike) -> FrameList:
 
 
 def load_scores(path: str | os.PathLike) -> FrameList:
-    """Returns `read_scores(path)`, cached in each process until the file changes."""
+    """Returns `read_scores(path)`, cached in each process until the file changes.
+
+    Raises:
+      UserError: See `read_scores`.
+    """
     path = Path(path).expanduser()
     return _load_scores(path, path.stat().st_mtime_ns if path.exists() else 0)
 
@@ -103,11 +123,11 @@ def write(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Sequen
 
     Args:
       path: Path of the CSV file; its folder is made if it does not exist.
-      columns: Headings.
-      rows: Cells of each row, one for each heading.
+      columns: Headings: PICKS or SCORES, and any other columns.
+      rows: One sequence of cells per row, in the order of `columns`.
 
     Returns:
-      The path.
+      `path` as a Path, with "~" expanded.
 
     Raises:
       UserError: The file cannot be written.
@@ -122,14 +142,15 @@ def write(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Sequen
 
 
 def check_clips(frames: FrameList, clips: Collection[str]) -> None:
-    """Checks that a list contains no clips but the given ones.
+    """Checks that all clips of a list exist.
 
     Args:
       frames: The list.
       clips: Names of the existing clips.
 
     Raises:
-      UserError: A clip of the list does not exist; the message names the row and a similar clip.
+      UserError: `frames` lists a clip that is not in `clips`; the message names the row and a
+        similar clip.
     """
     for clip, rows in frames.rows.items():
         if clip not in clips:
@@ -142,12 +163,12 @@ def check_clips(frames: FrameList, clips: Collection[str]) -> None:
 
 
 def check_frames(frames: FrameList, clip: str, count: int) -> None:
-    """Checks that the listed frames of a clip exist.
+    """Checks that all listed frames of one clip exist.
 
     Args:
       frames: The list.
       clip: Name of the clip.
-      count: Number of frames that the clip has.
+      count: Number of frames of the clip.
 
     Raises:
       UserError: A listed frame does not exist; the message names the row.
@@ -161,19 +182,19 @@ def check_frames(frames: FrameList, clip: str, count: int) -> None:
 
 
 def restrict(table: Mapping[str, np.ndarray], indices: np.ndarray, picks: FrameList) -> np.ndarray:
-    """Returns the indices of the examples whose frames are picked.
+    """Restricts examples to those whose frames are listed as selected.
 
     Args:
-      table: Table of a pack, with the columns `clip`, `frame_index` and `emotion`.
-      indices: Indices into the table, int [n].
-      picks: List of picked frames. Those of examples outside `indices` are ignored.
+      table: Table of a pack, with the columns `clip`, `frame_index` and `emotion`, each an array.
+      indices: Indices of examples in `table`, int [n].
+      picks: List of selected frames. It may list frames of examples that are not in `indices`.
 
     Returns:
-      int [m], a subset of `indices` in the same order.
+      int [m], the elements of `indices` whose frames are listed, in the same order.
 
     Raises:
       UserError: The pack lacks a listed clip or frame (the message names the row of the list), or
-        no frame is picked of an emotion that is among `indices`.
+        an emotion of the examples at `indices` has no selected frame.
     """
     clips, frames = table["clip"].tolist(), table["frame_index"].tolist()
     frames_by_clip: dict[str, set[int]] = {}
@@ -199,7 +220,15 @@ def restrict(table: Mapping[str, np.ndarray], indices: np.ndarray, picks: FrameL
 
 
 def _read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, str, int, dict]]:
-    """Yields (row number, clip, frame, heading -> cell)."""
+    """Yields (row number, clip name, frame index, heading -> cell) for each row with content.
+
+    Args:
+      path: Path of the CSV file.
+      columns: Headings that the file must have.
+
+    Raises:
+      UserError: The file cannot be read, lacks a column, or has an invalid clip or frame index.
+    """
     try:
         # Spreadsheets write a byte order mark, which would become part of the first heading.
         with open(path, newline="", encoding="utf-8-sig") as file:

@@ -1,4 +1,4 @@
-"""Opens the packs of a config, from a pack, a built dataset, recordings, or rendered clips."""
+"""Opens the packs of a config; makes them from built datasets, recordings or rendered clips."""
 
 import dataclasses
 import json
@@ -13,7 +13,8 @@ from mmer_jax.config import identity, resolve
 from mmer_jax.datasets import pack, selection, storage
 from mmer_jax.utils.progress import Progress
 
-# Fields of `data` that affect how a pack is read, and may differ between rows that share one.
+# Fields of `data` that only affect how a pack is read: config rows that share a pack may differ in
+# them.
 _READING_FIELDS = ("emotions", "intensities", "audio_variants", "one_spectrogram", "picked")
 
 
@@ -22,19 +23,21 @@ def open_packs(
     rows: Mapping[str, ml_collections.ConfigDict],
     workdir: pathlib.Path,
 ) -> dict[str, pack.Pack]:
-    """Opens the pack that each row is trained and tested on. Rows with the same data share a pack.
+    """Opens the pack that each config row is trained and tested on.
+
+    Config rows with the same data share a pack.
 
     Args:
       config: The whole config. The rendered clips depend on all of its rows, so that running one
         row and then another uses the same clips.
-      rows: Row -> its resolved config, for the rows to run.
+      rows: Name of a config row -> its resolved config, for the rows to run.
       workdir: Folder where clips are rendered and their dataset is built, if the config renders.
 
     Returns:
-      Row -> pack.
+      Name of a config row -> pack.
 
     Raises:
-      UserError: There are no data to train on, or they do not match the config.
+      UserError: There are no data to train on, or the data do not match the config.
     """
     all_rows = {name: resolve.resolve_row(config, name) for name in config.rows} | dict(rows)
     all_sources = [source for resolved in all_rows.values() for source in _sources(resolved)]
@@ -63,11 +66,14 @@ def open_packs(
 
 
 def select_indices(data: pack.Pack, config: ml_collections.ConfigDict) -> np.ndarray:
-    """Returns the indices of the examples of a pack that a row uses, int64 [n].
+    """Selects the examples of a pack that a config row uses.
 
     Args:
-      data: A pack, or two packs joined.
+      data: A pack, or two joined packs.
       config: Resolved config of the row.
+
+    Returns:
+      Indices into the pack's table, int64 [n], ascending.
 
     Raises:
       UserError: There is no example of a requested emotion, intensity or audio variant.
@@ -82,7 +88,10 @@ def select_indices(data: pack.Pack, config: ml_collections.ConfigDict) -> np.nda
 
 
 def _sources(config: ml_collections.ConfigDict) -> list[ml_collections.ConfigDict]:
-    """Returns the config, and with `test_data` a second one whose `data` are the test dataset's."""
+    """Returns one config per dataset: the config, and one whose `data` describe the test dataset.
+
+    The second config exists only if `test_data` names a dataset.
+    """
     if config.test_data.dataset is None:
         return [config]
     test = config.copy_and_resolve_references()
@@ -92,7 +101,7 @@ def _sources(config: ml_collections.ConfigDict) -> list[ml_collections.ConfigDic
 
 
 def _check_location(config: ml_collections.ConfigDict, source: ml_collections.ConfigDict) -> None:
-    """Checks that a dataset of a config with several datasets has a location."""
+    """Checks that the config says where to find a dataset, if the config has several datasets."""
     data = source.data
     if data.dataset not in config.get("sets", ()) or data.rendered.enabled:
         return
@@ -128,7 +137,7 @@ def _join(pairs: Sequence[tuple[ml_collections.ConfigDict, pack.Pack]]) -> pack.
 
 
 def _list_emotions(config: ml_collections.ConfigDict, data: pack.Pack) -> set[str]:
-    """Returns the emotions of a pack at the config's intensities."""
+    """Returns the emotions that a pack has at the intensities of the config."""
     selected = np.ones(len(data.table["clip"]), bool)
     if config.data.intensities:
         selected = np.isin(data.table["intensity"], list(config.data.intensities))
@@ -163,7 +172,15 @@ def _open(
     emotions: Sequence[str],
     intensities: Sequence[str],
 ) -> pack.Pack:
-    """Opens a pack; makes it first, and renders and builds before that, as far as needed."""
+    """Opens a pack. If it does not exist, renders and builds the dataset as needed and makes it.
+
+    Args:
+      config: Resolved config of a row.
+      workdir: Folder where clips are rendered and their dataset is built, if the config renders.
+      names: Names of the modalities, possibly repeated.
+      emotions: Emotions to render.
+      intensities: Intensities to render; empty for the renderer's default.
+    """
     names = [m.name for m in modalities.get(dict.fromkeys(names))]
     if config.data.pack:
         opened = pack.open_pack(config.data.pack, names)
@@ -179,7 +196,7 @@ def _open(
         ) from e
     packing.check_request(config.data.builder, names, config.data.size)  # before a long build
     kind = config.data.get("pack_storage", "")  # missing in the configs of old records
-    storage.check(kind)
+    storage.validate(kind)
     manual_dir, data_dir = config.data.manual_dir, config.data.data_dir
     if config.data.rendered.enabled and not manual_dir:
         manual_dir = _render(config, workdir, emotions, intensities)
@@ -235,7 +252,7 @@ def _check_pack(opened: pack.Pack, config: ml_collections.ConfigDict) -> None:
 
 
 def _build_options(config: ml_collections.ConfigDict) -> dict:
-    """Returns the build options as packs record them: files as digests of their content."""
+    """Returns the build options in the form that packs store: files as digests of their content."""
     options = config.data.build.to_dict()
     for field in identity.FILE_FIELDS:
         option = field.removeprefix("data.build.")
@@ -250,7 +267,7 @@ def _render(
     emotions: Sequence[str],
     intensities: Sequence[str],
 ) -> pathlib.Path:
-    """Renders the clips of a dataset, and returns their folder."""
+    """Renders the clips of the config's dataset; returns the folder of the clips."""
     from mmer_jax import synthetic
 
     fields = {k: v for k, v in config.data.rendered.items() if k != "enabled"}

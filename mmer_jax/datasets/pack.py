@@ -3,13 +3,13 @@
 A pack is a folder:
 
     pack.json         dataset, build options, size, modalities, digests
-    table.npz         one column per property of an example, all of length n (see COLUMNS)
-    <modality>.npy    uint8 [n, size, size, channels], one per modality; or the same images as
-                      records, <modality>.array_record (see storage.py)
+    table.npz         the table of metadata: one column per property of an example, all of length n
+                      (see COLUMNS); row i describes example i
+    <modality>.npy    the images of a modality, uint8 [n, size, size, channels]; or the same images
+                      as <modality>.array_record (see storage.py)
 
-Training reads packs and nothing else. This module needs only numpy, so that a machine without
-TensorFlow, OpenCV or PyAV can train from a copied pack; `packing.py` makes packs from built
-datasets.
+Training reads only packs. This module needs only numpy, so that a machine without TensorFlow,
+OpenCV or PyAV can train from a copied pack; `packing.py` makes packs from built datasets.
 """
 
 import dataclasses
@@ -56,9 +56,9 @@ class Pack:
     Attributes:
       path: Folder of the pack.
       info: Content of pack.json.
-      table: Column -> array [n]; examples are sorted by (clip, view).
-      arrays: Modality -> uint8 [n, size, size, channels], read-only; images are read from disk on
-        access.
+      table: Column, a key of COLUMNS -> array [n]; rows are sorted by (clip, view).
+      arrays: Modality -> images, uint8 [n, size, size, channels], read-only, in the order of the
+        rows of `table`; they are read from disk on access.
     """
 
     path: Path
@@ -70,7 +70,13 @@ class Pack:
         return self.info["examples"]
 
     def digest(self, names: Iterable[str]) -> str:
-        """Returns a digest of the table and the named modalities, independent of the others."""
+        """Returns a digest of the table and the named modalities, 16 hex digits.
+
+        Other modalities of the pack do not affect the digest.
+
+        Args:
+          names: Names of modalities of the pack.
+        """
         digests = self.info["digests"]
         return _combine({"table": digests["table"], **{n: digests[n] for n in names}})
 
@@ -79,12 +85,12 @@ def open_pack(path: str | os.PathLike, names: Iterable[str] | None = None) -> Pa
     """Opens a pack.
 
     Args:
-      path: Folder of the pack, or the pack.json in it.
-      names: Modalities to open, which the pack must contain. None opens all.
+      path: Folder of the pack, or path of the pack.json in this folder.
+      names: Names of the modalities to open, which the pack must contain; None for all.
 
     Raises:
-      UserError: There is no pack, it is incomplete or of another format, or it lacks one of the
-        modalities.
+      UserError: There is no pack at `path`, or the pack is incomplete, of another format, or lacks
+        one of the modalities.
     """
     path = Path(path).expanduser()
     if path.name == INFO_FILE:
@@ -117,46 +123,60 @@ def write_pack(
     """Writes arrays in memory as a pack. Examples may be in any order.
 
     Args:
-      path: Folder to make. If it is a pack with the same table, the arrays are added to it.
-      info: Content of pack.json that does not follow from the arrays (dataset, origin,
-        builder_config, version, options, skipped).
-      table: All columns of COLUMNS, of one length n.
-      arrays: Modality -> uint8 [n, size, size, channels].
-      kind: Storage, one of storage.KINDS; empty to choose by size.
+      path: Folder of the pack. If it is a pack with the same table and size, the arrays are added
+        to this pack (see PackWriter).
+      info: Content of pack.json that does not follow from the arrays: dataset, origin,
+        builder_config, version, options, source, skipped. Ignored if the pack exists.
+      table: All columns of COLUMNS, each an array [n]; row i describes image i of every modality.
+      arrays: Modality -> images, uint8 [n, size, size, channels]; at least one modality.
+      kind: Storage format, one of storage.KINDS; empty to choose by size.
 
     Returns:
       The pack, opened with all its modalities.
 
     Raises:
       UserError: `path` is a pack of other examples or another size, or a folder without pack.json.
+      ValueError: A column of `table` is missing, unknown, or of another dtype or length.
     """
-    order = sort_order(table)
+    columns = _check_columns(table)
+    order = sort_order(columns)
     size = next(iter(arrays.values())).shape[1]
-    sorted_table = {name: np.asarray(column)[order] for name, column in table.items()}
+    sorted_table = {name: column[order] for name, column in columns.items()}
     with PackWriter(path, info, sorted_table, list(arrays), size, kind) as writer:
         for name, array in arrays.items():
             writer.arrays[name][:] = array[order]
     return open_pack(path)
 
 
-# Column in the table of two joined packs: the subset, "train" or "test", of an example.
+# Additional column in the table of two joined packs: the subset of an example, "train" or "test".
 ROLE = "role"
 
 
 def join(train: tuple[Pack, np.ndarray], test: tuple[Pack, np.ndarray]) -> Pack:
     """Joins two packs, for a network that is trained on one dataset and tested on another.
 
+    The joined pack has the modalities that are open in both packs. Images are read from the two
+    packs on access.
+
     Args:
-      train: Pack to train on, and the indices of the examples to use (int [n]).
-      test: The same for testing; a pack of the same modalities and size.
+      train: A tuple (pack, indices): the pack to train on, and the indices of its examples to use,
+        int [n_train].
+      test: A tuple (pack, indices): the pack to test on, and the indices of its examples to use,
+        int [n_test].
 
     Returns:
-      A Pack whose table has the additional column ROLE, "train" or "test".
+      A pack of n_train + n_test examples, first those to train on. Its table has the additional
+      column ROLE, "train" or "test". Its `path` is that of the first pack.
 
     Raises:
-      UserError: A clip is in both packs.
+      UserError: The packs have images of different sizes, or clips of the same name.
     """
     (first, first_indices), (second, second_indices) = train, test
+    if first.info["size"] != second.info["size"]:
+        raise errors.UserError(
+            f"{first.path} has images of {first.info['size']} pixels, {second.path} of "
+            f"{second.info['size']}: make both packs at one size (--config.data.size)"
+        )
     table = {
         name: np.concatenate([first.table[name][first_indices], second.table[name][second_indices]])
         for name in first.table
@@ -191,34 +211,51 @@ def join(train: tuple[Pack, np.ndarray], test: tuple[Pack, np.ndarray]) -> Pack:
 
 
 def sort_order(table: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Returns the permutation, int [n], that sorts examples by (clip, view) as packs store them."""
+    """Returns the permutation that sorts examples by (clip, view), the order of packs.
+
+    Args:
+      table: Metadata with the columns `clip` and `view`, each an array [n].
+
+    Returns:
+      int64 [n]: the index in `table` of each example of the pack.
+    """
     return np.lexsort((np.asarray(table["view"]), np.asarray(table["clip"])))
 
 
 class PackWriter:
-    """Writer of a new pack, or of modalities to add to a pack; atomic.
+    """Writer of a new pack, or of modalities to add to an existing pack.
 
-    A context manager: fill `arrays` (writable memory maps) inside the block. When the block ends
-    normally, the pack is put in place; when it raises, nothing is left. All files are written to a
-    folder beside the target and then renamed, so that a killed process never leaves a pack that
-    looks complete. Records must be written in order: when the block ends, they are made from the
-    memory maps, one modality at a time, and replace them.
+    A context manager: fill `arrays` (writable memory maps) inside the block. The files are written
+    to a temporary folder beside the target and moved into place when the block ends. A new pack
+    appears atomically. When modalities are added to an existing pack, pack.json is replaced last,
+    so that a killed process leaves the pack without the new modalities. If the block raises, the
+    target is left unchanged.
 
-    Attributes:
-      path: Folder of the pack.
-      arrays: Modality -> memory map, uint8 [n, size, size, channels].
+    A modality that the pack already has is replaced. This is not atomic: a process that is killed
+    after it has replaced the images, but before it replaces pack.json, leaves new images with the
+    digest of the old images.
+
+    Array records can only be written sequentially. With that storage, each memory map is therefore
+    converted to an .array_record file when the block ends, and deleted.
 
     Args:
       path: Folder of the pack. If it exists, it must be a pack with the same table and size.
-      info: Content of pack.json that does not follow from the arrays.
-      table: All columns of COLUMNS, of one length n, sorted by (clip, view).
-      names: Modalities to write.
+      info: Content of pack.json that does not follow from the arrays: dataset, origin,
+        builder_config, version, options, source, skipped. Ignored if the pack exists.
+      table: All columns of COLUMNS, each an array [n], sorted by (clip, view).
+      names: Names of the modalities to write.
       size: Side of the images in pixels.
-      kind: Storage, one of storage.KINDS; empty to choose by size.
+      kind: Storage format of these modalities, one of storage.KINDS; empty to choose by size.
+
+    Attributes:
+      path: Folder of the pack.
+      arrays: Modality -> memory map, uint8 [n, size, size, channels]; empty outside the block.
 
     Raises:
-      UserError: `path` is a pack of other examples or another size, or a folder without pack.json.
-      ValueError: A malformed table.
+      UserError: `kind` is unknown. Entering the block: `path` is a pack of other examples or
+        another size. Leaving the block: `path` is a folder without pack.json.
+      ValueError: A column of `table` is missing, unknown, or of another dtype or length, or the
+        rows are not sorted.
     """
 
     def __init__(
@@ -310,6 +347,11 @@ class PackWriter:
 
 
 def _read_info(path: Path) -> dict:
+    """Reads the pack.json in the folder `path`.
+
+    Raises:
+      UserError: The folder or the file does not exist, or the file is damaged or of another format.
+    """
     file = path / INFO_FILE
     if not file.exists():
         reason = f"has no {INFO_FILE}" if path.is_dir() else "does not exist"
@@ -328,6 +370,11 @@ def _read_info(path: Path) -> dict:
 
 
 def _read_table(path: Path, count: int) -> dict[str, np.ndarray]:
+    """Reads the table of the pack in the folder `path`: column -> array [count].
+
+    Raises:
+      UserError: The file is missing or damaged, or a column is not of length `count`.
+    """
     file = path / TABLE_FILE
     try:
         with np.load(file, allow_pickle=False) as stored:
@@ -342,23 +389,46 @@ def _read_table(path: Path, count: int) -> dict[str, np.ndarray]:
 
 
 def _check_table(table: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns the table with its columns in order.
+    """Returns the columns of a sorted table as arrays [n], in the order of COLUMNS.
 
     Raises:
-      ValueError: Missing or additional columns, wrong dtypes, unequal lengths, or unsorted.
+      ValueError: See `_check_columns`; or the rows are not sorted by (clip, view).
     """
-    columns = {name: np.asarray(table[name]) for name in COLUMNS}
-    lengths = {len(c) for c in columns.values()}
-    wrong = [n for n, c in columns.items() if c.dtype.kind != COLUMNS[n]]
-    if wrong or len(lengths) != 1 or set(table) != set(COLUMNS):
-        raise ValueError(f"bad pack table: kinds {wrong}, lengths {lengths}, columns {set(table)}")
+    columns = _check_columns(table)
     if not np.array_equal(sort_order(columns), np.arange(len(columns["clip"]))):
         raise ValueError("the table of a pack must be sorted by (clip, view)")
     return columns
 
 
+def _check_columns(table: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the columns of a table as arrays [n], in the order of COLUMNS.
+
+    Raises:
+      ValueError: A column is missing, unknown, of another dtype, or not of the length of the
+        others.
+    """
+    if missing := [name for name in COLUMNS if name not in table]:
+        raise ValueError(f"the table of a pack lacks the columns {', '.join(missing)}")
+    if unknown := [name for name in table if name not in COLUMNS]:
+        raise ValueError(f"a pack has no columns {', '.join(unknown)}; known: {', '.join(COLUMNS)}")
+    columns = {name: np.asarray(table[name]) for name in COLUMNS}
+    for name, column in columns.items():
+        if column.dtype.kind != COLUMNS[name]:
+            raise ValueError(
+                f"the column {name} of a pack's table has the dtype {column.dtype}, expected kind "
+                f"{COLUMNS[name]!r}"
+            )
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(f"the columns of a pack's table differ in length: {lengths}")
+    return columns
+
+
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """Returns a SHA-256 of names, dtypes, shapes and contents, reading memory maps in chunks."""
+    """Returns the first 16 hex digits of the SHA-256 of names, dtypes, shapes and contents.
+
+    Memory maps are read in chunks, so that large arrays do not fill the memory.
+    """
     sha = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
@@ -368,12 +438,16 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _combine(digests: Mapping[str, str]) -> str:
+    """Returns the first 16 hex digits of the SHA-256 of named digests, in any order."""
     text = json.dumps(digests, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _make_temporary_folder(target: Path) -> Path:
-    """Makes an empty folder beside `target`, and removes those of dead processes of this host."""
+    """Makes an empty temporary folder beside `target`; removes those that killed processes left.
+
+    Only folders of processes of this host are removed.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{target.name}.{socket.gethostname()}."
     for old in target.parent.glob(f"{prefix}*"):
@@ -386,10 +460,11 @@ def _make_temporary_folder(target: Path) -> Path:
 
 
 def _is_alive(pid: int) -> bool:
+    """Returns whether this host has a process with the given ID."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # a process of another user
         pass
     return True

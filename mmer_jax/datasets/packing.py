@@ -1,4 +1,4 @@
-"""Makes packs from built datasets: images at the size of one run, and the table of examples."""
+"""Makes packs from built datasets: images at the size of a config, and the table of metadata."""
 
 import dataclasses
 import hashlib
@@ -32,34 +32,35 @@ def make_pack(
     workers: int | None = None,
     kind: str = "",
 ) -> Path:
-    """Makes a pack of modalities of a built dataset, in a folder beside it.
+    """Makes a pack from a built dataset, in the folder `packs` of the built dataset.
 
-    A pack that exists is reused; modalities that it lacks are added.
+    An existing pack is reused; modalities that it lacks are added.
 
     Args:
       built: Built dataset, from tfds_io.ensure_built.
-      names: Modalities.
-      size: Side of the images in pixels, at most clips.SIZE.
-      audio: Strength of the audio alterations. The audio images of the builder config `speech` are
-        computed here, with the defaults for None. Those of the other builder configs were computed
-        when the dataset was built, so these amounts must be the same.
+      names: Names of the modalities.
+      size: Side of the images in pixels, 8 to clips.SIZE.
+      audio: Strengths of the audio augmentations; None for the defaults. The audio images of the
+        builder config `speech` are computed here. Those of other builder configs were computed when
+        the dataset was built, and `audio` must be None or equal to the strengths of the build.
       mask_background: Whether pixels outside an oval around the face are black in face and flow
         images.
       workers: Number of processes that compute audio images; None for one per core.
-      kind: Storage of new modalities, one of storage.KINDS; empty to choose by size.
+      kind: Storage format of new modalities, one of storage.KINDS; empty to choose by size.
 
     Returns:
       Folder of the pack, for pack.open_pack.
 
     Raises:
-      UserError: The dataset does not provide a modality, was built with other amounts, or the size
-        is out of range.
+      UserError: `built` does not provide a modality or was built with other strengths, or `size` is
+        out of range.
     """
     names = check_request(built.metadata["builder_config"], names, size)
     amounts = audio or AudioAmounts()
     if _is_audio(built):
         path = built.data_dir / "packs" / _folder_name(size, amounts)
-        if digest := representations.source_digest(names):  # another source, another pack
+        # A registered modality with changed source code needs another pack.
+        if digest := representations.source_digest(names):
             path = path.with_name(f"{path.name}-{digest}")
     else:
         _check_amounts(built, audio)
@@ -90,16 +91,16 @@ def check_request(builder_config: str, names: Iterable[str], size: int) -> list[
     """Checks that a pack can be made from a builder config.
 
     Args:
-      builder_config: Name of the builder config, one of clips.KINDS.
-      names: Modalities.
+      builder_config: Name of the builder config, a key of clips.KINDS.
+      names: Names of the modalities.
       size: Side of the images in pixels.
 
     Returns:
-      The modalities in the order of modalities.MODALITIES.
+      Names of the modalities in the order of modalities.MODALITIES, without repetitions.
 
     Raises:
-      UserError: An unknown name, a modality that the builder config does not provide, or a size
-        out of range.
+      UserError: A name is unknown, the builder config does not provide a modality, or `size` is not
+        in 8..clips.SIZE.
     """
     if builder_config not in clips.KINDS:
         raise errors.unknown("builder config", builder_config, clips.KINDS)
@@ -118,7 +119,15 @@ def check_request(builder_config: str, names: Iterable[str], size: int) -> list[
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Resizes a square image by area averaging, uint8 [h, h, c] -> uint8 [size, size, c]."""
+    """Resizes a square image by area averaging.
+
+    Args:
+      image: uint8 [h, h, c].
+      size: Side of the result in pixels.
+
+    Returns:
+      uint8 [size, size, c].
+    """
     if image.shape[0] == size:
         return image
     resized = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
@@ -169,14 +178,19 @@ def _make_info(built: tfds_io.BuiltSet, amounts: AudioAmounts, mask_background: 
     }
 
 
-# Feature of a built dataset -> column of a pack, where the names differ.
+# Feature of a built dataset -> column of a pack's table, where the names differ.
 _RENAMED = {"label": "emotion"}
 
 
 def _make_table(
     built: tfds_io.BuiltSet,
 ) -> tuple[dict[str, np.ndarray], dict[tuple[str, int], int]]:
-    """Returns the table of a pack, sorted, and the index of each (clip, view)."""
+    """Makes the table of a pack from the metadata of a built dataset.
+
+    Returns:
+      The table, column -> array [n], sorted by (clip, view); and (clip, view) -> index of the
+      example.
+    """
     features = [f for f in built.features if _RENAMED.get(f, f) in pack.COLUMNS]
     get_channel = sets.get(built.dataset).channel
     rows = []
@@ -197,7 +211,8 @@ def _make_table(
     return table, indices
 
 
-# A clip of `speech` gives an example for each audio variant, which belongs to no frame.
+# A clip of a built dataset of `speech` becomes one example per audio variant. The examples belong
+# to no frame.
 _SPEECH_CELLS = [
     {"view": view, "audio_variant": variant, "frame_index": -1, "frame_time": np.nan}
     for view, variant in enumerate(clips.SPEECH_VARIANTS)
@@ -207,7 +222,10 @@ _SPEECH_CELLS = [
 def _iter_images(
     built: tfds_io.BuiltSet, names: Sequence[str], amounts: AudioAmounts, workers: int | None
 ) -> Iterator[tuple[tuple[str, int], dict[str, np.ndarray]]]:
-    """Yields ((clip, view), modality -> uint8 [clips.SIZE, clips.SIZE, c]), in any order."""
+    """Yields ((clip, view), images) for each example, in any order.
+
+    The images are a dict, modality -> uint8 [clips.SIZE, clips.SIZE, channels].
+    """
     if not _is_audio(built):
         for example in tfds_io.read(built, ["clip", "view", *names]):
             key = (example.pop("clip"), int(example.pop("view")))

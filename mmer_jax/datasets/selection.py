@@ -15,10 +15,10 @@ class Examples:
     """Labeled examples, as indices into a pack's arrays.
 
     Attributes:
-      indices: Modality -> int32 [n], index of each example's image.
-      label: Class labels, int32 [n], positions in the config's emotions.
-      clip: Names of the clips, str [n].
-      view: Numbers of the views, int32 [n].
+      indices: Modality -> int32 [n], index of the image of each example in the pack's array.
+      label: int32 [n], class of each example: index into the emotions of the config.
+      clip: str [n], name of the clip of each example.
+      view: int32 [n], number of each example in its clip.
     """
 
     indices: Mapping[str, np.ndarray]
@@ -37,20 +37,20 @@ def select_indices(
     intensities: Sequence[str] = (),
     audio_variants: Sequence[str] = (),
 ) -> np.ndarray:
-    """Returns the indices of examples by emotion, intensity and audio variant.
+    """Selects examples by emotion, intensity and audio variant.
 
     Args:
-      table: Table of a pack.
-      emotions: Canonical names.
-      intensities: Names as the dataset has them; empty for all.
-      audio_variants: Names of media.augment.AUDIO_VARIANTS; empty for all.
+      table: Table of a pack: column -> array [n_table].
+      emotions: Canonical names of emotions (corpora.emotions).
+      intensities: Names of intensities in the dataset's own vocabulary; empty for all.
+      audio_variants: Keys of media.augment.AUDIO_VARIANTS; empty for all.
 
     Returns:
       Indices into the table, int64 [n], ascending.
 
     Raises:
       UserError: The table has no example with a requested emotion, intensity or audio variant, or
-        none of an emotion at the requested intensities.
+        no example of a requested emotion at the requested intensities.
     """
     requested = {"emotion": emotions, "intensity": intensities, "audio_variant": audio_variants}
     requested = {column: values for column, values in requested.items() if len(values)}
@@ -82,15 +82,19 @@ def make_examples(
     emotions: Sequence[str],
     original_audio: bool,
 ) -> Examples:
-    """Makes labeled examples of the given indices.
+    """Makes labeled examples from rows of a pack's table.
 
     Args:
-      table: Table of a pack.
-      indices: Indices into the table of one subset of a split, int [n].
-      names: Modalities.
-      emotions: Classes in order.
-      original_audio: Whether each image is paired with its clip's original audio. Of examples
-        that then have the same images in every modality, one is kept.
+      table: Table of a pack: column -> array [n_table].
+      indices: Indices into the table, int [n], such as those of one subset of a split.
+      names: Names of the modalities.
+      emotions: Emotions in the order of the classes.
+      original_audio: Whether each example gets the original audio of its clip in place of its own
+        audio variant.
+
+    Returns:
+      Examples in the order of `indices`. Of several with the same images in every modality, only
+      the first is kept: with `original_audio`, an audio-only network has one example per clip.
 
     Raises:
       UserError: `original_audio` is set and a clip has no original audio.
@@ -116,7 +120,11 @@ def make_examples(
 
 
 def _original_audio_indices(table: Mapping[str, np.ndarray], indices: np.ndarray) -> np.ndarray:
-    """Returns, for each example, the index of the original audio of its clip, int64 [n]."""
+    """Returns the index of the original audio of each example's clip, int64 [n].
+
+    Raises:
+      UserError: A clip has no original audio.
+    """
     originals = np.flatnonzero(table["audio_variant"] == ORIGINAL_AUDIO)
     by_clip = dict(zip(table["clip"][originals].tolist(), originals.tolist(), strict=True))
     clips = table["clip"][indices].tolist()

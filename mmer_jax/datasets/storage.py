@@ -4,8 +4,9 @@
     array_record   one record per image, compressed separately (zstd), read in any order by several
                    threads at once; for packs larger than memory
 
-Both read alike: `array[indices]` returns uint8 images, and digests are of images, not of files.
-Like pack.py, this module needs only numpy until it opens a file of records.
+Both are read in the same way: `array[indices]` returns uint8 images. Digests are computed from the
+images, not from the files, so they do not depend on the storage. Like pack.py, this module needs
+only numpy until it opens an .array_record file.
 """
 
 import abc
@@ -20,34 +21,40 @@ from mmer_jax import errors
 
 NPY, ARRAY_RECORD = KINDS = ("npy", "array_record")
 
-# Packs with more bytes of uncompressed images than this are written as records by default, where
+# Packs with more bytes of uncompressed images than this are written as array records by default, if
 # array_record is installed: more than the page cache of a common training machine holds.
 RECORDS_FROM = 32 * 2**30
 
-_CHUNK = 2**26  # bytes of images that are in memory while records are written
+_CHUNK = 2**26  # bytes of images that are in memory while array records are written
 
 
-def check(storage: str) -> None:
-    """Checks a requested storage; the empty string stands for the default.
+def validate(storage: str) -> None:
+    """Validates a storage format.
+
+    Args:
+      storage: One of KINDS, or empty to choose by size (see `choose`).
 
     Raises:
-      UserError: It is not one of KINDS.
+      UserError: If `storage` is neither.
     """
     if storage and storage not in KINDS:
         raise errors.unknown("storage of a pack (config.data.pack_storage)", storage, KINDS)
 
 
 def choose(storage: str, nbytes: int) -> str:
-    """Returns the storage of a pack, one of KINDS.
+    """Chooses the storage format of a pack.
 
     Args:
-      storage: The requested storage; empty to choose by size.
+      storage: One of KINDS, which is returned; or empty to choose by size.
       nbytes: Bytes of uncompressed images in the pack.
 
+    Returns:
+      One of KINDS.
+
     Raises:
-      UserError: `storage` is not one of KINDS.
+      UserError: `storage` is neither one of KINDS nor empty.
     """
-    check(storage)
+    validate(storage)
     if storage:
         return storage
     has_records = importlib.util.find_spec("array_record") is not None
@@ -55,15 +62,22 @@ def choose(storage: str, nbytes: int) -> str:
 
 
 def file_name(modality: str, kind: str) -> str:
-    """Returns the name of a modality's file in a pack."""
+    """Returns the name of a modality's file in a pack, for a storage format (one of KINDS)."""
     return f"{modality}.{kind}"
 
 
 class Images(abc.ABC):
     """Array of images, uint8 [n, h, w, c], that is read from disk on access, like a memory map.
 
-    `images[indices]` accepts what numpy accepts along the first axis: an int, a slice, integers or
-    booleans. It returns a new array. Several threads may read at once.
+    `images[indices]` accepts what numpy accepts along the first axis: an int, a slice, an array of
+    integers or of booleans. It returns a new array. Several threads may read at once.
+
+    Args:
+      shape: (n, h, w, c).
+
+    Attributes:
+      dtype: uint8.
+      shape: (n, h, w, c).
     """
 
     dtype = np.dtype(np.uint8)
@@ -86,7 +100,10 @@ class Images(abc.ABC):
 
     @abc.abstractmethod
     def _read(self, indices: np.ndarray) -> np.ndarray:
-        """Returns the images at `indices`, int [k] in 0..n-1, as uint8 of k images' size."""
+        """Returns the images at `indices` (int [k] in 0..n-1): uint8, k * h * w * c values.
+
+        The array may have any shape.
+        """
 
 
 # The images of a modality: in memory, memory-mapped or stored as records.
@@ -94,7 +111,16 @@ ImageArray = np.ndarray | Images
 
 
 class ArrayRecordImages(Images):
-    """Images in an .array_record file."""
+    """Images in an .array_record file.
+
+    Args:
+      file: Path of the file.
+      shape: Expected shape, (n, h, w, c).
+
+    Raises:
+      UserError: The file is incomplete or does not hold n images. Reading an image of another size
+        than h * w * c bytes raises it too.
+    """
 
     def __init__(self, file: Path, shape: tuple[int, ...]):
         super().__init__(shape)
@@ -125,11 +151,11 @@ class ArrayRecordImages(Images):
 
 
 class ConcatenatedImages(Images):
-    """Selected images of several arrays, one array after the other.
+    """Concatenation of selected images of several arrays.
 
     Args:
-      arrays: Pairs of an array, uint8 [n, h, w, c], and the indices of the images to take from it,
-        int [k].
+      arrays: Pairs (array, indices): an array, uint8 [n, h, w, c], and the indices of the images to
+        take from this array, int [k]. All arrays have the same h, w and c.
     """
 
     def __init__(self, arrays: Sequence[tuple[np.ndarray | Images, np.ndarray]]):
@@ -156,11 +182,11 @@ def open_images(
     Args:
       folder: Folder of the pack.
       modality: Name of the modality.
-      kind: One of KINDS.
+      kind: Storage format, one of KINDS.
       shape: Expected shape, (n, h, w, c).
 
     Returns:
-      uint8 [n, h, w, c].
+      uint8 [n, h, w, c]: a memory map, or ArrayRecordImages.
 
     Raises:
       UserError: The file is missing, incomplete, or of another shape or dtype; or `kind` is
@@ -186,14 +212,14 @@ def open_images(
 
 
 def write_records(file: Path, images: np.ndarray) -> None:
-    """Writes images as records, in order.
+    """Writes images to an .array_record file, one record per image.
 
     Args:
       file: Path of the .array_record file.
       images: uint8 [n, h, w, c]; may be memory-mapped.
 
     Raises:
-      UserError: The file cannot be written.
+      UserError: The file cannot be written, or the package array-record is not installed.
     """
     step = max(1, _CHUNK // math.prod(images.shape[1:]))
     try:

@@ -1,4 +1,4 @@
-"""Builds TFDS datasets and reads them as numpy; the only module here that imports TFDS."""
+"""Builds TFDS datasets and reads them as numpy; the only module of mmer_jax that imports TFDS."""
 
 import contextlib
 import dataclasses
@@ -22,8 +22,8 @@ from mmer_jax.corpora import sets
 from mmer_jax.datasets import clips
 from mmer_jax.utils import files
 
-# Dataset, one of sets.SETS -> module with its TFDS builder. Datasets that share a builder differ in
-# the prefix of its builder configs.
+# Name of a dataset, a key of sets.SETS -> module with its TFDS builder. Datasets that share a
+# builder differ in the prefix of the names of their builder configs.
 BUILDERS = {
     "ravdess": "tfds_builders.ravdess.ravdess_dataset_builder",
     "baum1_acted": "tfds_builders.baum1.baum1_dataset_builder",
@@ -31,7 +31,7 @@ BUILDERS = {
 }
 
 # TensorFlow only reads files here; accelerators are left to JAX, which shares the process.
-with contextlib.suppress(RuntimeError):  # TensorFlow is initialized: the program has chosen devices
+with contextlib.suppress(RuntimeError):  # raised if TensorFlow is already initialized
     tf.config.set_visible_devices([], "GPU")
 
 
@@ -41,16 +41,16 @@ class BuiltSet:
 
     Attributes:
       data_dir: Folder of this builder config and version.
-      dataset: Name of the dataset, one of BUILDERS.
-      builder_config: "triplets", "frames" or "speech"; followed by a digest if options differ from
-        the defaults.
+      dataset: Name of the dataset, a key of BUILDERS.
+      builder_config: "triplets", "frames" or "speech", followed by "-" and a digest of the options
+        if these differ from the defaults.
       version: Version of the builder.
       examples: Number of examples.
       features: Names of the features.
-      metadata: A dict of dataset, builder_config (without digest), options, origin ("recorded",
-        "rendered"), source (digest, recordings, left_out), skipped (kind of problem -> names of
-        recordings without an example), mismatches (kind of mismatch between recordings and list of
-        labels -> names).
+      metadata: A dict with the keys dataset, builder_config (without digest), options, origin
+        ("recorded" or "rendered"), source (a dict of digest, recordings, left_out), skipped (kind
+        of problem -> names of recordings without an example), and mismatches (kind of mismatch
+        between recordings and list of labels -> names of clips).
     """
 
     data_dir: Path
@@ -76,20 +76,24 @@ def ensure_built(
     """Opens a built dataset, and builds it first if it does not exist.
 
     Args:
-      dataset: Name of the dataset, one of BUILDERS.
+      dataset: Name of the dataset, a key of BUILDERS.
       builder_config: "triplets", "frames" or "speech".
-      options: Values for fields of datasets.clips.Options. Options that apply when a pack is made
-        (for `speech`, those of the audio) are ignored.
+      options: Field of datasets.clips.Options -> value; None for the defaults. Options that apply
+        when a pack is made (for `speech`, the strengths of the audio augmentations) are ignored.
       data_dir: Folder of built datasets; None for the default of TFDS (~/tensorflow_datasets).
       manual_dir: Folder of the recordings.
       download: Whether the recordings may be downloaded.
       strict: Whether a recording that cannot be used is an error; it is skipped otherwise.
       workers: Number of processes; None for one per core.
 
+    Returns:
+      The built dataset.
+
     Raises:
       UserError: The dataset is not built and there is neither `manual_dir` nor `download`;
-        `manual_dir` has no such recordings, or others than those of the built dataset; no recording
-        can be used; or an option is unknown.
+        `manual_dir` has no recordings of the dataset, or others than the built dataset was made
+        from; no recording can be used, or with `strict` one cannot; or a name or an option is
+        unknown.
     """
     config_class, builder_class = _builder_classes(dataset)
     config = _make_config(
@@ -126,10 +130,10 @@ def open_built(data_dir: str | os.PathLike) -> BuiltSet:
     """Opens a built dataset.
 
     Args:
-      data_dir: Its folder, such as DATA_DIR/ravdess/triplets/1.0.0.
+      data_dir: Folder of the built dataset, such as DATA_DIR/ravdess/triplets/1.0.0.
 
     Raises:
-      UserError: The folder has no built dataset.
+      UserError: `data_dir` is not the folder of a built dataset.
     """
     data_dir = Path(data_dir).expanduser()
     if not (data_dir / "dataset_info.json").exists():
@@ -155,13 +159,13 @@ def read(built: BuiltSet, features: Iterable[str] | None = None) -> Iterator[dic
 
     Args:
       built: Built dataset, from ensure_built.
-      features: Names of the features to decode; None for all. The others are not decoded.
+      features: Names of the features to decode; None for all.
 
     Yields:
-      For each example a dict, feature -> numpy array or number; text and class labels are str.
+      One dict per example: feature -> numpy array or scalar; texts and class labels are str.
 
     Raises:
-      UserError: An unknown feature.
+      UserError: A feature is unknown.
     """
     names = list(built.features if features is None else features)
     for name in names:
@@ -184,7 +188,7 @@ def read(built: BuiltSet, features: Iterable[str] | None = None) -> Iterator[dic
         yield {name: _to_numpy(example[name], types[name]) for name in names}
 
 
-# File formats that only as_data_source reads; as_dataset reads the others.
+# File formats that are read with as_data_source; all others are read with as_dataset.
 _RANDOM_ACCESS = ("array_record",)
 
 
@@ -252,7 +256,7 @@ def _remove_incomplete(target: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences TFDS's messages (unknown sizes, folder does not exist yet); errors pass."""
+    """Silences the messages of TFDS (unknown sizes, missing folders) in a block; errors pass."""
     level = absl_logging.get_verbosity()
     absl_logging.set_verbosity(absl_logging.ERROR)
     try:

@@ -1,6 +1,6 @@
 """Aggregation of predictions by clip or by example, and the groups that a bootstrap resamples.
 
-Where images are among the inputs, a clip has several test examples. The clip's prediction is the
+If images are among the inputs, a clip has several test examples. The prediction for a clip is the
 class with the largest mean probability over its examples; all metrics per clip are computed from
 these means.
 """
@@ -12,77 +12,99 @@ import numpy as np
 
 from mmer_jax import errors
 from mmer_jax.corpora import baum1, ravdess
-from mmer_jax.results.predictions import Examples
+from mmer_jax.results.predictions import Predictions
 
 
-def by_clip(examples: Examples) -> Examples:
-    """Returns the mean probabilities of each clip's examples.
+def by_clip(predictions: Predictions) -> Predictions:
+    """Averages the predictions for all examples of the same clip.
 
     Args:
-      examples: Predictions of one network, or of several that form an ensemble (see `concatenate`).
+      predictions: Predictions of one network, or of several that form an ensemble (see
+        `concatenate`).
 
     Returns:
-      One example per clip, with view 0, in the order in which the clips first appear.
+      Mean probabilities: one example per clip, with view 0, in the order in which the clips first
+      appear.
 
     Raises:
       ValueError: A clip has two labels.
     """
-    return _average(examples, examples.clip, np.zeros_like(examples.view))
+    return _average(predictions, predictions.clip, np.zeros_like(predictions.view))
 
 
-def by_example(examples: Examples) -> Examples:
-    """Returns the mean probabilities of each (clip, view).
+def by_example(predictions: Predictions) -> Predictions:
+    """Averages the predictions of several networks for the same example.
 
-    The predictions of a single network are unchanged.
+    Examples are the same if their (clip, view) are equal. With one network this is the identity.
+
+    Args:
+      predictions: Predictions of one network, or of several that form an ensemble (see
+        `concatenate`).
+
+    Returns:
+      Mean probabilities: one example per (clip, view), in the order in which these first appear.
 
     Raises:
       ValueError: A (clip, view) has two labels.
     """
-    keys = [f"{c}/{v}" for c, v in zip(examples.clip.tolist(), examples.view.tolist(), strict=True)]
-    return _average(examples, np.asarray(keys, np.str_), examples.view)
+    clips, views = predictions.clip.tolist(), predictions.view.tolist()
+    keys = [f"{clip}/{view}" for clip, view in zip(clips, views, strict=True)]
+    return _average(predictions, np.asarray(keys, np.str_), predictions.view)
 
 
-# Name of what is counted, for users -> function that aggregates the examples.
-AGGREGATIONS: dict[str, Callable[[Examples], Examples]] = {"clip": by_clip, "triplet": by_example}
+# Unit of evaluation as named for users -> aggregation function; a triplet is one example.
+AGGREGATIONS: dict[str, Callable[[Predictions], Predictions]] = {
+    "clip": by_clip,
+    "triplet": by_example,
+}
 
 
-def _average(examples: Examples, keys: np.ndarray, view: np.ndarray) -> Examples:
-    """Averages the probabilities of examples with equal keys."""
+def _average(predictions: Predictions, keys: np.ndarray, view: np.ndarray) -> Predictions:
+    """Averages the probabilities of examples with equal keys.
+
+    Args:
+      predictions: Predictions for n examples.
+      keys: str [n].
+      view: int [n], views of the result: that of the first example with each key is used.
+    """
     _, first, member = np.unique(keys, return_index=True, return_inverse=True)
     # np.unique sorts by key; keep the order of first appearance instead.
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     first, member = first[order], rank[member]
-    label = examples.label[first]
-    if (conflicts := np.flatnonzero(label[member] != examples.label)).size:
-        raise ValueError(f"{examples.clip[conflicts[0]]} has two labels: cannot average")
-    sums = np.zeros((len(first), examples.probabilities.shape[1]))
-    np.add.at(sums, member, examples.probabilities)
+    label = predictions.label[first]
+    if (conflicts := np.flatnonzero(label[member] != predictions.label)).size:
+        raise ValueError(f"{predictions.clip[conflicts[0]]} has two labels: cannot average")
+    sums = np.zeros((len(first), predictions.probabilities.shape[1]))
+    np.add.at(sums, member, predictions.probabilities)
     counts = np.bincount(member, minlength=len(first))[:, None]
-    return Examples(examples.clip[first], view[first], label, sums / counts)
+    return Predictions(predictions.clip[first], view[first], label, sums / counts)
 
 
-def concatenate(examples: Sequence[Examples]) -> Examples:
-    """Concatenates predictions, for instance those of one seed's folds.
+def concatenate(predictions: Sequence[Predictions]) -> Predictions:
+    """Concatenates predictions, for instance those of all folds of one seed.
 
     Args:
-      examples: One or more sets of predictions with the same classes.
+      predictions: One or more sets of predictions for the same classes.
     """
     fields = ("clip", "view", "label", "probabilities")
-    return Examples(*(np.concatenate([getattr(e, field) for e in examples]) for field in fields))
+    return Predictions(
+        *(np.concatenate([getattr(p, field) for p in predictions]) for field in fields)
+    )
 
 
 def subject_of(dataset: str, clip: str) -> str:
-    """Returns the subject of a clip, such as "actor_07", which its name tells.
+    """Returns the subject ID encoded in a clip name, such as "actor_07".
 
     Args:
-      dataset: Name of the dataset in records; of "ravdess to baum1_acted" the second is the one
-        that was tested.
+      dataset: Dataset name as stored in records. For "A to B" (trained on A, tested on B) the
+        naming convention of B applies.
       clip: Name of the clip.
 
     Raises:
-      UserError: The dataset is unknown, or the clip's name does not follow its conventions.
+      UserError: The dataset is unknown, or the clip name does not follow the naming convention of
+        the dataset.
     """
     tested = dataset.split(" to ")[-1]
     if tested not in _SUBJECT:
@@ -90,6 +112,7 @@ def subject_of(dataset: str, clip: str) -> str:
     return _SUBJECT[tested](clip)
 
 
+# Dataset name -> function of a clip name that returns the subject ID.
 _SUBJECT: dict[str, Callable[[str], str]] = {
     "ravdess": lambda clip: ravdess.parse_name(clip).subject,
     **{
@@ -105,7 +128,7 @@ class Groups:
 
     Attributes:
       name: "subject", or "clip" if there is only one subject.
-      labels: For each test set the group of each example, str [n].
+      labels: One array per test set: group label of each example, str [n].
     """
 
     name: str
@@ -117,18 +140,18 @@ class Groups:
         return len(np.unique(np.concatenate(self.labels)))
 
 
-def groups(tests: Sequence[Examples], dataset: str) -> Groups:
-    """Groups test examples by subject, or by clip if all of them show one subject.
+def groups(tests: Sequence[Predictions], dataset: str) -> Groups:
+    """Groups test examples by subject, or by clip if there is only one subject.
 
     Examples of one subject are not independent, so a bootstrap draws all of them or none. With a
     single subject only clips can be drawn, and an interval then says nothing about other people.
 
     Args:
-      tests: One or more test sets, one for each seed.
-      dataset: Name of the dataset, as `subject_of` takes it.
+      tests: One or more test sets, one per seed.
+      dataset: Dataset name as stored in records (see `subject_of`).
 
     Raises:
-      UserError: As `subject_of`.
+      UserError: If a subject cannot be determined (see `subject_of`).
     """
     subjects = {
         clip: subject_of(dataset, clip) for clip in np.unique(concatenate(tests).clip).tolist()

@@ -1,7 +1,8 @@
 """Calibration: whether predicted probabilities match observed frequencies. NumPy, in float64.
 
-Throughout, labels are int [n] in 0..classes-1 and probabilities are float [n, classes], whose rows
-sum to 1. The negative log-likelihood is `metrics.cross_entropy`.
+In all functions, `labels` is int [n] in 0..classes-1, the true classes, and `probabilities` is
+float [n, classes], the predicted probabilities of the same examples; they sum to 1 over the
+classes. The negative log-likelihood is `metrics.cross_entropy`.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ import dataclasses
 import numpy as np
 from scipy import optimize, special
 
-BINS = 15
+BINS = 15  # default number of bins of a reliability diagram
 
 # Bounds of the fitted temperature. The optimum is 0 for a network that classifies every example
 # correctly, and infinite for one whose confidence is uninformative.
@@ -36,7 +37,13 @@ class Bins:
 
 
 def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> Bins:
-    """Computes a reliability diagram with `bins` bins of equal width, each (low, high]."""
+    """Computes a reliability diagram.
+
+    Args:
+      labels: int [n], true classes.
+      probabilities: float [n, classes].
+      bins: Number of bins of equal width in 0..1, each an interval (low, high].
+    """
     count, confidence, correct = bin_sums(labels, probabilities, bins).sum(axis=0).T
     with np.errstate(invalid="ignore"):
         return Bins(
@@ -49,9 +56,14 @@ def expected_calibration_error(
 ) -> float:
     """Computes the expected calibration error (ECE), in 0..1.
 
-    The mean absolute difference of accuracy and confidence over the bins, weighted by their counts
-    (Guo et al., On calibration of modern neural networks, ICML 2017, equation 3). It depends on the
-    number of bins and is biased upwards for few examples.
+    The ECE is the mean over the bins of |accuracy - confidence|, weighted by the number of examples
+    in each bin (Guo et al., On calibration of modern neural networks, ICML 2017, equation 3). It
+    depends on the number of bins and is biased upwards for few examples.
+
+    Args:
+      labels: int [n], true classes.
+      probabilities: float [n, classes].
+      bins: Number of bins of equal width in 0..1.
     """
     return float(error_from_sums(bin_sums(labels, probabilities, bins).sum(axis=0)))
 
@@ -59,11 +71,17 @@ def expected_calibration_error(
 def bin_sums(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> np.ndarray:
     """Computes the contribution of each example to the bins of a reliability diagram.
 
-    Sums over any set of examples suffice for a reliability diagram and its ECE.
+    The sums of these contributions over a set of examples suffice to compute the reliability
+    diagram and the ECE of the set.
+
+    Args:
+      labels: int [n], true classes.
+      probabilities: float [n, classes].
+      bins: Number of bins of equal width in 0..1.
 
     Returns:
-      float64 [n, bins, 3]. In an example's bin the last axis holds 1, its confidence, and 1 for a
-      correct or 0 for a wrong prediction; the other bins are 0.
+      float64 [n, bins, 3]. In the bin of an example, the last axis holds 1, the confidence, and 1
+      for a correct or 0 for a wrong prediction; all other bins are 0.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
     confidence = probabilities.max(axis=1)
@@ -78,26 +96,40 @@ def bin_sums(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) ->
 
 
 def error_from_sums(sums: np.ndarray) -> np.ndarray:
-    """Computes the ECE from summed `bin_sums`: float64 [..., bins, 3] -> [...].
+    """Computes the expected calibration error from summed contributions.
 
-    A bin's |accuracy - confidence| times its share of the examples equals |number of correct
-    predictions - sum of confidences| divided by the number of examples.
+    In each bin, |accuracy - confidence| times the share of the examples equals |number of correct
+    predictions - sum of confidences| divided by the number of all examples.
+
+    Args:
+      sums: float64 [..., bins, 3], sums of `bin_sums` over examples.
+
+    Returns:
+      float64 [...].
     """
     distances = np.abs(sums[..., 2] - sums[..., 1]).sum(axis=-1)
     return distances / sums[..., 0].sum(axis=-1)
 
 
 def brier_score(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Computes the Brier score, in 0..2: the mean over examples of `squared_distances`.
+    """Computes the Brier score, in 0..2: the mean of `squared_distances` over examples.
 
     This is the original multi-class definition, which sums over classes (Brier, Verification of
     forecasts expressed in terms of probability, Monthly Weather Review 78, 1950).
+
+    Args:
+      labels: int [n], true classes.
+      probabilities: float [n, classes].
     """
     return float(squared_distances(labels, probabilities).mean())
 
 
 def squared_distances(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Computes the squared distance of each example's probabilities to its one-hot label.
+
+    Args:
+      labels: int [n], true classes.
+      probabilities: float [n, classes].
 
     Returns:
       float64 [n], in 0..2.
@@ -109,16 +141,16 @@ def squared_distances(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarr
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Fits the temperature that minimizes the negative log-likelihood.
 
-    Temperature scaling as in Guo et al. (2017), section 4.2.
+    Temperature scaling is described by Guo et al. (2017), section 4.2.
 
     Args:
-      labels: True classes of validation examples. To fit on test examples would be a choice made on
-        test data.
-      probabilities: Predictions for the same examples.
+      labels: int [n], true classes of validation examples. Test examples must not be used: the
+        temperature would be a choice made on test data.
+      probabilities: float [n, classes], predictions for the same examples.
 
     Returns:
-      Temperature in MIN_TEMPERATURE..MAX_TEMPERATURE: above 1 for an overconfident network, below 1
-      for an underconfident one, exactly 1 if no other temperature is better.
+      The temperature, in MIN_TEMPERATURE..MAX_TEMPERATURE: above 1 for an overconfident network,
+      below 1 for an underconfident one, exactly 1 if no other temperature is better.
 
     Raises:
       ValueError: There are no examples.
@@ -132,7 +164,7 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
         scale = np.exp(-log_temperature)
         return float(np.mean(special.logsumexp(logits * scale, axis=1) - label_logits * scale))
 
-    # Convex in 1 / temperature, hence with a single minimum.
+    # The loss is convex in 1 / temperature and therefore has a single minimum.
     bounds = (np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE))
     result = optimize.minimize_scalar(
         loss, bounds=bounds, method="bounded", options={"xatol": 1e-8}
@@ -141,10 +173,14 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Divides the logits of predictions by a temperature, which keeps the predicted classes.
+    """Divides the logits of predictions by a temperature. The predicted classes stay the same.
+
+    Args:
+      probabilities: float [n, classes].
+      temperature: Temperature above 0, from `fit_temperature`.
 
     Returns:
-      float64 [n, classes], probabilities.
+      float64 [n, classes], scaled probabilities.
     """
     return special.softmax(_logits(probabilities) / temperature, axis=1)
 

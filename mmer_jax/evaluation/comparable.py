@@ -1,7 +1,7 @@
-"""Rows with their predictions, and paired comparisons of rows that were tested on the same clips.
+"""Table rows with their predictions, and paired comparisons of rows tested on the same clips.
 
-Everything is computed from records and predictions, without training. Rows that must not stand in
-one table, or cannot be compared in a pair, are rejected with the reason.
+Everything is computed from records and predictions, without training. Rows that must not appear in
+one table, or cannot be compared in a pair, are rejected with an error that gives the reason.
 """
 
 import dataclasses
@@ -24,24 +24,24 @@ from mmer_jax.evaluation import (
     summary,
 )
 from mmer_jax.results import predictions, records
-from mmer_jax.results.predictions import Examples
+from mmer_jax.results.predictions import Predictions
 from mmer_jax.results.records import Record
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Row:
-    """Results of a row of a table under one protocol, with its predictions.
+    """Results of one config row under one protocol, with predictions.
 
     Attributes:
       workdir: Workdir that the results come from.
       table: Name of the table of results.
       protocol: Name of the protocol.
-      name: Name of the row.
+      name: Name of the config row.
       epochs: Number of epochs trained.
-      records: Records, one for each cell.
-      tests: Seed -> predictions for its test examples, aggregated by clip or triplet, folds pooled.
-      temperatures: Temperature that the probabilities of each cell are scaled with; empty if they
-        are not scaled.
+      records: Records, one per cell.
+      tests: Seed -> predictions for the test examples of all folds, aggregated by clip or triplet.
+      temperatures: One temperature per record, by which the logits of the cell are divided; empty
+        if the probabilities are not scaled.
     """
 
     workdir: Path
@@ -50,7 +50,7 @@ class Row:
     name: str
     epochs: int
     records: tuple[Record, ...]
-    tests: dict[int, Examples]
+    tests: dict[int, Predictions]
     temperatures: tuple[float, ...]
 
     @property
@@ -70,21 +70,21 @@ class Row:
 
     @functools.cached_property
     def groups(self) -> aggregation.Groups:
-        """The groups that the row's bootstrap intervals resample."""
+        """The groups of test examples that bootstrap intervals of this row resample."""
         return aggregation.groups(list(self.tests.values()), self.dataset)
 
     def metric(self, name: str) -> intervals.Interval:
-        """Computes a metric over the row's seeds, with its bootstrap interval.
+        """Computes a metric for each seed of this row, and the bootstrap interval of the mean.
 
         Args:
-          name: Key of `intervals.STATISTICS`.
+          name: Name of the metric, a key of `intervals.STATISTICS`.
         """
         tests, groups = list(self.tests.values()), self.groups.labels
         return intervals.bootstrap(intervals.STATISTICS[name], tests, groups)
 
     @property
     def missing_folds(self) -> list[str]:
-        """For each seed that lacks folds which other seeds have: a description for users."""
+        """One description for users per seed that lacks folds of other seeds."""
         folds = {
             seed: {r["fold"] for r in self.records if r["seed"] == seed} for seed in self.tests
         }
@@ -105,20 +105,24 @@ def read(
     per: str = "clip",
     temperature: bool = False,
 ) -> list[Row]:
-    """Reads the rows of some workdirs with their predictions.
+    """Reads the results of workdirs with their predictions.
 
     Args:
       workdirs: Workdirs of runs.
       protocols: Names of the protocols to read; empty for all.
-      rows: Names of the rows to read; empty for all.
-      epochs: Number of epochs after which to take the results; None for each row's most.
-      per: What is counted, a key of `aggregation.AGGREGATIONS`.
-      temperature: Whether to scale each cell's probabilities with the temperature that is fitted on
-        its validation split.
+      rows: Names of the config rows to read; empty for all.
+      epochs: Number of epochs after which to take the results; None for the largest number that a
+        row was measured after.
+      per: Unit of evaluation, a key of `aggregation.AGGREGATIONS`.
+      temperature: Whether to scale the probabilities of each cell with a temperature that is fitted
+        on the cell's validation examples.
+
+    Returns:
+      One Row per workdir, table, protocol and config row.
 
     Raises:
       UserError: A workdir has no records, a protocol or row is unknown, predictions are missing or
-        do not belong to the records, or results of different data would stand in one table.
+        do not belong to the records, or results from different data would appear in one table.
     """
     stored = measured_rows.read_rows({Path(w).resolve(): Path(w) for w in workdirs}.values())
     for what, requested, known in (
@@ -148,7 +152,14 @@ def read(
 
 
 def check_same_data(rows: Iterable[Row]) -> None:
-    """Raises a UserError if rows with one dataset name have different data: `data_check.check`."""
+    """Checks that all rows with the same dataset name were measured on the same data.
+
+    Args:
+      rows: Rows that would appear in one table.
+
+    Raises:
+      UserError: See `data_check.check`; the message names workdir, row, fold and seed.
+    """
     data_check.check(
         (f"{row.workdir}, row {row.name}, fold {record['fold']}, seed {record['seed']}", record)
         for row in rows
@@ -170,10 +181,10 @@ def _select_epochs(measured: measured_rows.MeasuredRow, epochs: int | None) -> s
 def _load_row(
     measured: measured_rows.MeasuredRow,
     result: summary.Measured,
-    aggregate: Callable[[Examples], Examples],
+    aggregate: Callable[[Predictions], Predictions],
     temperature: bool,
 ) -> Row:
-    folds: dict[int, list[Examples]] = {}
+    folds: dict[int, list[Predictions]] = {}
     temperatures = []
     for record in result.records:
         test = aggregate(_load(measured.workdir, record, "test"))
@@ -196,8 +207,17 @@ def _load_row(
     )
 
 
-def _load(workdir: Path, record: Record, subset: str) -> Examples:
-    """Loads the predictions of a record's cell for a subset, and checks them against the record."""
+def _load(workdir: Path, record: Record, subset: str) -> Predictions:
+    """Loads the predictions of a record's cell for a subset, and checks them against the record.
+
+    Args:
+      workdir: Workdir of the record.
+      record: Record of the cell after a number of epochs.
+      subset: "test" or "validation".
+
+    Raises:
+      UserError: The predictions are missing or do not belong to the record.
+    """
     path = workdir / "predictions" / f"{summary.cell_of(record)}.npz"
     examples = predictions.load(path).examples.get((record["epochs"], subset))
     if subset == "validation" and (examples is None or not len(examples.label)):
@@ -232,11 +252,13 @@ class Pair:
       first: The first row.
       second: The second row.
       seeds: Seeds that both rows have.
-      difference: Accuracy of the first row minus that of the second.
-      mcnemar: McNemar's test on the ensemble of each row's seeds (mean probabilities).
-      permutation: p-value of the permutation test that exchanges the rows for whole groups.
-      groups: The groups (subjects, or clips if there is one subject) that are resampled and
-        exchanged.
+      difference: Accuracy of the first row minus accuracy of the second row, with its bootstrap
+        interval.
+      mcnemar: McNemar's test on the ensemble of all seeds of each row (mean probabilities).
+      permutation: p-value of the permutation test that exchanges the predictions of the two rows
+        for whole groups.
+      groups: The groups (subjects, or clips if there is only one subject) that the bootstrap
+        resamples and the permutation test exchanges.
     """
 
     first: Row
@@ -249,11 +271,15 @@ class Pair:
 
 
 def pair(first: Row, second: Row) -> Pair:
-    """Compares two rows.
+    """Compares two rows on the seeds that both have.
+
+    Args:
+      first: The first row.
+      second: The second row.
 
     Raises:
       UserError: The rows share no seed, or were not tested on the same examples. The message gives
-        the reason only, without naming the rows.
+        only the reason and does not name the rows.
     """
     seeds = tuple(sorted(set(first.tests) & set(second.tests)))
     if not seeds:
@@ -283,19 +309,20 @@ def pair(first: Row, second: Row) -> Pair:
     )
 
 
-def _sort(examples: Examples) -> Examples:
+def _sort(examples: Predictions) -> Predictions:
+    """Sorts predictions by (clip, view)."""
     order = np.lexsort((examples.view, examples.clip))
-    fields = (field.name for field in dataclasses.fields(Examples))
-    return Examples(*(getattr(examples, field)[order] for field in fields))
+    fields = (field.name for field in dataclasses.fields(Predictions))
+    return Predictions(*(getattr(examples, field)[order] for field in fields))
 
 
-def _correct(examples: Examples) -> np.ndarray:
+def _correct(examples: Predictions) -> np.ndarray:
     """Returns 1 for each correct prediction and 0 for each wrong one, float64 [n]."""
     return (examples.probabilities.argmax(axis=1) == examples.label).astype(np.float64)
 
 
 def _check_same_examples(
-    seed: int, first: Row, first_test: Examples, second: Row, second_test: Examples
+    seed: int, first: Row, first_test: Predictions, second: Row, second_test: Predictions
 ) -> None:
     tests = (first_test, second_test)
     keys = [list(zip(test.clip.tolist(), test.view.tolist(), strict=True)) for test in tests]
@@ -313,10 +340,14 @@ def _check_same_examples(
 
 
 def pairs(rows: Sequence[Row]) -> tuple[list[Pair], dict[str, list[tuple[Row, Row]]]]:
-    """Compares all pairs of some rows.
+    """Compares every two of the given rows.
+
+    Args:
+      rows: The rows.
 
     Returns:
-      The pairs that can be compared, and a mapping from reason to the pairs that cannot.
+      A tuple (compared, not_compared): the comparisons of all pairs that can be compared, and a
+      dict, reason -> pairs of rows that cannot be compared for this reason.
     """
     compared: list[Pair] = []
     not_compared: dict[str, list[tuple[Row, Row]]] = {}

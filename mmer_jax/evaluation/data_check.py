@@ -1,4 +1,4 @@
-"""Check that numbers which are shown side by side come from the same data."""
+"""Check that results in one table come from the same data."""
 
 import json
 from collections.abc import Iterable
@@ -8,22 +8,24 @@ from mmer_jax.results.records import Record
 
 
 def check(records: Iterable[tuple[str, Record]]) -> None:
-    """Raises an error if records of one dataset name describe different data.
+    """Checks that records with the same dataset name were measured on the same data.
 
     Datasets built from the same recordings with different options, and packs of different image
-    sizes, may stand in one table. Two packs with equal build options, size and modalities must have
-    the same content.
+    sizes, may appear in one table. Two packs with equal build options, size and modalities must
+    have the same content.
 
     Args:
-      records: (description of where the record comes from, record).
+      records: Pairs (source, record), where the source describes to users where the record comes
+        from.
 
     Raises:
-      UserError: Records with one dataset name are of recorded and of rendered clips, of two
-        versions of the dataset, or of packs with different content.
+      UserError: Some records with one dataset name are of recorded clips and others of rendered
+        clips, or the records are of two versions of the dataset, or of packs with different
+        content.
     """
     pack_fields = ("name", "origin", "version", "builder_config", "options", "size", "modalities")
     records = list(records)
-    # Field that must agree, and the fields that identify the records among which it must.
+    # (field, fields): `field` must have one value in all records that agree in `fields`.
     for field, identity_fields in (
         ("origin", pack_fields[:1]),
         ("version", pack_fields[:1]),

@@ -4,6 +4,9 @@ Fixed rules (Kittler et al., 1998, doi:10.1109/34.667881) combine the test poste
 Fitted methods (a weighted mean, and classifiers stacked on the concatenated posteriors) are fitted
 on held-out examples that the networks were not trained on, since posteriors of training examples
 are close to 0 or 1 and therefore uninformative.
+
+In all functions, `posteriors` maps the name of a config row to the posteriors of its network, float
+[n, classes].
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +25,8 @@ from sklearn import (
 
 from mmer_jax import errors
 
-# (Row -> posteriors of its network) -> combined posteriors. All are float64 [n, classes].
+# Function of the posteriors of several networks, config row -> float64 [n, classes], that returns
+# combined posteriors, float64 [n, classes]. All sum to 1 over the classes.
 Combiner = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
 _TINY = 1e-12  # Lower bound of probabilities before their logarithm is taken.
@@ -45,10 +49,11 @@ def maximum(posteriors: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def majority(posteriors: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Returns each class's share of the votes; the mean posterior breaks ties."""
+    """Returns the share of the networks that predict each class; the mean posterior breaks ties."""
     stacked = _stacked(posteriors)
     votes = (stacked.argmax(axis=2)[..., None] == np.arange(stacked.shape[2])).mean(axis=0)
-    # Below any difference between two shares of the votes. Rows still sum to 1.
+    # The weight is smaller than any difference between two shares of the votes, so that the mean
+    # only breaks ties. The result still sums to 1 over the classes.
     weight = 1 / (2 * len(stacked) + 1)
     return (1 - weight) * votes + weight * stacked.mean(axis=0)
 
@@ -59,8 +64,11 @@ def weighted(posteriors: Mapping[str, np.ndarray], labels: np.ndarray) -> Combin
     The weights are non-negative and sum to 1.
 
     Args:
-      posteriors: Row -> float64 [n, classes], posteriors of held-out examples.
-      labels: int [n], true classes of these examples.
+      posteriors: Config row -> float64 [n, classes], posteriors of held-out examples.
+      labels: int [n], true classes of the held-out examples.
+
+    Returns:
+      A combiner with fixed weights.
     """
     order, stacked = list(posteriors), _stacked(posteriors)
     label_posteriors = stacked[:, np.arange(len(labels)), labels]  # [networks, n]
@@ -75,10 +83,15 @@ def weighted(posteriors: Mapping[str, np.ndarray], labels: np.ndarray) -> Combin
 
 
 def _classifier(make: Callable[[np.ndarray], object]) -> Callable[..., Combiner]:
-    """Returns a method that fits a classifier on concatenated, standardized posteriors.
+    """Returns a method of late fusion that stacks a classifier on the posteriors.
+
+    The classifier is fitted on the standardized posteriors of all networks, concatenated.
 
     Args:
-      make: Labels -> unfitted scikit-learn classifier.
+      make: Function of labels, int [n], that returns an unfitted scikit-learn classifier.
+
+    Returns:
+      A function of held-out posteriors and labels that returns a combiner (see `fit`).
     """
 
     def fit(posteriors: Mapping[str, np.ndarray], labels: np.ndarray) -> Combiner:
@@ -89,7 +102,7 @@ def _classifier(make: Callable[[np.ndarray], object]) -> Callable[..., Combiner]
 
         def combine(p: Mapping[str, np.ndarray]) -> np.ndarray:
             probabilities = fitted.predict_proba(np.concatenate([p[row] for row in order], axis=1))
-            # A class without examples among those the classifier was fitted on has probability 0.
+            # The classifier does not know a class without held-out examples: its probability is 0.
             all_classes = np.zeros((len(probabilities), classes))
             all_classes[:, fitted.classes_] = probabilities
             return all_classes
@@ -101,7 +114,7 @@ def _classifier(make: Callable[[np.ndarray], object]) -> Callable[..., Combiner]
 
 def _svm(kernel: str) -> Callable[[np.ndarray], object]:
     def make(labels):
-        # Probabilities by Platt scaling, cross-validated on the examples that are fitted on.
+        # Probabilities by Platt scaling, which is fitted by cross-validation on the same examples.
         folds = max(2, min(5, np.unique(labels, return_counts=True)[1].min()))
         cv = model_selection.StratifiedKFold(folds, shuffle=True, random_state=0)
         return calibration.CalibratedClassifierCV(svm.SVC(kernel=kernel), cv=cv, ensemble=False)
@@ -133,7 +146,8 @@ def register(name: str, rule: Combiner) -> None:
 
     Args:
       name: Name of the method in `config.fusion.method`.
-      rule: (Row -> float64 [n, classes]) -> float64 [n, classes], whose rows sum to 1.
+      rule: Function of a dict, config row -> float64 [n, classes], that returns float64 [n,
+        classes] with sums of 1 over the classes.
 
     Raises:
       ValueError: Another method has the name.
@@ -144,12 +158,19 @@ def register(name: str, rule: Combiner) -> None:
 
 
 def methods() -> tuple[str, ...]:
-    """Returns the names of all methods, the fixed rules first."""
+    """Returns the names of all methods of late fusion: the fixed rules, then the fitted methods."""
     return (*RULES, *FITTED)
 
 
 def check(method: str) -> None:
-    """Raises a UserError that lists the known methods, if `method` is not one of them."""
+    """Checks that a method of late fusion exists.
+
+    Args:
+      method: Name of the method.
+
+    Raises:
+      UserError: `method` is unknown; the message lists the known methods.
+    """
     if method not in methods():
         raise errors.unknown("fusion method", method, methods())
 
@@ -161,16 +182,17 @@ def fit(
 
     Args:
       method: One of `methods()`.
-      posteriors: Row -> float [n, classes], posteriors of held-out examples that the row's network
-        was not trained on. Ignored by RULES.
-      labels: int [n], true classes of these examples. Ignored by RULES.
+      posteriors: Config row -> float [n, classes], posteriors of held-out examples that the network
+        of this row was not trained on. The fixed rules ignore it; None is valid for them.
+      labels: int [n], true classes of the held-out examples. The fixed rules ignore it.
 
     Returns:
-      A function: (row -> float [m, classes]) -> float64 [m, classes], whose rows sum to 1.
+      A function of a dict, config row -> float [m, classes], that returns float64 [m, classes] with
+      sums of 1 over the classes.
 
     Raises:
-      UserError: The method is unknown.
-      ValueError: The method has parameters, and there are no posteriors or labels to fit them on.
+      UserError: `method` is unknown.
+      ValueError: The method has parameters, and `posteriors` or `labels` is None.
     """
     check(method)
     if method in RULES:
@@ -182,6 +204,7 @@ def fit(
 
 
 def _stacked(posteriors: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Stacks the posteriors of all networks, float64 [networks, n, classes]."""
     return np.stack([np.asarray(p, np.float64) for p in posteriors.values()])
 
 

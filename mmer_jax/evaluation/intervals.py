@@ -2,9 +2,9 @@
 
 The bootstrap resamples whole groups (subjects), because the clips of one subject are not
 independent. Seeds are repetitions of one experiment on one sample of subjects: each resample draws
-subjects once for all seeds, and its value is the mean of the metric over seeds. Networks are not
-trained again, so an interval describes the variation due to the choice of test subjects, not due to
-training.
+subjects once for all seeds, and the value of a resample is the mean of the metric over seeds.
+Networks are not trained again, so an interval describes the variation due to the choice of test
+subjects, not due to training.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mmer_jax.evaluation import calibration
-from mmer_jax.results.predictions import Examples
+from mmer_jax.results.predictions import Predictions
 
 RESAMPLES = 10_000
 _CHUNK = 1_000  # Resamples that are evaluated at a time, to bound memory.
@@ -22,20 +22,22 @@ _CHUNK = 1_000  # Resamples that are evaluated at a time, to bound memory.
 
 @dataclasses.dataclass(frozen=True)
 class Statistic:
-    """A metric that is a function of sums over examples, so that a resample only adds up sums.
+    """A metric that is a function of sums over examples.
+
+    A resample only adds up the sums of the groups that it draws.
 
     Attributes:
-      contributions: (labels int [n], probabilities float [n, classes]) -> float [n, ...], the terms
-        that each example adds to the sums.
-      from_sums: Sums, float [resamples, ...] -> metric, float [resamples]; NaN for the sums of no
-        examples.
+      contributions: Function of labels, int [n], and probabilities, float [n, classes], that
+        returns the terms that each example adds to the sums, float [n, ...].
+      from_sums: Function of sums, float [resamples, ...], that returns the metric, float
+        [resamples]; NaN if there are no examples.
     """
 
     contributions: Callable[[np.ndarray, np.ndarray], np.ndarray]
     from_sums: Callable[[np.ndarray], np.ndarray]
 
-    def __call__(self, examples: Examples) -> float:
-        """Computes the metric on all examples."""
+    def __call__(self, examples: Predictions) -> float:
+        """Computes the metric of the predictions for all examples."""
         sums = self.contributions(examples.label, examples.probabilities).sum(axis=0)
         return float(self.from_sums(sums[None])[0])
 
@@ -45,9 +47,9 @@ class Interval:
     """A metric with a confidence interval.
 
     Attributes:
-      per_seed: The metric of each seed.
-      low: Lower end of the interval of the mean over seeds.
-      high: Upper end of the interval of the mean over seeds.
+      per_seed: One value of the metric per seed.
+      low: Lower end of the confidence interval of the mean over seeds.
+      high: Upper end of the confidence interval of the mean over seeds.
     """
 
     per_seed: tuple[float, ...]
@@ -67,29 +69,30 @@ class Interval:
 
 def bootstrap(
     statistic: Statistic,
-    tests: Sequence[Examples],
+    tests: Sequence[Predictions],
     groups: Sequence[np.ndarray],
     *,
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Computes the percentile bootstrap interval of a statistic's mean over seeds.
+    """Computes the percentile bootstrap interval of the mean of a statistic over seeds.
 
     Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 13. With few groups the
     interval is too narrow.
 
     Args:
-      statistic: One of STATISTICS.
-      tests: Test examples of each seed, folds pooled. The clips may differ between seeds.
-      groups: For each seed str [n], the group that each example is resampled with; the `labels` of
+      statistic: The metric, a value of STATISTICS.
+      tests: One test set per seed: predictions for the test examples of all folds. The clips may
+        differ between seeds.
+      groups: One array per seed: group label of each example, str [n], such as the `labels` of
         `aggregation.groups`.
       resamples: Number of resamples. Each draws groups with replacement, as many as there are.
       confidence: Confidence level, in (0, 1).
       seed: Seed of the resampling. Calls with equal seeds and groups draw the same resamples.
 
     Raises:
-      ValueError: There are no tests, or one has no examples.
+      ValueError: `tests` is empty, or a test set has no examples.
     """
     if not tests or not all(len(test.label) for test in tests):
         raise ValueError("no examples to compute a statistic of")
@@ -113,15 +116,16 @@ def bootstrap_sums(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Computes the `bootstrap` interval of any function of sums over examples.
+    """Computes the bootstrap interval of the mean over seeds of a function of sums over examples.
 
     Args:
-      from_sums: Sums, float [resamples, ...] -> value, float [resamples].
-      contributions: For each seed float [n, ...], the terms that each example adds to the sums.
-      groups: As for `bootstrap`.
-      resamples: As for `bootstrap`.
-      confidence: As for `bootstrap`.
-      seed: As for `bootstrap`.
+      from_sums: Function of sums, float [resamples, ...], that returns values, float [resamples].
+      contributions: One array per seed: the terms that each example adds to the sums, float
+        [n, ...].
+      groups: One array per seed: group label of each example, str [n].
+      resamples: Number of resamples (see `bootstrap`).
+      confidence: Confidence level, in (0, 1).
+      seed: Seed of the resampling (see `bootstrap`).
     """
     names = np.unique(np.concatenate(groups))
     group_sums = [
@@ -131,11 +135,11 @@ def bootstrap_sums(
     rng = np.random.default_rng(seed)
     values = []
     for start in range(0, resamples, _CHUNK):
-        # How often each group is drawn: n draws from n groups with replacement are multinomial.
+        # How often a group is drawn in n draws from n groups with replacement is multinomial.
         size = min(_CHUNK, resamples - start)
         times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=size)
         seed_values = [from_sums(np.tensordot(times, sums, axes=1)) for sums in group_sums]
-        # NaN where none of the drawn subjects were tested with a seed: the mean ignores that seed.
+        # A value is NaN if none of the drawn subjects were tested with a seed: the mean ignores it.
         values.append(np.nanmean(seed_values, axis=0))
     quantiles = np.array([1 - confidence, 1 + confidence]) / 2
     low, high = np.quantile(np.concatenate(values), quantiles)
@@ -182,7 +186,7 @@ def _macro_f1(counts: np.ndarray) -> np.ndarray:
 
 
 def _loss_terms(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    # As metrics.cross_entropy, whose docstring gives the reason for clipping.
+    # The same terms as in metrics.cross_entropy, whose docstring gives the reason for clipping.
     true = probabilities.astype(np.float64)[np.arange(len(labels)), labels]
     return _with_count(-np.log(np.clip(true, np.finfo(np.float32).eps, 1.0)))
 
@@ -196,17 +200,24 @@ def _with_count(values: np.ndarray) -> np.ndarray:
 
 
 def mean_of_sums(sums: np.ndarray) -> np.ndarray:
-    """Returns the mean of summed (value, count): float [..., 2] -> [...], NaN for a count of 0."""
+    """Computes means from sums.
+
+    Args:
+      sums: float [..., 2], the sum of values and their count.
+
+    Returns:
+      float [...], sum / count; NaN for a count of 0.
+    """
     return _ratio(sums[..., 0], sums[..., 1])
 
 
 def _calibration_error(sums: np.ndarray) -> np.ndarray:
-    # 0 / 0 where none of the drawn subjects were tested with a seed.
+    # 0 / 0 is NaN, if none of the drawn subjects were tested with a seed.
     with np.errstate(invalid="ignore"):
         return calibration.error_from_sums(sums)
 
 
-# Name of a metric -> statistic; also the names under which `metrics` and `calibration` have it.
+# Name of a metric -> statistic.
 STATISTICS = {
     "accuracy": Statistic(_confusion_terms, _accuracy),
     "unweighted_average_recall": Statistic(_confusion_terms, _unweighted_average_recall),

@@ -1,7 +1,7 @@
-"""The leakage ladder: a row's accuracy under each protocol, from the paper's to unseen speakers.
+"""The leakage ladder: accuracy of a config row under each protocol, down to unseen speakers.
 
-The protocols of configs/leakage_ladder.py train on equal numbers of examples, so that they differ
-only in what training and test split may share.
+The ladder begins with the paper's own protocol. The protocols of configs/leakage_ladder.py train on
+equal numbers of examples, so that they differ only in what training and test examples may share.
 """
 
 import dataclasses
@@ -30,8 +30,8 @@ class Published:
     high: float
 
 
-# Churaev and Savchenko 2021 give the first accuracy and the drop under a split by actor, from which
-# the second follows. Human listeners: Livingstone and Russo 2018, speech, audio only.
+# The first accuracy is given by Churaev and Savchenko 2021. The second follows from the drop that
+# they give for a split by actor. Human listeners: Livingstone and Russo 2018, speech, audio only.
 PUBLISHED = (
     Published("Churaev and Savchenko 2021, conventional split", 0.99, 0.99),
     Published("the same, split by actor: 20 to 30 points lower", 0.69, 0.79),
@@ -41,14 +41,15 @@ PUBLISHED = (
 
 @dataclasses.dataclass(frozen=True)
 class Rung:
-    """Results of the row under one protocol.
+    """Results of a config row under one protocol.
 
     Attributes:
       protocol: Name of the protocol.
-      accuracy: Accuracy per clip in 0..1, with the interval of a bootstrap over subjects.
-      chance: Accuracy of always predicting the most frequent emotion.
-      train_sizes: Smallest and largest number of training examples of any network.
-      networks: Number of networks.
+      accuracy: Accuracy in 0..1 per clip or triplet, with the interval of a bootstrap over
+        subjects.
+      chance: Accuracy in 0..1 of always predicting the most frequent emotion of the test examples.
+      train_sizes: Smallest and largest number of training examples over all networks.
+      networks: Number of networks, one per fold and seed.
       seeds: Number of seeds.
       epochs: Number of epochs trained.
     """
@@ -65,16 +66,20 @@ class Rung:
 def rungs(
     workdirs: Sequence[Path], row: str, epochs: int | None = None, per: str = "clip"
 ) -> list[Rung]:
-    """Reads a row's results under each protocol, in the order of the ladder.
+    """Reads the results of a config row under each protocol.
 
     Args:
-      workdirs: Workdirs of runs; the protocols of a ladder may be in several.
-      row: Name of the row.
-      epochs: Number of epochs after which to take the results; None for the most.
-      per: What is counted, a key of `aggregation.AGGREGATIONS`.
+      workdirs: Workdirs of runs. The protocols of one ladder may be in several workdirs.
+      row: Name of the config row.
+      epochs: Number of epochs after which to take the results; None for the largest measured one.
+      per: Unit of evaluation, a key of `aggregation.AGGREGATIONS`.
+
+    Returns:
+      The rungs in the order of registry.LADDER, then those of other protocols sorted by name.
 
     Raises:
-      UserError: As `comparable.read`, or two workdirs have results under one protocol.
+      UserError: The results cannot be read (see `comparable.read`), or two workdirs have results
+        under one protocol.
     """
     by_protocol: dict[str, comparable.Row] = {}
     for measured in comparable.read(workdirs, rows=[row], epochs=epochs, per=per):

@@ -1,4 +1,4 @@
-"""The rows that the workdirs of runs hold records of, one for each protocol."""
+"""Config rows with results in the workdirs of runs, one per row and protocol."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -12,13 +12,13 @@ from mmer_jax.results.records import Record
 
 @dataclasses.dataclass(frozen=True)
 class MeasuredRow:
-    """Results of a row of a workdir under one protocol.
+    """Results of one config row of a workdir under one protocol.
 
     Attributes:
       workdir: Path of the workdir.
       table: Name of the table of results.
       protocol: Name of the protocol.
-      row: Results of the row.
+      row: Results of the config row.
     """
 
     workdir: Path
@@ -28,7 +28,7 @@ class MeasuredRow:
 
     @property
     def record(self) -> Record:
-        """A record after the most epochs; the others differ in fold and seed only."""
+        """One of the records after the most epochs, which differ only in fold, seed and results."""
         return self.row.last.records[0]
 
     @property
@@ -38,7 +38,7 @@ class MeasuredRow:
 
     @property
     def data_description(self) -> str:
-        """Description of the recordings for a table."""
+        """Description of the recordings, to be shown in a table."""
         dataset = self.record["dataset"]
         first, *others = dataset["name"].split(" to ")
         if others:
@@ -50,13 +50,13 @@ class MeasuredRow:
 
     @property
     def subject_count(self) -> int | None:
-        """Number of subjects in the recordings, or None if the record does not tell."""
+        """Number of subjects in the recordings, or None if the record does not contain it."""
         subjects = self.record["dataset"].get("subjects")
         return len(subjects) if isinstance(subjects, list) else subjects
 
     @property
     def exclusion_reason(self) -> str | None:
-        """Why the row cannot be compared with published results, or None if it can."""
+        """Reason why the row is not comparable with published results, or None if it is."""
         if self.row.rendered:
             return "rendered clips"
         if self.record["config"].get("split", {}).get("shuffle_labels"):
@@ -65,12 +65,18 @@ class MeasuredRow:
 
     @property
     def fold_count(self) -> int:
-        """Number of folds that have been run."""
+        """Number of folds with results after the most epochs."""
         return len({record["fold"] for record in self.row.last.records})
 
 
 def read_rows(workdirs: Iterable[Path]) -> list[MeasuredRow]:
-    """Reads all rows of some workdirs.
+    """Reads the results of all config rows of workdirs.
+
+    Args:
+      workdirs: Workdirs of runs.
+
+    Returns:
+      One MeasuredRow per workdir, table, protocol and config row.
 
     Raises:
       UserError: A workdir has no records.

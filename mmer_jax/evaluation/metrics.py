@@ -1,8 +1,9 @@
 """Classification metrics from labels, probabilities and confusion matrices. NumPy, in float64.
 
-Wherever possible a metric is computed from the confusion matrix, int64 [classes, classes], with
-true classes as rows and predicted classes as columns. Records store it, so metrics can be pooled
-over folds and recomputed without predictions.
+Wherever possible a metric is computed from the confusion matrix `counts`, int64 [classes, classes]:
+`counts[i, j]` is the number of examples of class i that are predicted as class j. Records store
+this matrix, so metrics can be pooled over folds and recomputed without predictions. Functions of a
+confusion matrix raise a ValueError if the matrix is not square or counts no examples.
 """
 
 import statistics
@@ -23,7 +24,8 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
       int64 [classes, classes], counts; rows are true classes, columns predicted ones.
 
     Raises:
-      ValueError: The arrays differ in shape, are not one-dimensional, or hold other values.
+      ValueError: The arrays differ in shape, are not one-dimensional, or hold values outside
+        0..classes-1.
     """
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     if labels.shape != predicted.shape or labels.ndim != 1:
@@ -76,7 +78,7 @@ def per_class_precision(counts: np.ndarray) -> np.ndarray:
 def unweighted_average_recall(counts: np.ndarray) -> float:
     """Computes the unweighted average recall (UAR), in 0..1, from a confusion matrix.
 
-    The mean recall over the classes that occur; scikit-learn's balanced accuracy.
+    The UAR is the mean recall over the classes that occur; scikit-learn calls it balanced accuracy.
     """
     return float(np.nanmean(per_class_recall(counts)))
 
@@ -84,8 +86,8 @@ def unweighted_average_recall(counts: np.ndarray) -> float:
 def macro_f1(counts: np.ndarray) -> float:
     """Computes the macro-averaged F1 score, in 0..1, from a confusion matrix.
 
-    The mean over the classes that occur or are predicted, as scikit-learn's. The F1
-    of a class is 2 tp / (2 tp + fp + fn), which is 2 tp / (row sum + column sum).
+    The F1 score of a class is 2 tp / (2 tp + fp + fn), which is 2 tp / (row sum + column sum). The
+    mean is taken over the classes that occur or are predicted, as in scikit-learn.
     """
     counts = _check_counts(counts)
     both = counts.sum(axis=1) + counts.sum(axis=0)
@@ -149,11 +151,12 @@ def measure(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
       probabilities: float [n, classes]. The predicted class is the first of the most probable ones.
 
     Returns:
-      accuracy, accuracy_interval (Wilson, 95%), unweighted_average_recall, macro_f1, loss and
+      A dict with the keys accuracy, accuracy_interval (low and high end of the 95% Wilson
+      interval), unweighted_average_recall, macro_f1, loss (mean cross-entropy in nats) and
       confusion, as plain Python numbers and lists.
 
     Raises:
-      ValueError: As `cross_entropy`.
+      ValueError: There are no examples, the shapes do not match, or a probability is not finite.
     """
     labels, probabilities = _check_examples(labels, probabilities)
     counts = confusion(labels, probabilities.argmax(axis=1), probabilities.shape[1])

@@ -35,7 +35,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
 
     Args:
       first: bool [n], whether the first network classified each clip correctly.
-      second: bool [n], the same for the second network.
+      second: bool [n], whether the second network classified each clip correctly.
 
     Raises:
       ValueError: The arrays differ in shape.
@@ -52,9 +52,9 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
 def permutation(differences: np.ndarray, *, resamples: int = RESAMPLES, seed: int = 0) -> float:
     """Performs a paired permutation test that exchanges two networks for whole groups.
 
-    Under the null hypothesis a subject's predictions by one network could be the other's, so the
-    sign of each subject's difference is random. Subjects may differ in their number of clips, and
-    the clips of a subject need not be independent.
+    Under the null hypothesis the two networks' predictions for the clips of a subject can be
+    exchanged, so the sign of the difference for each subject is random. Subjects may differ in
+    their number of clips, and the clips of a subject need not be independent.
 
     Args:
       differences: float [groups], contribution of each group (subject) to the difference of the
@@ -69,7 +69,8 @@ def permutation(differences: np.ndarray, *, resamples: int = RESAMPLES, seed: in
     """
     differences = np.asarray(differences, np.float64)
     groups = len(differences)
-    # With a tolerance, since sums of equal numbers in another order may differ in the last bits.
+    # The tolerance is needed because sums of the same numbers in another order may differ in the
+    # last bits.
     threshold = np.abs(differences.sum()) - 1e-9 * np.abs(differences).sum()
     if groups <= EXACT_UP_TO:
         flips = np.arange(2**groups)[:, None] >> np.arange(groups) & 1
@@ -92,10 +93,10 @@ def holm(p: Sequence[float]) -> list[float]:
     keeps the family-wise error rate below 0.05 for any dependence between the tests.
 
     Args:
-      p: p-values.
+      p: p-values, in any order.
 
     Returns:
-      The adjusted p-values, in the order given.
+      The adjusted p-values, in the order of `p`.
     """
     order = np.argsort(p, kind="stable")
     stepped = np.asarray(p, np.float64)[order] * np.arange(len(order), 0, -1)

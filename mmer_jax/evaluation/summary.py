@@ -1,8 +1,8 @@
-"""Summaries of records for tables: by table and protocol, then by row, then by number of epochs.
+"""Summaries of records for tables: by table and protocol, by config row, by number of epochs.
 
-Folds of one seed are pooled: their test splits are disjoint, so their confusion matrices add up.
-Seeds are not pooled: tables show their mean and standard deviation. All metrics are computed from
-the confusion matrices of the records.
+The folds of one seed are pooled: their test subsets are disjoint, so the confusion matrices add up.
+Seeds are not pooled: tables show the mean and the standard deviation over seeds. All metrics are
+computed from the confusion matrices of the records.
 """
 
 import dataclasses
@@ -22,7 +22,8 @@ from mmer_jax.protocols import registry
 from mmer_jax.results import predictions, records
 from mmer_jax.results.records import Record
 
-# The `origin` of datasets whose results test the software and say nothing about people.
+# The `origin` of rendered datasets. Results on these test the software and say nothing about
+# people.
 RENDERED = "rendered"
 RENDERED_NOTE = (
     "The clips are rendered drawings with a synthesized voice. "
@@ -32,17 +33,17 @@ RENDERED_NOTE = (
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """Results of a row after one number of epochs, over its folds and seeds.
+    """Results of a config row under one protocol after one number of epochs.
 
     Attributes:
-      records: Records, one for each cell.
+      records: Records, one per cell, i.e. per fold and seed.
       seeds: Seeds in ascending order.
       accuracies: Accuracy in 0..1 of each seed, folds pooled.
       recalls: Unweighted average recall in 0..1 of each seed, folds pooled.
-      confusion: int64 [classes, classes], sum over all cells.
+      confusion: int64 [classes, classes], sum of the confusion matrices of all cells.
       bootstrap: Accuracy with the interval of a bootstrap over subjects; None without predictions.
-      groups: What the bootstrap resamples: "subject", or "clip" if there is one subject; "" without
-        predictions.
+      groups: Groups that the bootstrap resamples: "subject", or "clip" if there is only one
+        subject; "" without predictions.
     """
 
     records: tuple[Record, ...]
@@ -65,10 +66,11 @@ class Measured:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95% confidence interval of the accuracy.
+        """95% confidence interval (low, high) of the accuracy, or None.
 
-        The bootstrap interval if there are predictions. Without predictions the Wilson interval for
-        one seed, and None for several, because their test examples may overlap.
+        This is the bootstrap interval if there are predictions. Without predictions it is the
+        Wilson interval if there is one seed, and None if there are several seeds, because their
+        test examples may overlap.
         """
         if self.bootstrap:
             return self.bootstrap.low, self.bootstrap.high
@@ -78,7 +80,7 @@ class Measured:
 
     @property
     def low_high(self) -> tuple[float, float]:
-        """Ends of the error bar in charts: the interval, or mean ± standard deviation."""
+        """Ends of the error bar in charts: `interval`, or mean ± standard deviation over seeds."""
         if self.interval:
             return self.interval
         spread = self.spread or 0.0  # Without an interval there are several seeds and a spread.
@@ -86,7 +88,7 @@ class Measured:
 
     @property
     def paper(self) -> float | None:
-        """The paper's accuracy if all records have the same one, else None."""
+        """Accuracy in the paper, in 0..1; None if the records have none or differ."""
         numbers = {record["paper_accuracy"] for record in self.records}
         return numbers.pop() if len(numbers) == 1 else None
 
@@ -96,10 +98,13 @@ class Measured:
         return float(self.confusion.sum(axis=1).max() / self.confusion.sum())
 
     def count(self, field: Literal["n_train", "n_validation", "n_test", "n_test_clips"]) -> str:
-        """Returns a count of one seed, such as n_test, summed over folds.
+        """Formats a number of examples or clips, summed over the folds of a seed.
+
+        Args:
+          field: Field of the records.
 
         Returns:
-          "96", or a range such as "94-97" if seeds differ.
+          A number such as "96", or a range such as "94-97" if seeds differ.
         """
         per_seed = {
             sum(record[field] for record in self.records if record["seed"] == seed)
@@ -110,13 +115,13 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Results of a row of a table under one protocol.
+    """Results of a config row under one protocol: a row of a table of results.
 
     Attributes:
-      name: Name of the row.
-      modalities: Names of its inputs.
+      name: Name of the config row.
+      modalities: Names of the input modalities.
       emotions: Class names.
-      by_epochs: Number of epochs -> results.
+      by_epochs: Number of epochs -> results after this number.
     """
 
     name: str
@@ -126,7 +131,7 @@ class Row:
 
     @property
     def last(self) -> Measured:
-        """Results after the most epochs."""
+        """Results after the largest number of epochs."""
         return self.by_epochs[max(self.by_epochs)]
 
     @property
@@ -141,13 +146,13 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Results of a table under one protocol.
+    """Results of all config rows of a table under one protocol.
 
     Attributes:
       table: Name of the table.
       protocol: Name of the protocol.
-      epochs: Numbers of epochs that any row was measured after, in ascending order.
-      rows: Results of the rows.
+      epochs: All numbers of epochs after which a row was measured, in ascending order.
+      rows: Results of the config rows.
     """
 
     table: str
@@ -177,7 +182,9 @@ PROTOCOL_ORDER = (
 def speaker_independent_first(blocks: Sequence[Block]) -> list[Block]:
     """Sorts blocks by PROTOCOL_ORDER, so that results for unseen speakers come first.
 
-    Protocols that are not in PROTOCOL_ORDER come last, in the order given.
+    Args:
+      blocks: Blocks in any order. Those of protocols that are not in PROTOCOL_ORDER come last, in
+        the order in which the protocols first appear.
     """
     others = [block.protocol for block in blocks if block.protocol not in PROTOCOL_ORDER]
     order = (*PROTOCOL_ORDER, *others)
@@ -185,15 +192,17 @@ def speaker_independent_first(blocks: Sequence[Block]) -> list[Block]:
 
 
 def blocks(measured: Sequence[Record], workdir: str | os.PathLike | None = None) -> list[Block]:
-    """Groups records into blocks, in the order in which their tables and protocols first appear.
-
-    Rows are sorted by their number of modalities, then by the order of the modalities, then by
-    first appearance. Of several records with the same key the last one counts.
+    """Groups records into blocks.
 
     Args:
-      measured: Records.
-      workdir: Workdir of the records. If given, accuracies have bootstrap intervals over subjects
-        wherever the workdir has predictions.
+      measured: Records. Of several records with the same key (see records.key) the last one counts.
+      workdir: Workdir of the records, or None. If given, accuracies have bootstrap intervals over
+        subjects wherever the workdir has predictions.
+
+    Returns:
+      One block per table and protocol, in the order in which these first appear. The rows of a
+      block are sorted by number of modalities, then by the order of the modalities, then by first
+      appearance.
     """
     by_key = {records.key(record): record for record in measured}
     by_block: dict[tuple[str, str], list[Record]] = {}
@@ -212,10 +221,13 @@ def blocks(measured: Sequence[Record], workdir: str | os.PathLike | None = None)
 
 
 def check_same_data(blocks: Iterable[Block]) -> None:
-    """Raises an error if a block has results from different data with one dataset name.
+    """Checks that all results in a block with the same dataset name come from the same data.
+
+    Args:
+      blocks: Blocks, each of which is checked by itself.
 
     Raises:
-      UserError: See `data_check.check`; the message names the cells.
+      UserError: See `data_check.check`; the message names row, protocol, fold and seed.
     """
     for block in blocks:
         data_check.check(
@@ -230,11 +242,12 @@ def check_same_data(blocks: Iterable[Block]) -> None:
 
 
 def promise(protocol: str, promises: Mapping[str, str] | None = None) -> str:
-    """Returns a description of what training and test split cannot share under a protocol.
+    """Returns a description of what training and test examples cannot share under a protocol.
 
     Args:
       protocol: Name of the protocol.
-      promises: Name of a protocol -> description; those of the protocol registry by default.
+      promises: Name of a protocol -> description; None for the descriptions in the protocol
+        registry.
     """
     if promises is None:
         promises = {name: entry.promise for name, entry in registry.PROTOCOLS.items()}
@@ -251,7 +264,7 @@ def percent(share: float) -> str:
 
 def _modality_order(names: Sequence[str]) -> tuple[int, list[int]]:
     order = list(modalities.MODALITIES)
-    # Modalities that this version does not know come last.
+    # Names that are not registered, such as those of plugins, come last.
     return len(names), [order.index(n) if n in order else len(order) for n in names]
 
 
@@ -270,10 +283,20 @@ def _make_row(name: str, members: list[Record], workdir: str | os.PathLike | Non
 def _add_bootstrap(
     measured: Measured,
     workdir: pathlib.Path,
-    load: Callable[[pathlib.Path], predictions.Predictions],
+    load: Callable[[pathlib.Path], predictions.CellPredictions],
 ) -> Measured:
-    """Adds the bootstrap interval over subjects; returns `measured` if predictions are missing."""
-    by_seed: dict[int, list[predictions.Examples]] = {}
+    """Adds the bootstrap interval over subjects, if the workdir has all predictions.
+
+    Args:
+      measured: Results without a bootstrap interval.
+      workdir: Workdir of the records.
+      load: Function that loads the predictions of a cell from the path of the file.
+
+    Returns:
+      The results with the interval, or `measured` itself if predictions are missing or the clip
+      names of the dataset are unknown.
+    """
+    by_seed: dict[int, list[predictions.Predictions]] = {}
     try:
         for record in measured.records:
             examples = load(workdir / "predictions" / f"{cell_of(record)}.npz").examples
@@ -282,14 +305,14 @@ def _add_bootstrap(
             by_seed.setdefault(record["seed"], []).append(examples[record["epochs"], "test"])
         tests = [aggregation.concatenate(folds) for folds in by_seed.values()]
         groups = aggregation.groups(tests, measured.records[0]["dataset"]["name"])
-    except errors.UserError:  # No file, or a dataset whose clip names are unknown here.
+    except errors.UserError:  # no file, or a dataset with unknown clip names
         return measured
     interval = intervals.bootstrap(intervals.STATISTICS["accuracy"], tests, groups.labels)
     return dataclasses.replace(measured, bootstrap=interval, groups=groups.name)
 
 
 def cell_of(record: Record) -> str:
-    """Returns the name of a record's cell, which its files are named after."""
+    """Returns the name of a record's cell; the files of the cell are named after it."""
     return cell_name(record["row"], record["protocol"], record["fold"], record["seed"])
 
 

@@ -73,7 +73,7 @@ class CellResults:
             }
             return
         examples = {
-            name: predictions.Examples(
+            name: predictions.Predictions(
                 self.subsets[name].clip, self.subsets[name].view, self.subsets[name].label, values
             )
             for name, values in evaluation.probabilities.items()
@@ -97,7 +97,7 @@ class CellResults:
         )
 
     def write_record(
-        self, epoch: int, examples: Mapping[str, predictions.Examples], **fields: Any
+        self, epoch: int, examples: Mapping[str, predictions.Predictions], **fields: Any
     ) -> None:
         """Writes predictions and record after some epochs, unless they exist.
 
@@ -249,5 +249,5 @@ def is_finished(
     return params_folder(workdir, cell).exists()
 
 
-def _accuracy(examples: predictions.Examples) -> float:
+def _accuracy(examples: predictions.Predictions) -> float:
     return float((examples.probabilities.argmax(-1) == examples.label).mean())

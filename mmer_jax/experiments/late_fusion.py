@@ -136,7 +136,7 @@ def fuse(
                 posteriors, examples = _align(
                     {row: member.examples[epoch, name] for row, member in outer.items()}
                 )
-                fused[name] = predictions.Examples(
+                fused[name] = predictions.Predictions(
                     examples.clip, examples.view, examples.label, rule(posteriors)
                 )
         at_epoch = [r for r in member_records if r["epochs"] == epoch]
@@ -158,10 +158,12 @@ def _is_of(record: Mapping, members: Mapping[str, Cell]) -> bool:
     )
 
 
-def _concatenate(networks: list[predictions.Predictions], epoch: int) -> predictions.Examples:
+def _concatenate(
+    networks: list[predictions.CellPredictions], epoch: int
+) -> predictions.Predictions:
     """Returns the predictions of inner networks for the whole training subset."""
     examples = [network.examples[epoch, "test"] for network in networks]
-    return predictions.Examples(
+    return predictions.Predictions(
         *(
             np.concatenate([getattr(e, field) for e in examples])
             for field in ("clip", "view", "label", "probabilities")
@@ -170,8 +172,8 @@ def _concatenate(networks: list[predictions.Predictions], epoch: int) -> predict
 
 
 def _align(
-    members: Mapping[str, predictions.Examples],
-) -> tuple[dict[str, np.ndarray], predictions.Examples]:
+    members: Mapping[str, predictions.Predictions],
+) -> tuple[dict[str, np.ndarray], predictions.Predictions]:
     """Returns the posteriors of the same examples in the same order.
 
     Args:

@@ -112,7 +112,7 @@ def draw_alterations(samples: np.ndarray, name: str, amounts: augment.AudioAmoun
     scale = _scales()["mel"]
     for axes, variant in zip(panels, augment.AUDIO_VARIANTS, strict=True):
         rng = clips.make_variant_rng(name, variant)
-        version = augment.vary(samples, spectrogram.RATE, variant, amounts, rng)
+        version = augment.apply_variant(samples, spectrogram.RATE, variant, amounts, rng)
         image = spectrogram.mel_image(version, spectrogram.RATE, SIZE)
         axes.set_title(titles.get(variant, variant), fontsize="medium")
         drawn = _show(axes, image, len(version) / spectrogram.RATE, scale)

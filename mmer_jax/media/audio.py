@@ -16,17 +16,17 @@ def read_audio(source: Source, rate: int | None) -> tuple[np.ndarray, int]:
     """Reads the first audio track of a video or audio file.
 
     Args:
-      source: A path, or a file's content (.mp4 with AAC, .wav, .flac and others that FFmpeg reads).
-      rate: Sampling rate in Hz to resample to; None keeps the recording's own.
+      source: A path, or the content of a file (.mp4 with AAC, .wav, .flac and others that FFmpeg
+        reads).
+      rate: Sampling rate in Hz to resample to; None keeps the sampling rate of the recording.
 
     Returns:
-      A pair of
-        samples: float32 [n] in -1..1, the mean of the channels.
-        rate: Sampling rate in Hz.
+      A tuple (samples, rate): the waveform, float32 [n] in -1..1, the mean of the channels; and the
+      sampling rate in Hz.
 
     Raises:
-      ClipError: "empty file", "not a video", "truncated", or "no audio" if there is no audio track
-        or if it holds no samples. A track of zeros is no error here: see `is_silent`.
+      ClipError: "empty file", "not a video", "truncated", or "no audio" if the file has no audio
+        track or one without samples. A track of zeros raises no error (see `is_silent`).
       UserError: If the file does not exist or cannot be read.
     """
     with containers.open_media(source) as container:
@@ -57,7 +57,14 @@ def read_audio(source: Source, rate: int | None) -> tuple[np.ndarray, int]:
 
 
 def is_silent(samples: np.ndarray) -> bool:
-    """Returns whether every sample (float [n]) is below one quantization step of 16-bit audio."""
+    """Returns whether a waveform is silent.
+
+    Args:
+      samples: float [n] in -1..1.
+
+    Returns:
+      Whether the magnitude of every sample is below one quantization step of 16-bit audio.
+    """
     return not np.any(np.abs(samples) >= SILENCE)
 
 

@@ -14,10 +14,13 @@ _WINDOW = 2048
 
 @dataclasses.dataclass(frozen=True)
 class AudioAmounts:
-    """Strengths of the augmentations. The paper gives none; the defaults are ours.
+    """Strengths of the augmentations.
+
+    The paper (Bilotti et al., 2024, doi:10.1016/j.engappai.2023.107708) does not specify them; the
+    defaults are choices of this package.
 
     Attributes:
-      noise_snr_db: Signal-to-noise ratio in dB: mean power of the audio over that of the noise.
+      noise_snr_db: Signal-to-noise ratio in dB, the ratio of mean powers of waveform and noise.
       pitch_semitones: Pitch shift in semitones; positive is higher.
       shift_seconds: Time shift in seconds; positive is later.
       stretch_factor: Tempo factor; above 1 is faster and shorter.
@@ -37,10 +40,10 @@ class AudioAmounts:
 
 
 def add_noise(samples: np.ndarray, snr_db: float, rng: np.random.Generator) -> np.ndarray:
-    """Adds white Gaussian noise, `snr_db` decibels below the audio's mean power.
+    """Adds white Gaussian noise, `snr_db` decibels below the mean power of the waveform.
 
     Args:
-      samples: float [n].
+      samples: Waveform, float [n].
       snr_db: Signal-to-noise ratio in dB.
       rng: Generator that the noise is drawn from.
 
@@ -57,7 +60,7 @@ def shift_pitch(samples: np.ndarray, rate: int, semitones: float) -> np.ndarray:
     """Changes the pitch and keeps the duration, with librosa.effects.pitch_shift.
 
     Args:
-      samples: float [n].
+      samples: Waveform, float [n].
       rate: Sampling rate in Hz.
       semitones: Shift in semitones; positive is higher.
 
@@ -69,13 +72,13 @@ def shift_pitch(samples: np.ndarray, rate: int, semitones: float) -> np.ndarray:
 
 
 def shift_time(samples: np.ndarray, rate: int, seconds: float) -> np.ndarray:
-    """Shifts the audio in time, circularly.
+    """Shifts a waveform in time, circularly.
 
-    Samples that leave at one end enter at the other. No speech is lost, and a recording of one
-    sentence begins and ends with silence anyway.
+    Samples that leave at one end enter at the other. No speech is lost, and recordings of one
+    sentence begin and end with silence.
 
     Args:
-      samples: float [n].
+      samples: Waveform, float [n].
       rate: Sampling rate in Hz.
       seconds: Shift in seconds; positive is later.
 
@@ -89,8 +92,8 @@ def stretch_time(samples: np.ndarray, factor: float) -> np.ndarray:
     """Changes the tempo and keeps the pitch, with librosa.effects.time_stretch.
 
     Args:
-      samples: float [n].
-      factor: Tempo factor; above 1 is faster and shorter.
+      samples: Waveform, float [n].
+      factor: Tempo factor, above 0. A factor above 1 makes the waveform faster and shorter.
 
     Returns:
       float32 [round(n / factor)].
@@ -104,30 +107,31 @@ def _pad_to_window(samples: np.ndarray) -> np.ndarray:
     return np.pad(samples, (0, max(0, _WINDOW - len(samples))))
 
 
-def vary(
+def apply_variant(
     samples: np.ndarray, rate: int, variant: str, amounts: AudioAmounts, rng: np.random.Generator
 ) -> np.ndarray:
-    """Returns the named audio variant of a waveform.
+    """Applies one of AUDIO_VARIANTS to a waveform.
 
     Args:
-      samples: float [n].
+      samples: Waveform, float [n].
       rate: Sampling rate in Hz.
-      variant: Key of AUDIO_VARIANTS.
+      variant: Name of the audio variant, a key of AUDIO_VARIANTS.
       amounts: Strengths of the augmentations.
-      rng: Generator that noise is drawn from; other variants do not use it.
+      rng: Generator that noise is drawn from; only the variant "noise" uses it.
 
     Returns:
-      float32 [m], where m = n except for time_stretch.
+      float32 [m], with m = round(n / amounts.stretch_factor) for "time_stretch", else m = n.
 
     Raises:
-      UserError: If the variant is unknown.
+      UserError: If `variant` is unknown.
     """
     if variant not in AUDIO_VARIANTS:
         raise errors.unknown("audio variant", variant, AUDIO_VARIANTS)
     return AUDIO_VARIANTS[variant](samples, rate, amounts, rng)
 
 
-# In the order of the class label `audio_variant`; views 0, 1, 2 use the first three.
+# Name of an audio variant -> function (samples, rate, amounts, rng) -> samples. The order matches
+# the TFDS feature `audio_variant` (ClassLabel). Views 0, 1 and 2 of a clip use the first three.
 AUDIO_VARIANTS: dict[str, Callable[..., np.ndarray]] = {
     "original": lambda samples, rate, amounts, rng: np.asarray(samples, np.float32),
     "noise": lambda samples, rate, amounts, rng: add_noise(samples, amounts.noise_snr_db, rng),

@@ -15,10 +15,10 @@ from mmer_jax.utils import files
 def compile_librosa() -> None:
     """Compiles the librosa functions that spectrograms need, or loads them from Numba's cache.
 
-    Numba caches compiled functions in librosa's folder. Processes that write this cache at the same
-    time, as workers in a fresh environment do, can crash each other: of packing jobs run three at a
-    time with two workers each, one of nine ended in a segmentation fault without the lock, none of
-    six with it.
+    Numba caches compiled functions in the folder of librosa. Processes that write this cache at the
+    same time, as workers in a fresh environment do, can crash each other. In an experiment with
+    three packing jobs at a time, each with two workers, one of nine jobs ended in a segmentation
+    fault without the lock, and none of six with the lock.
     """
     path = Path(tempfile.gettempdir()) / f"mmer_jax_compiling_{os.getuid()}.lock"
     with files.lock(path):

@@ -1,9 +1,9 @@
 """Opening of recordings and detection of damaged ones.
 
-FFmpeg reads past almost any damage and returns what is left: a clip cut in half becomes a shorter
-clip, which later code cannot tell from a complete one. The file is therefore compared with the
-sizes and durations that its headers declare, before and after decoding, and a difference raises a
-ClipError.
+FFmpeg reads past almost any damage and returns what can be decoded: a clip cut in half becomes a
+shorter clip, which later code cannot tell from a complete one. The size and the duration of a file
+are therefore compared with those that its headers declare, before and after decoding. A file that
+is shorter than declared raises a ClipError.
 """
 
 import contextlib
@@ -29,7 +29,8 @@ CONTAINERS = (
 
 _EBML = b"\x1a\x45\xdf\xa3"
 
-# Top-level boxes of .mp4 and .mov files (ISO/IEC 14496-12, QuickTime). Any other ends the check.
+# Top-level boxes of .mp4 and .mov files (ISO/IEC 14496-12, QuickTime). Any other box ends the
+# check.
 _BOXES = frozenset(
     b"ftyp moov mdat moof mfra free skip wide uuid udta meta pnot styp sidx ssix prft".split()
 )
@@ -40,14 +41,14 @@ def open_media(source: Source) -> Iterator[InputContainer]:
     """Opens a recording; FFmpeg errors raised inside the block become ClipErrors.
 
     Args:
-      source: A path, or a file's content.
+      source: A path, or the content of a file.
 
     Yields:
       The open container.
 
     Raises:
-      ClipError: "empty file", "not a video", or "truncated" if the file ends before the end that
-        its own index declares, or if a section of it cannot be decoded.
+      ClipError: "empty file", "not a video", or "truncated" if the file is shorter than its headers
+        or its index declare, or if data cannot be decoded inside the block.
       UserError: If the file does not exist or cannot be read.
     """
     if not isinstance(source, bytes):
@@ -88,7 +89,7 @@ def check_duration(container: InputContainer, end: float) -> None:
 
     Args:
       container: An open recording.
-      end: Time at which the last packet of any stream ends, in seconds on the streams' clock.
+      end: Time at which the last packet of any stream ends, in seconds on the clock of the streams.
 
     Raises:
       ClipError: "truncated", if the streams end more than half a second early.
@@ -112,9 +113,17 @@ def _check_readable(path: str | os.PathLike) -> None:
 
 
 def _find_size_mismatch(file: io.BufferedIOBase, size: int) -> str | None:
-    """Describes how a file is shorter than its outermost headers declare; None if it is not.
+    """Checks that a file is not shorter than its outermost headers declare.
 
-    MPEG transport streams declare no size: one cut between two packets goes unnoticed.
+    MPEG transport streams declare no size: a stream that is cut between two packets is not
+    detected.
+
+    Args:
+      file: The open file.
+      size: Size of the file in bytes.
+
+    Returns:
+      A description of the difference for users, or None if there is none.
     """
     file.seek(0)
     start = file.read(128)
@@ -130,19 +139,25 @@ def _find_size_mismatch(file: io.BufferedIOBase, size: int) -> str | None:
 
 
 def _riff_size(start: bytes) -> int | None:
-    """Returns the size that an .avi or .wav file declares; live writers leave 0 or all ones."""
+    """Returns the size in bytes that an .avi or .wav file declares.
+
+    Returns None for the sizes 0 and 0xFFFFFFFF, which programs write when they do not know the
+    size.
+    """
     declared = struct.unpack("<I", start[4:8].ljust(4, b"\0"))[0]
     return None if declared in (0, 0xFFFFFFFF) else declared + 8
 
 
 def _matroska_size(start: bytes) -> int | None:
-    """Returns the size that an .mkv or .webm file declares: a header and one segment.
+    """Returns the size in bytes that an .mkv or .webm file declares for its header and segment.
 
-    The format is RFC 8794 (EBML) and RFC 9559 (Matroska).
+    Returns None if the size is declared as unknown or lies beyond `start`. The format is described
+    in RFC 8794 (EBML) and RFC 9559 (Matroska).
     """
 
     def read_number(at: int) -> tuple[int | None, int]:
-        # The leading zero bits of the first byte count the bytes that follow; all ones is unknown.
+        # The number of leading zero bits of the first byte is the number of bytes that follow. All
+        # ones mean that the size is unknown.
         width = 9 - start[at].bit_length()
         value = int.from_bytes(start[at : at + width], "big") & ((1 << 7 * width) - 1)
         return (None if value == (1 << 7 * width) - 1 else value), at + width
@@ -150,13 +165,18 @@ def _matroska_size(start: bytes) -> int | None:
     try:
         header, at = read_number(4)
         segment, at = read_number(at + (header or 0) + 4)  # 4: length of the segment's ID
-    except IndexError:  # the header is longer than the bytes that were read: FFmpeg decides
+    except IndexError:  # the header is longer than `start`: leave the check to FFmpeg
         return None
     return None if segment is None else at + segment
 
 
 def _find_box_mismatch(file: io.BufferedIOBase, size: int) -> str | None:
-    """Describes how an .mp4 or .mov file is shorter than its boxes; None for any other file."""
+    """Checks that an .mp4 or .mov file is not shorter than its boxes declare.
+
+    Returns:
+      A description of the difference for users; None if there is none or the file is of another
+      format.
+    """
     position, kinds = 0, set()
     while position < size:
         file.seek(position)
@@ -169,7 +189,7 @@ def _find_box_mismatch(file: io.BufferedIOBase, size: int) -> str | None:
         kinds.add(kind)
         if length == 1 and len(header) == 16:
             length = struct.unpack(">Q", header[8:])[0]
-        elif length == 0:  # to the end of the file
+        elif length == 0:  # the box extends to the end of the file
             length = size - position
         if length < 8:
             break
@@ -185,6 +205,7 @@ def _find_box_mismatch(file: io.BufferedIOBase, size: int) -> str | None:
 
 
 def _find_packet_beyond_end(container: InputContainer, size: int) -> str | None:
+    """Describes to users a packet of the index that ends beyond the file; None if there is none."""
     # Only .mp4 and .mov have an index with the offset and size of every packet; other formats list
     # seek points.
     if "mp4" not in container.format.name:

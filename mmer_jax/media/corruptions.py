@@ -1,8 +1,8 @@
 """Corruptions of face images and audio, for testing robustness.
 
-Each corruption has levels on a scale of its own. Blur and low resolution are separable linear maps:
-one matrix, applied from both sides. This module therefore needs NumPy alone, and a machine without
-OpenCV can test on corrupted images.
+The levels of each corruption have their own unit. Blur and low resolution are separable linear
+maps: one matrix is applied to rows and columns. This module therefore needs only NumPy, and a
+machine without OpenCV can test on corrupted images.
 """
 
 import dataclasses
@@ -20,17 +20,19 @@ class Corruption:
     Attributes:
       name: Name in commands and records.
       title: Name in headings.
-      stream: Stream that it corrupts: "video" (photographs of the face) or "audio" (the samples,
+      stream: Stream that is corrupted: "video" (photographs of the face) or "audio" (the waveform,
         from which audio images are computed afterwards).
-      description: A sentence on what it does and what a level means.
-      unit: Unit of a level, as written after the number.
+      description: What the corruption does and what a level means, for users.
+      unit: Unit of a level, in the form that is written after the number.
       levels: Default levels, from mild to severe.
       limits: Smallest and largest valid level.
-      apply: For video, (image uint8 [s, s, c], level, rng) -> uint8 [s, s, c]; for audio,
-        (samples float [n], level, rng) -> float32 [n].
-      axis_position: Maps a level to its position on the axis of a chart, which starts at zero.
-      axis_label: Label of that axis.
-      clean_position: Position of clean inputs on that axis; None for the images' side in pixels.
+      apply: Function that corrupts an input. For "video": (image uint8 [s, s, c], level, rng) ->
+        uint8 [s, s, c]. For "audio": (samples float [n], level, rng) -> float32 [n].
+      axis_position: Function of a level that returns the position of the level on the axis of a
+        chart, which starts at zero.
+      axis_label: Label of the axis.
+      clean_position: Position of clean inputs on the axis; None for the side of the images in
+        pixels.
     """
 
     name: str
@@ -48,8 +50,11 @@ class Corruption:
     def check(self, level: float) -> None:
         """Checks a level.
 
+        Args:
+          level: Level of this corruption.
+
         Raises:
-          UserError: If the level is outside the limits.
+          UserError: If `level` is outside `limits`.
         """
         low, high = self.limits
         if not low <= level <= high:
@@ -66,7 +71,7 @@ def blur(image: np.ndarray, sigma: float) -> np.ndarray:
 
     Args:
       image: uint8 [s, s, c].
-      sigma: Standard deviation as a fraction of the side; 0 returns the image unchanged.
+      sigma: Standard deviation as a fraction of the side; with 0 the image stays unchanged.
 
     Returns:
       uint8 [s, s, c].
@@ -93,9 +98,9 @@ def occlude(image: np.ndarray, share: float, rng: np.random.Generator) -> np.nda
 
     Args:
       image: uint8 [s, s, c].
-      share: Covered share of the area, in 0..1; the square's side is rounded to whole pixels.
-      rng: Generator that the position is drawn from. Generators in the same state give squares of
-        any share the same relative position.
+      share: Covered share of the area, in 0..1. The side of the square is rounded to whole pixels.
+      rng: Generator that the position is drawn from. With generators in the same state, squares of
+        different shares have the same relative position.
 
     Returns:
       uint8 [s, s, c].
@@ -113,7 +118,7 @@ def reduce(image: np.ndarray, pixels: int) -> np.ndarray:
 
     Args:
       image: uint8 [s, s, c].
-      pixels: Side of the reduced image in pixels. An image that is not larger is returned
+      pixels: Side of the reduced image in pixels. If `pixels` >= s, the image is returned
         unchanged.
 
     Returns:
@@ -127,7 +132,7 @@ def reduce(image: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def _add_noise(samples: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    from mmer_jax.media import augment  # not at the top: it needs librosa
+    from mmer_jax.media import augment  # not at the top, since augment needs librosa
 
     return augment.add_noise(samples, level, rng)
 
@@ -204,7 +209,7 @@ CORRUPTIONS = {
 
 
 def _apply_separable(matrix: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Applies a matrix to both spatial axes of each channel; uint8 [s, s, c]."""
+    """Applies a matrix, float32 [s, s], to both spatial axes of an image, uint8 [s, s, c]."""
     channels = np.moveaxis(image.astype(np.float32), -1, 0)
     return _to_uint8(np.moveaxis(matrix @ channels @ matrix.T, 0, -1))
 

@@ -16,15 +16,18 @@ from mmer_jax import errors
 # uint8 [h, w, 3] RGB -> float [n, 4]: left, top, width, height in pixels of that image.
 Detector = Callable[[np.ndarray], np.ndarray]
 
-# Added on each side of the face, as a fraction of its width. The cascade's box ends above the
-# eyebrows and below the lips; the margin adds the forehead, a little hair, the chin and the ears.
+# Margin added on each side of the detected face, as a fraction of the width of the face. The box of
+# the Haar cascade ends above the eyebrows and below the lips; the margin adds the forehead, a
+# little hair, the chin and the ears.
 MARGIN = 0.15
-# Width and height of a face as fractions of its crop: detectors return squares from brows to chin.
+# Width and height of a face as fractions of the side of its crop: detectors return squares from
+# brows to chin.
 OVAL = (0.75, 0.95)
 
 # Detection runs on a downscaled image: (longest side in pixels, scale factor between face sizes).
-# The first pass finds faces of at least a quarter of the height, as in nearly all recordings of a
-# speaker. The second, four times as slow, is for smaller faces and those that the first missed.
+# The first pass finds faces of at least a quarter of the image's height, as in nearly all
+# recordings of a speaker. The second pass, which is four times as slow, runs if the first one finds
+# no face.
 _PASSES = ((160, 1.15), (320, 1.1))
 
 
@@ -34,7 +37,7 @@ class FaceBox:
 
     Attributes:
       box: Left, top, right, bottom in source pixels, inside the image.
-      found: Whether the detector found a face. If not, the box is the largest centered square.
+      found: Whether the detector found a face. If not, `box` is the largest centered square.
     """
 
     box: tuple[float, float, float, float]
@@ -48,13 +51,13 @@ def make_detector(name: str, model_path: str | None = None) -> Detector:
 
     Args:
       name: Key of DETECTORS: "haar", "yunet" or "none".
-      model_path: The .onnx file of YuNet. The other detectors take none.
+      model_path: Path of YuNet's .onnx file; None for the other detectors.
 
     Returns:
       A function from an image, uint8 [h, w, 3] RGB, to boxes, float64 [n, 4].
 
     Raises:
-      UserError: If the name is unknown, the model file is missing or cannot be loaded, or a model
+      UserError: If `name` is unknown, the model file is missing or cannot be loaded, or a model
         file is given to a detector that takes none.
     """
     if name not in DETECTORS:
@@ -73,8 +76,9 @@ def face_square(
       margin: Margin on each side, as a fraction of the face's width.
 
     Returns:
-      The box with the median center and width of the largest face in each frame, widened by the
-      margin, shifted into the image, and shrunk if it is larger than the image.
+      The crop: the median, over the frames, of the center and the width of the largest face,
+      widened by the margin, shifted into the image, and shrunk if it is larger than the image. If
+      no frame has a face, the largest centered square.
     """
     height, width = images[0].shape[:2]
     faces = []
@@ -99,8 +103,8 @@ def crop(image: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
 
     Args:
       image: uint8 [h, w, 3].
-      box: Left, top, right, bottom in pixels. They are rounded to whole pixels in the same way for
-        every image.
+      box: Left, top, right, bottom of the square in pixels of `image`, which are rounded to whole
+        pixels.
       size: Side of the result in pixels.
 
     Returns:
@@ -119,10 +123,10 @@ def mask_background(image: np.ndarray) -> np.ndarray:
     """Sets everything outside a centered upright ellipse, where the face is, to black.
 
     Args:
-      image: uint8 [s, s, c], a crop with the box of `face_square`.
+      image: uint8 [s, s, c], a crop with the box from `face_square`.
 
     Returns:
-      uint8 [s, s, c]. The width and height of the ellipse are OVAL, as fractions of the side.
+      uint8 [s, s, c]. OVAL has the width and height of the ellipse as fractions of s.
     """
     side = image.shape[0]
     position = (np.arange(side) + 0.5) / side * 2 - 1
@@ -197,14 +201,18 @@ def _refuse_model(name: str, model_path: str | None) -> None:
 
 
 def _downscale(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
-    """Returns the image with at most `side` pixels on its longest side, and the scale."""
+    """Reduces an image to at most `side` pixels on the longest side.
+
+    Returns:
+      The image, and the scale from the original to this image, at most 1.
+    """
     scale = min(1.0, side / max(image.shape[:2]))
     if scale == 1:
         return image, scale
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), scale
 
 
-# Detectors by their name in configs.
+# Name of a detector in configs -> function of a model path or None that makes the detector.
 DETECTORS: dict[str, Callable[[str | None], Detector]] = {
     "haar": _make_haar,
     "yunet": _make_yunet,

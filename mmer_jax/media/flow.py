@@ -15,7 +15,8 @@ def dense_flow(previous: np.ndarray, current: np.ndarray) -> np.ndarray:
       current: uint8 [h, w, 3] RGB, the next frame with the same crop.
 
     Returns:
-      float32 [h, w, 2]: motion of each pixel of `previous` to the right and down, in pixels.
+      float32 [h, w, 2]: motion of each pixel of `previous` to the right and down, in pixels per
+      frame.
     """
     # For two identical images Farneback's method returns a tenth of a pixel of motion near the
     # edges, which per-frame scaling of the flow image would turn into full brightness. Encoders do
@@ -43,16 +44,16 @@ def flow_image(flow: np.ndarray, scale: float | None) -> np.ndarray:
     and y points down.
 
     Args:
-      flow: float32 [h, w, 2], motion to the right and down in pixels.
-      scale: None maps the range from the lowest to the highest speed in this image to 0..255, as
-        the tutorial does. A number is the speed in pixels that maps to 255, as do higher speeds, so
-        that images are comparable.
+      flow: float32 [h, w, 2], motion to the right and down in pixels per frame.
+      scale: Speed in pixels per frame that is drawn with the value 255, like all higher speeds, so
+        that images are comparable. With None the range from the lowest to the highest speed in this
+        image is mapped to 0..255, as in the tutorial.
 
     Returns:
       uint8 [h, w, 3] RGB; black if nothing moves.
 
     Raises:
-      ValueError: If the scale is not positive.
+      ValueError: If `scale` is not above 0.
     """
     if scale is not None and not scale > 0:
         raise ValueError(f"the flow scale must be above 0 pixels, found {scale}")

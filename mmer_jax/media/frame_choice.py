@@ -23,19 +23,19 @@ def choose_frames(
     Args:
       count: Number of frames in the clip.
       n: Number of frames to select.
-      method: Key of CHOICES.
+      method: Name of the method, a key of CHOICES.
       rng: Generator for random selection.
-      scores: Frame index -> score, for the method "scored", which selects the highest scores.
-        Frames without a score are not selected.
+      scores: Frame index -> score, for the method "scored", which selects the frames with the
+        highest scores. Frames without a score are not selected.
 
     Returns:
-      n frame indices in 1..count-1, ascending and distinct. In a clip with fewer frames, indices
-      are repeated.
+      n frame indices in 1..count-1, ascending and distinct. If the clip has fewer than n frames
+      that can be selected, indices are repeated.
 
     Raises:
       ClipError: "too short" if the clip has fewer than two frames; "no scores" if "scored" finds no
         frame of the clip with a score.
-      UserError: If the method is unknown.
+      UserError: If `method` is unknown.
     """
     if method not in CHOICES:
         raise errors.unknown("choice of frames", method, CHOICES)
@@ -60,11 +60,11 @@ def _uniform(available: int, n: int, rng: np.random.Generator, scores: np.ndarra
 def _every_tenth(
     available: int, n: int, rng: np.random.Generator, scores: np.ndarray
 ) -> np.ndarray:
-    """Implements section 7.3's "random extraction of a frame every ten ones".
+    """Implements "random extraction of a frame every ten ones" (section 7.3 of the paper).
 
-    One frame is drawn at random from each block of ten consecutive frames, the shorter last block
-    included, and n of these frames are drawn. In a clip with fewer than n blocks, the remaining
-    frames are drawn from those not selected yet.
+    One frame is drawn at random from each block of ten consecutive frames, including the shorter
+    last block, and n of these frames are drawn. In a clip with fewer than n blocks, the missing
+    frames are drawn from the frames that are not selected yet.
     """
     starts = range(0, available, STRIDE)
     candidates = [rng.integers(start, min(start + STRIDE, available)) for start in starts]
@@ -75,9 +75,9 @@ def _every_tenth(
 
 
 def _scored(available: int, n: int, rng: np.random.Generator, scores: np.ndarray) -> np.ndarray:
-    """Selects the n highest scores; ties go to the earlier frame.
+    """Selects the n frames with the highest scores; of equal scores, the earlier frame.
 
-    If fewer frames have a score, they are repeated, highest score first.
+    If fewer than n frames have a score, they are repeated, those with the highest scores first.
     """
     best = np.argsort(-scores, kind="stable")[: np.isfinite(scores).sum()]  # NaN is sorted last
     if not len(best):
@@ -85,12 +85,13 @@ def _scored(available: int, n: int, rng: np.random.Generator, scores: np.ndarray
     return np.resize(best[:n], n)
 
 
-# Selection methods: (available, n, rng, scores float [available], NaN for none) -> n indices in
-# 0..available-1.
+# Name of a method -> function (available, n, rng, scores) -> n indices in 0..available-1, where
+# index i is frame i + 1 of the clip. `available` is the number of frames that can be selected;
+# `scores` is float [available], NaN for a frame without a score.
 CHOICES: dict[str, Callable[[int, int, np.random.Generator, np.ndarray], np.ndarray]] = {
     "random": _random,
     "uniform": _uniform,
     "every_tenth": _every_tenth,
     "scored": _scored,
 }
-NEEDS_SCORES = ("scored",)
+NEEDS_SCORES = ("scored",)  # methods that need scores

@@ -1,9 +1,9 @@
-"""The six image representations of audio in section 7.2 (figure 9), and their plots.
+"""The six image representations of audio in section 7.2 of the paper (figure 9), and their plots.
 
-The vertical scale of an image is the same for all recordings, except that the waveform is scaled to
-its own peak. The horizontal axis is the whole duration. A plot is what the paper's networks got, as
-far as its figures show: a matplotlib drawing without axes, in color, each curve scaled to its own
-range.
+The vertical scale of an image is the same for all recordings, except that a waveform is scaled to
+its own peak. The horizontal axis is the whole duration. A plot is a matplotlib drawing in color
+without axes, with each curve scaled to its own range: judging by its figures, the paper's networks
+were trained on such plots.
 """
 
 import dataclasses
@@ -24,10 +24,11 @@ class Representation:
     """An image representation of audio.
 
     Attributes:
-      name: Name of its modality.
+      name: Name of the modality.
       title: Name in tables and figures.
-      image: Computes the image: (samples float [n] in -1..1, rate, size) -> uint8 [size, size, 1].
-      draw: Draws the plot: (matplotlib axes, samples, rate) -> None.
+      image: Function that computes the image: (samples float [n] in -1..1, rate in Hz, size) ->
+        uint8 [size, size, 1].
+      draw: Function that draws the plot: (matplotlib axes, samples, rate in Hz) -> None.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Representation:
 def waveform_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarray:
     """Renders a waveform, white from the lowest to the highest sample in each column.
 
-    The vertical scale is the waveform's own peak.
+    The waveform is scaled to its own peak.
 
     Args:
       samples: float [n] in -1..1.
@@ -134,7 +135,7 @@ def plot_image(name: str, samples: np.ndarray, rate: int, size: int = 224) -> np
       uint8 [size, size, 3], RGB.
 
     Raises:
-      UserError: If the name is unknown or matplotlib is not installed.
+      UserError: If `name` is unknown or matplotlib is not installed.
     """
     if name not in REPRESENTATIONS:
         raise errors.unknown("audio representation", name, REPRESENTATIONS)
@@ -199,8 +200,8 @@ REPRESENTATIONS = {
     )
 }
 
-# Modality -> the function that computes its image from a waveform:
-# (samples float [n], rate, size) -> uint8 [size, size, channels].
+# Modality -> function that computes its image from a waveform:
+# (samples float [n] in -1..1, rate in Hz, size) -> uint8 [size, size, channels].
 IMAGES = {r.name: r.image for r in REPRESENTATIONS.values()} | {
     f"{name}_plot": functools.partial(plot_image, name) for name in REPRESENTATIONS
 }
@@ -217,8 +218,8 @@ def register(name: str, image: Callable[[np.ndarray, int, int], np.ndarray]) -> 
 
     Args:
       name: Name of the modality, see modalities.register.
-      image: (samples float32 [n] in -1..1, rate, size) -> uint8 [size, size, channels]; a function
-        of a module that has a file.
+      image: Function (samples float32 [n] in -1..1, rate in Hz, size) -> uint8 [size, size,
+        channels]. It must be defined in a file, whose digest identifies the packs made with it.
     """
     path = inspect.getsourcefile(image)
     assert path is not None, f"{image} has no source file"
@@ -227,12 +228,20 @@ def register(name: str, image: Callable[[np.ndarray, int, int], np.ndarray]) -> 
 
 
 def source_digest(names: Iterable[str]) -> str:
-    """Returns the digests of the sources of registered modalities, or "" if none is registered."""
+    """Returns the digests of the source files that define the given modalities.
+
+    Args:
+      names: Names of modalities.
+
+    Returns:
+      8 hex digits for each source file of a registered modality, joined by "-"; "" if none of the
+      modalities was added by `register`.
+    """
     return "-".join(sorted({_source_digests[n] for n in names if n in _source_digests}))
 
 
 def _pad_to_window(samples: np.ndarray) -> np.ndarray:
-    """Pads to one STFT window at least, since librosa warns about less."""
+    """Pads a waveform to at least one STFT window, since librosa warns about shorter ones."""
     samples = np.asarray(samples, np.float32)
     return np.pad(samples, (0, max(0, spectrogram.WINDOW - len(samples))))
 
@@ -243,6 +252,10 @@ def _power_spectrogram_db(samples: np.ndarray) -> np.ndarray:
 
 
 def _curve_image(hertz: np.ndarray, rate: int, size: int) -> np.ndarray:
+    """Renders frequencies (float [frames], Hz) as an area from 0 Hz, uint8 [size, size, 1].
+
+    The top of the image is half of the sampling rate.
+    """
     height = spectrogram.resize(hertz[None].astype(np.float32), size, height=1)[0] / (rate / 2)
     return _fill_between(np.zeros_like(height), height, size)
 
@@ -252,7 +265,7 @@ def _fill_between(low: np.ndarray, high: np.ndarray, size: int) -> np.ndarray:
 
     Args:
       low: float [size], lower curve, from 0 (bottom) to 1 (top).
-      high: float [size], upper curve.
+      high: float [size], upper curve, from 0 (bottom) to 1 (top).
       size: Side of the image in pixels.
 
     Returns:
@@ -264,6 +277,7 @@ def _fill_between(low: np.ndarray, high: np.ndarray, size: int) -> np.ndarray:
 
 
 def _gray_image(values: np.ndarray, size: int) -> np.ndarray:
+    """Renders values (float [h, w] in 0..1) as a grayscale image, uint8 [size, size, 1]."""
     return _to_uint8(spectrogram.resize(values.astype(np.float32), size))
 
 

@@ -1,11 +1,11 @@
-"""Log-mel spectrogram of a waveform, and the images of it that networks get as inputs."""
+"""Log-mel spectrograms of waveforms, and the images of spectrograms that networks get as inputs."""
 
 import cv2
 import librosa
 import numpy as np
 
-# librosa's defaults, which the paper used: sampling rate in Hz, mel bands, STFT window in samples,
-# dynamic range.
+# librosa's defaults, which the paper used: sampling rate in Hz, number of mel bands, STFT window in
+# samples, dynamic range in dB.
 RATE = 22050
 BANDS = 128
 WINDOW = 2048
@@ -17,9 +17,9 @@ _FLOOR = 1e-10
 def log_mel(samples: np.ndarray, rate: int = RATE, bands: int = BANDS) -> np.ndarray:
     """Computes the mel spectrogram in decibels relative to its maximum.
 
-    The result is that of librosa.power_to_db(librosa.feature.melspectrogram(...), ref=np.max),
-    extended to two cases: silence gives the lowest value everywhere, and audio shorter than a
-    window is padded with silence.
+    The result is librosa.power_to_db(librosa.feature.melspectrogram(...), ref=np.max), except that
+    silence gives the lowest value everywhere, and audio shorter than a window is padded with
+    silence.
 
     Args:
       samples: float [n] in -1..1.
@@ -41,7 +41,7 @@ def power_to_relative_db(power: np.ndarray) -> np.ndarray:
     """Converts power to decibels relative to its maximum.
 
     Args:
-      power: float, any shape.
+      power: Power, float array of any shape.
 
     Returns:
       float32 of the same shape, -80..0 dB; -80 everywhere for silence.
@@ -88,8 +88,8 @@ def mel_level_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarr
 
     Returns:
       uint8 [size, size, 1]: -70..30 dB of librosa's mel power as 0..255, low frequencies at the
-      bottom. It covers LEVEL_SECONDS around the center of the audio's energy, with silence beyond
-      the ends of the recording.
+      bottom, time to the right. The width covers LEVEL_SECONDS around the temporal center of the
+      energy, with silence beyond the ends of the recording.
     """
     samples = np.asarray(samples, np.float32)
     length = round(LEVEL_SECONDS * rate)
@@ -106,9 +106,9 @@ def mel_level_image(samples: np.ndarray, rate: int, size: int = 224) -> np.ndarr
 
 
 def resize(image: np.ndarray, size: int, height: int | None = None) -> np.ndarray:
-    """Resizes an image, one axis after the other.
+    """Resizes an image, first the width and then the height.
 
-    An axis that shrinks is averaged over areas, one that grows is interpolated linearly.
+    An axis that shrinks is averaged over areas; an axis that grows is interpolated linearly.
 
     Args:
       image: float32 [h, w].

@@ -16,7 +16,7 @@ from mmer_jax import errors
 from mmer_jax.media import container as containers
 from mmer_jax.media.container import Source
 
-# Frame indices, or a function that gets the number of frames and returns frame indices.
+# Frame indices from 0, or a function of the number of frames that returns frame indices.
 FrameIndices = Sequence[int] | Callable[[int], Iterable[int]]
 
 
@@ -25,10 +25,10 @@ class VideoFrames:
     """Selected frames of a recording.
 
     Attributes:
-      count: Number of frames in the recording that decode, which may differ from the declared one.
+      count: Number of frames that can be decoded, which may differ from the declared number.
       rate: Average number of frames per second.
       images: Frame index -> uint8 [height, width, 3], RGB, upright.
-      times: Frame index -> time in seconds on the recording's clock.
+      times: Frame index -> time in seconds on the clock of the recording.
     """
 
     count: int
@@ -40,25 +40,25 @@ class VideoFrames:
 def read_frames(source: Source, indices: FrameIndices) -> VideoFrames:
     """Reads the frames with the given indices.
 
-    All frames are decoded, since frames depend on each other; only the requested ones are converted
-    to RGB.
+    All frames are decoded, since frames depend on each other; only the requested frames are
+    converted to RGB.
 
     Args:
-      source: A path, or a file's content.
-      indices: Frame indices from 0, or a function that gets the number of frames and returns frame
-        indices. The function may be called twice, so it must depend on that number alone.
+      source: A path, or the content of a file.
+      indices: Frame indices from 0, or a function of the number of frames that returns frame
+        indices. The function may be called several times and must depend only on this number.
 
     Raises:
       ClipError: "empty file", "not a video", "no video stream", or "truncated" (the file ends
         early, a frame does not decode, or clearly fewer frames decode than there are packets).
-      IndexError: If the recording has no frame with a requested index.
+      IndexError: If the recording does not have a requested frame.
       UserError: If the file does not exist or cannot be read.
     """
     select = indices if callable(indices) else lambda count: indices
     with containers.open_media(source) as container:
         count = _count_packets(container)
-    # One pass suffices unless the number of packets is not the number of frames. Then the indices
-    # that were selected for the wrong count may be wrong too.
+    # One pass suffices if the number of packets is the number of frames. Otherwise the indices were
+    # selected for a wrong number and may be wrong too.
     while True:
         selected = frozenset(select(count))
         frames = _decode(source, selected, count)
@@ -74,13 +74,14 @@ def iter_frames(source: Source) -> Iterator[tuple[int, float, np.ndarray]]:
     """Iterates over all frames in order, with one frame in memory at a time.
 
     Args:
-      source: A path, or a file's content.
+      source: A path, or the content of a file.
 
     Yields:
-      Tuples of frame index, time in seconds and image, uint8 [h, w, 3] RGB.
+      (frame index from 0, time in seconds, image uint8 [h, w, 3] RGB, upright).
 
     Raises:
-      ClipError: Like `read_frames`; "truncated" may be raised after the last good frame.
+      ClipError: "empty file", "not a video", "no video stream" or "truncated", which may be raised
+        after the last good frame.
       UserError: If the file does not exist or cannot be read.
     """
     with containers.open_media(source) as container:
@@ -117,7 +118,11 @@ def _iter_decoded(container: InputContainer) -> Iterator[tuple[int, float, av.Vi
 
 
 def _count_packets(container: InputContainer) -> int:
-    """Returns the expected number of frames: video packets that are not marked as discarded."""
+    """Returns the expected number of frames: video packets that are not marked as discarded.
+
+    Raises:
+      ClipError: "no video stream", or "truncated" if packets are missing.
+    """
     stream = _video_stream(container)
     count, end = 0, 0.0
     # All streams are read, since the longest one shows whether the file is complete.
@@ -143,7 +148,7 @@ def _check_count(count: int, expected: int) -> None:
 
 
 def _tolerance(count: int) -> int:
-    # In complete files too a few packets give no image: frames before the first key frame, and
+    # Even in complete files a few packets give no image: frames before the first key frame, and
     # frames that are never shown.
     return max(2, count // 10)
 
@@ -159,13 +164,16 @@ def _video_stream(container: InputContainer) -> av.VideoStream:
 
 
 class _Converter:
-    """Converts decoded frames to uint8 RGB, upright; one scaler is reused, as creation is slow."""
+    """Function that converts a decoded frame to an upright image, uint8 [h, w, 3] RGB.
+
+    The scaler is reused, since it is slow to create.
+    """
 
     def __init__(self):
         self._scaler = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         image = self._scaler.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        # Phones store the sensor's image as is, and the rotation that makes it upright as metadata.
+        # Phones store the image of the sensor, and as metadata the rotation that makes it upright.
         quarter_turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image

@@ -1,7 +1,8 @@
 """The groups that a protocol keeps together, and the five folds of subjects.
 
-A group is named for each row of the metadata table. Rows that share a waveform (`content_id`) are
-in one group whatever else differs, unless every row is a group of its own.
+A group function returns the group of each row of the metadata table, as an array [n]; rows with
+equal values are one group. Rows that share a waveform (`content_id`) are in one group whatever else
+differs, except with `single_examples`, which makes every row a group.
 """
 
 import itertools
@@ -15,30 +16,41 @@ from scipy.sparse import csgraph
 
 from mmer_jax import errors
 
-Table = Mapping[str, np.ndarray]
+Table = Mapping[str, np.ndarray]  # metadata: column -> array [n], one row per example
 
 
 class NotApplicable(errors.UserError):
-    """What a table lacks for a protocol: a sentence that begins after the protocol's name."""
+    """The error for a protocol that cannot split a table.
+
+    The message says what the table lacks. It continues a sentence that begins with the protocol's
+    name, such as "needs two subjects or more".
+    """
 
 
 def column(table: Table, name: str) -> np.ndarray:
-    """Returns a column; raises NotApplicable if the table does not have it."""
+    """Returns a column of a table, an array [n].
+
+    Raises:
+      NotApplicable: The table does not have the column.
+    """
     if name not in table:
         raise NotApplicable(f"needs the column {name}, which the metadata do not have")
     return np.asarray(table[name])
 
 
 def single_examples(table: Table) -> np.ndarray:
-    """Returns a group for each row."""
+    """Makes every row a group of its own: returns 0..n-1, int64 [n]."""
     return np.arange(len(column(table, "clip")))
 
 
 def recordings(table: Table) -> np.ndarray:
-    """Returns groups of everything made from one recording.
+    """Groups everything that was made from one recording.
 
-    These are its views, and RAVDESS's video-only copy of it, which has another name, the same
-    images and no audio.
+    These are the views of the recording, and in RAVDESS its video-only copy, which has another
+    name, the same images and no audio.
+
+    Returns:
+      str [n], the group of each row.
     """
     clip, content = column(table, "clip"), content_ids(table)
     has_statement = column(table, "statement") > 0
@@ -48,7 +60,10 @@ def recordings(table: Table) -> np.ndarray:
 
 
 def takes(table: Table) -> np.ndarray:
-    """Returns groups of all repetitions of a statement by one actor in one emotion and intensity.
+    """Groups all repetitions of a statement by one actor in one emotion and intensity.
+
+    Returns:
+      str [n], the group of each row.
 
     Raises:
       NotApplicable: The statement of a clip is not known.
@@ -60,12 +75,16 @@ def takes(table: Table) -> np.ndarray:
 
 
 def subjects(table: Table) -> np.ndarray:
-    """Returns groups of all rows of a subject; subjects who share a waveform are one group."""
+    """Groups all rows of a subject; subjects who share a waveform are one group.
+
+    Returns:
+      str [n], the group of each row.
+    """
     return _connect(column(table, "subject"), content_ids(table))
 
 
 def content_ids(table: Table) -> np.ndarray:
-    """Returns the `content_id` of each row, and "" for rows without audio."""
+    """Returns the `content_id` of each row, str [n]; "" for a row without audio."""
     content = column(table, "content_id")
     return np.where(np.char.startswith(content, "silent "), "", content)
 
@@ -76,11 +95,15 @@ def _join_columns(table: Table, names: tuple[str, ...]) -> np.ndarray:
 
 
 def _connect(names: np.ndarray, *links: np.ndarray) -> np.ndarray:
-    """Returns names in which those that share a link are replaced by the first of them.
+    """Merges groups that are linked.
 
     Args:
-      names: text [n].
-      links: text [n] each; rows of equal text belong together, "" links nothing.
+      names: str [n], the group of each row.
+      links: str [n] each. Groups of which two rows have the same text are merged; "" links nothing.
+
+    Returns:
+      str [n], the group of each row. A merged group has the first of its names in alphabetical
+      order.
     """
     nodes, node = np.unique(names, return_inverse=True)
     edges = [np.empty((2, 0), np.int64)]
@@ -106,7 +129,14 @@ RAVDESS_FOLDS = (
 
 
 def five_folds(table: Table) -> dict[int, list[str]]:
-    """Returns the subjects that are tested in each fold: see registry.subject_folds.
+    """Assigns the subjects of a table to the folds of actor_kfold (see registry.subject_folds).
+
+    Args:
+      table: Metadata with the column `subject`, and optionally `clip` and `emotion`.
+
+    Returns:
+      Fold number -> names of the subjects that are tested in the fold; folds without a subject are
+      left out.
 
     Raises:
       NotApplicable: Fewer than two folds have a subject.
@@ -124,11 +154,20 @@ def five_folds(table: Table) -> dict[int, list[str]]:
 
 
 def _balanced_folds(table: Table, names: list[str], count: int) -> list[list[str]]:
-    """Deals subjects in the order of their names, then exchanges pairs of them.
+    """Divides subjects into folds with similar distributions of emotions.
 
-    The exchange that brings the folds' fractions of every emotion closest to each other, the first
-    of equals, is made as long as there is one. Integers are compared, so that the folds are the
-    same on every machine.
+    Subjects are dealt in the order given. Then two subjects of different folds are exchanged as
+    long as some exchange brings the folds' shares of every emotion closer to each other: each time
+    the exchange that helps most, the first of several equal ones. Only integers are compared, so
+    that the folds are the same on every machine.
+
+    Args:
+      table: Metadata with the column `subject`. Without `clip` and `emotion` nothing is exchanged.
+      names: Names of the subjects.
+      count: Number of folds.
+
+    Returns:
+      The names of the subjects in each fold, in alphabetical order.
     """
     folds = [names[i::count] for i in range(count)]
     if not {"clip", "emotion"} <= set(table):
@@ -142,7 +181,7 @@ def _balanced_folds(table: Table, names: list[str], count: int) -> list[list[str
     share = {s: [clips[s, e] * whole // n for e, n in sorted(totals.items())] for s in names}
 
     def change(i: int, a: str, j: int, b: str) -> int:
-        """Returns how the sum of squares changes when a of fold i and b of j are exchanged."""
+        """Returns the change of the sum of squared shares if a (fold i) and b (j) are exchanged."""
         moved = [y - x for x, y in zip(share[a], share[b], strict=True)]
         sums = ([sum(s) for s in zip(*(share[m] for m in folds[k]), strict=True)] for k in (i, j))
         return sum(2 * d * (x - y + d) for d, x, y in zip(moved, *sums, strict=True))

@@ -1,11 +1,11 @@
 """Evaluation protocols: which examples train, which validate and which test.
 
-A protocol is a function of the metadata table alone. Its guarantee in words is part of it, and the
-report prints it next to every number.
+A protocol is a function of the metadata table alone. It includes its guarantee in words, which the
+report prints next to every number.
 
 Examples of one waveform (`content_id`) are in one subset, except under `triplet_random`. Groups
-that share a waveform are drawn as one group. Where the protocol fixes who is tested, examples of
-others whose waveform is tested as well are left out of that fold.
+that share a waveform are drawn as one group. Where the protocol fixes who is tested, a fold leaves
+out the examples of other subjects whose waveform is also among its test examples.
 """
 
 import contextlib
@@ -23,7 +23,13 @@ from mmer_jax.protocols.groups import NotApplicable, Table
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Indices into the metadata table, int64, sorted; no index is in two subsets."""
+    """A division of the rows of a metadata table into subsets.
+
+    Attributes:
+      train: Indices of the rows to train on, int64 [n_train], ascending.
+      validation: Indices of the validation rows, int64 [n_validation], ascending; may be empty.
+      test: Indices of the test rows, int64 [n_test], ascending. No index is in two subsets.
+    """
 
     train: np.ndarray
     validation: np.ndarray
@@ -38,15 +44,15 @@ class Protocol:
       name: Name in configs and records.
       promise: What cannot be on both sides of the split, in words for a reader of results.
       caveat: Title and text of what a reader must know before believing a number.
-      original_audio_at_test: Whether a test example pairs its frame with its clip's original audio,
-        so that a network of audio alone has one test example per clip. False only where the paper's
-        own way is reproduced, in which altered versions are tested too.
-      group: Function from a table to the group of each example. A group is drawn as a whole and is
-        never in both training and validation.
-      stratify_by: The column whose distribution is kept equal on both sides of a draw, as far as
-        possible.
-      test_masks: Function from a table to the test mask of each fold, bool [n]; None where the test
-        groups are drawn.
+      original_audio_at_test: Whether a test example pairs its frame with the original audio of its
+        clip, so that an audio-only network has one test example per clip. False only where the
+        paper's own procedure is reproduced, which tests altered versions of the audio too.
+      group: Function of a table that returns the group of each row, [n] (see protocols.groups). A
+        group is drawn as a whole and is never in both training and validation.
+      stratify_by: Name of the column whose distribution is kept equal on both sides of a draw, as
+        far as possible.
+      test_masks: Function of a table that returns fold number -> test mask, bool [n]; None for a
+        protocol that draws the test groups at random.
     """
 
     name: str
@@ -58,10 +64,16 @@ class Protocol:
     test_masks: Callable[[Table], dict[int, np.ndarray]] | None = None
 
     def folds(self, table: Table) -> tuple[int, ...]:
-        """Returns the folds. A random split has one; its seeds repeat it.
+        """Returns the fold numbers of this protocol.
+
+        Protocols that split at random have a single fold, 0; repeat them with different seeds
+        instead.
+
+        Args:
+          table: Metadata columns, each an array [n].
 
         Raises:
-          UserError: The table cannot be split in this way.
+          UserError: The protocol does not apply to this table; the message names those that do.
         """
         with _suggest_protocols(self.name, table):
             return self._folds(table)
@@ -77,22 +89,26 @@ class Protocol:
     ) -> Split:
         """Splits the rows of a table.
 
-        Groups are drawn: first the test subset, unless the protocol fixes it, then validation out
-        of the rest. One seed gives the same split to every row of a table of results, so that their
-        networks are tested on the same clips.
+        Groups are drawn at random: first the test groups, unless the protocol fixes them, then the
+        validation groups out of the rest. With one seed, all config rows that use the same clips
+        get the same split, so that their networks are tested on the same clips.
 
         Args:
-          table: Columns of a pack's table, of one length: `clip`, `emotion`, `content_id`, and
-            those that define the protocol's groups.
+          table: Metadata columns, each an array [n]: `clip`, `subject`, `emotion`, `content_id`,
+            and those that define the protocol's groups.
           fold: One of `folds(table)`.
           seed: Seed of the draw.
-          test_fraction: Fraction of the groups for testing, in (0, 1).
-          validation_fraction: Fraction of the other groups for validation, in [0, 1).
+          test_fraction: Fraction of the groups for testing, in (0, 1). Not used if the protocol
+            fixes the test groups.
+          validation_fraction: Fraction of the remaining groups for validation, in [0, 1).
+
+        Returns:
+          The indices of the rows in each subset.
 
         Raises:
-          UserError: The table cannot be split in this way, has no such fold, or an emotion would
-            have no example to train on or to test. A subject who is tested alone need not have all
-            emotions.
+          UserError: The protocol does not apply to this table, the table has no such fold, or the
+            split would leave an emotion without an example to train on or to test. A subject who is
+            tested alone need not have all emotions.
         """
         with _suggest_protocols(self.name, table, test_fraction, validation_fraction):
             return self._split(table, fold, seed, test_fraction, validation_fraction)
@@ -124,7 +140,20 @@ class Protocol:
         return Split(*(np.flatnonzero(mask) for mask in (train, validation, test)))
 
     def _draw(self, table, among: np.ndarray, fraction: float, seed) -> np.ndarray:
-        """Draws whole groups out of `among`; returns the mask of their examples, bool [n]."""
+        """Draws whole groups at random.
+
+        Args:
+          table: Metadata columns, each an array [n].
+          among: bool [n], the rows whose groups are drawn from.
+          fraction: Fraction of these groups to draw.
+          seed: Seed of np.random.default_rng.
+
+        Returns:
+          bool [n], the rows of `among` whose groups were drawn.
+
+        Raises:
+          NotApplicable: The groups cannot be stratified.
+        """
         group, emotion = self.group(table), groups.column(table, "emotion")
         names, first = np.unique(group[among], return_index=True)
         count = round(len(names) * fraction)
@@ -165,14 +194,21 @@ def _check_emotions(table: Table, train: np.ndarray, test: np.ndarray) -> None:
             raise NotApplicable(f"leaves no example of {', '.join(missing)} to {purpose}")
 
 
-# Subjects have several emotions each: draws are repeated until training has all, at most so often.
+# Number of draws that are tried until all emotions remain to train on. Subjects have several
+# emotions each, so that stratification alone does not ensure it.
 _ATTEMPTS = 100
 
 
 def applicable(
     table: Table, test_fraction: float = 0.2, validation_fraction: float = 0.0
 ) -> list[str]:
-    """Returns the names of the protocols that can split a table in all of their folds."""
+    """Returns the names of the protocols that can split a table in all of their folds.
+
+    Args:
+      table: Metadata columns, each an array [n]. Without the column `clip` no protocol applies.
+      test_fraction: Fraction of the groups for testing, in (0, 1).
+      validation_fraction: Fraction of the remaining groups for validation, in [0, 1).
+    """
     if "clip" not in table:
         return []
     _, first = np.unique(table["clip"], return_index=True)
@@ -181,7 +217,7 @@ def applicable(
     for protocol in PROTOCOLS.values():
         if (protocol.name == "cross_dataset") != (pack.ROLE in table):
             continue
-        # One example per clip decides it, except where examples are drawn one by one.
+        # One example per clip suffices, unless the protocol draws single examples.
         examples = table if protocol.group is groups.single_examples else clips
         with contextlib.suppress(NotApplicable):
             for fold in protocol._folds(examples):
@@ -192,7 +228,7 @@ def applicable(
 
 @contextlib.contextmanager
 def _suggest_protocols(name: str, table: Table, *fractions: float) -> Iterator[None]:
-    """Turns NotApplicable into an error for users that names the protocols that apply."""
+    """Converts NotApplicable into a UserError that names the protocols that apply."""
     try:
         yield
     except NotApplicable as reason:
@@ -203,15 +239,20 @@ def _suggest_protocols(name: str, table: Table, *fractions: float) -> Iterator[N
 def subject_folds(table: Table) -> dict[int, list[str]]:
     """Returns the subjects that are tested in each fold of actor_kfold.
 
-    RAVDESS has the folds most used in print, as far as their actors are present. Any other dataset
-    has five folds of its subjects with about as many clips of every emotion in each. They depend
-    only on the names of the subjects and on the number of participating clips of each emotion of
-    each subject: not on a seed, a modality or the number of examples of a clip. So the builder
-    configs of one dataset agree as long as the same clips could be used.
+    RAVDESS has the folds most used in print, restricted to the actors of the table. Any other
+    dataset has five folds of its subjects, with about as many clips of every emotion in each. The
+    folds depend only on the names of the subjects and on the number of clips of each subject and
+    emotion: not on a seed, a modality or the number of examples of a clip. Datasets that are built
+    from the same recordings with different builder configs therefore have the same folds, if the
+    same clips could be used.
 
     Args:
-      table: Columns `subject`, `clip`, `emotion`. With `subject` alone the subjects are dealt in
-        the order of their names.
+      table: Metadata columns `subject`, `clip` and `emotion`, each an array [n]. With `subject`
+        alone the subjects are dealt in the order of their names.
+
+    Returns:
+      Fold number -> names of the subjects that are tested in the fold; folds without a subject are
+      left out.
 
     Raises:
       UserError: Fewer than two folds have a subject.
@@ -255,7 +296,10 @@ PROTOCOLS: dict[str, Protocol] = {}
 
 
 def register(protocol: Protocol) -> Protocol:
-    """Registers a protocol under its name; returns it.
+    """Registers a protocol under its name.
+
+    Returns:
+      The protocol.
 
     Raises:
       ValueError: Another protocol has the name.
@@ -267,7 +311,11 @@ def register(protocol: Protocol) -> Protocol:
 
 
 def get(name: str) -> Protocol:
-    """Returns the protocol of a name; raises a UserError that lists the known ones."""
+    """Returns the protocol with the given name.
+
+    Raises:
+      UserError: The name is unknown; the message lists the known names.
+    """
     if name not in PROTOCOLS:
         raise errors.unknown("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
@@ -308,7 +356,8 @@ _CLIP_RANDOM = register(
         group=groups.recordings,
     )
 )
-# Two things change from the paper's split to clip_random; here only the first one does.
+# Two things change from triplet_random, the paper's split, to clip_random: clips are kept apart,
+# and only original audio is tested. This protocol changes only the first.
 register(
     dataclasses.replace(
         _CLIP_RANDOM,

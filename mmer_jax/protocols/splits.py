@@ -12,25 +12,26 @@ from mmer_jax.config.cell import Cell
 from mmer_jax.datasets import frame_lists, loading, pack, selection
 from mmer_jax.protocols import registry
 
-Subsets = dict[str, selection.Examples]
+Subsets = dict[str, selection.Examples]  # "train", "validation", "test" -> examples
 
 
 def split_cell(cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack) -> Subsets:
     """Returns the subsets that a cell trains on and is evaluated on.
 
     Args:
-      cell: The cell. For a candidate of a learning-rate search there is no test subset. For an
-        inner network of a late fusion, "train" is the training subset without the inner fold and
-        "test" is that fold.
-      config: Config of its row. With `split.tested` "validation" the validation subset stands under
-        "test", and the test examples are in no subset.
+      cell: The cell. A candidate of a learning-rate search has no test subset. For an inner network
+        of a late fusion, "train" is the training subset without the inner fold and "test" is the
+        inner fold.
+      config: Resolved config of the cell's row. If `split.tested` is "validation", the validation
+        examples are returned as "test", and the test examples are in no subset.
       data: The pack.
 
     Returns:
-      Subset -> examples: "train", "test", and "validation" where it is not empty.
+      Subset -> examples: "train", "test", and "validation" if it is not empty.
 
     Raises:
-      UserError: The protocol cannot split the data.
+      UserError: The protocol does not apply to the data, or the training subset has too few groups
+        for the inner folds of a late fusion.
     """
     indices, split, table = _split(cell, config, data)
     if cell.inner_fold is not None:
@@ -51,7 +52,13 @@ def split_cell(cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack) -
 def _split(
     cell: Cell, config, data: pack.Pack
 ) -> tuple[np.ndarray, registry.Split, Mapping[str, np.ndarray]]:
-    """Returns the indices of the participating rows of the pack's table, and their split."""
+    """Splits the participating rows of a pack's table.
+
+    Returns:
+      A tuple (indices, split, table): the indices of the participating rows in the pack's table,
+      int64 [n]; their split, whose indices point into `indices`; and their metadata columns, each
+      an array [n].
+    """
     indices = participating(config, data)
     table = _columns(data, indices)
     split = _apply_protocol(cell.protocol, cell.fold, cell.seed, config, table)
@@ -84,7 +91,7 @@ def _smallest_training(seed: int, config, table) -> int:
 
 
 def _thin_out(indices: np.ndarray, size: int, table, seed: int) -> np.ndarray:
-    """Draws `size` of the indices, stratified by emotion; sorted."""
+    """Draws `size` of the indices, stratified by emotion; returns them in ascending order."""
     if size >= len(indices):
         return indices
     kept, _ = model_selection.train_test_split(
@@ -94,7 +101,10 @@ def _thin_out(indices: np.ndarray, size: int, table, seed: int) -> np.ndarray:
 
 
 def _examples(cell: Cell, config, data: pack.Pack, indices, subset: str) -> selection.Examples:
-    """Returns the examples of some rows of the pack's table, as the protocol has them."""
+    """Returns the examples at `indices` (int [n], into the pack's table) for one subset.
+
+    Test and validation examples have the original audio of their clips if the protocol says so.
+    """
     original = registry.get(cell.protocol).original_audio_at_test and subset != "train"
     return selection.make_examples(
         data.table,
@@ -106,9 +116,19 @@ def _examples(cell: Cell, config, data: pack.Pack, indices, subset: str) -> sele
 
 
 def _split_inner(cell: Cell, config, data: pack.Pack, indices, table, train) -> Subsets:
-    """Returns the subsets of an inner network: the groups of the protocol stay together.
+    """Returns the subsets that an inner network of a late fusion is trained and tested on.
 
-    The labels are those that the cell of the row learns, which a check may have shuffled.
+    "test" is the inner fold, "train" the rest of the training subset. The groups of the protocol
+    stay together. Labels are those that the outer network is trained on,
+    including shuffled ones (`config.split.shuffle_labels`).
+
+    Args:
+      cell: The inner network's cell, with `inner_fold` (fold, number of folds).
+      config: Resolved config of the cell's row.
+      data: The pack.
+      indices: Indices of the training rows in the pack's table, int64 [n].
+      table: Metadata columns of the participating rows.
+      train: Indices of the training rows in `table`, int64 [n].
     """
     assert cell.inner_fold is not None
     fold, count = cell.inner_fold
@@ -137,14 +157,24 @@ def _split_inner(cell: Cell, config, data: pack.Pack, indices, table, train) -> 
 
 
 def shuffle_labels(examples: selection.Examples, seed: int) -> selection.Examples:
-    """Permutes labels among clips; the examples of one clip keep one label."""
+    """Returns examples with labels permuted among clips; all examples of a clip get one label."""
     clips, first, member = np.unique(examples.clip, return_index=True, return_inverse=True)
     order = np.random.default_rng((seed, len(clips))).permutation(len(clips))
     return dataclasses.replace(examples, label=examples.label[first][order][member])
 
 
 def participating(config: ml_collections.ConfigDict, data: pack.Pack) -> np.ndarray:
-    """Returns the indices of the rows of the pack's table that are split, int64 [n]."""
+    """Returns the indices of the rows of the pack's table that are split, int64 [n].
+
+    Args:
+      config: Resolved config of a row. Its `data` fields select by emotion, intensity, audio
+        variant and list of frames; `split.leave_out_fold` leaves out the subjects of one fold.
+      data: The pack.
+
+    Raises:
+      UserError: No example is left of an emotion, there is no such fold to leave out, or the list
+        of frames cannot be read or does not fit the pack.
+    """
     indices = loading.select_indices(data, config)
     if config.split.leave_out_fold is not None:
         folds = registry.subject_folds(_columns(data, indices))
@@ -152,7 +182,7 @@ def participating(config: ml_collections.ConfigDict, data: pack.Pack) -> np.ndar
             raise errors.unknown("fold to leave out", config.split.leave_out_fold, folds)
         left_out = folds[config.split.leave_out_fold]
         indices = indices[~np.isin(data.table["subject"][indices], left_out)]
-    if config.data.picked:  # after the folds, which must not depend on what was picked
+    if config.data.picked:  # after the folds, which must not depend on the selected frames
         picks = frame_lists.read_picks(config.data.picked)
         indices = frame_lists.restrict(data.table, indices, picks)
     return indices
@@ -163,10 +193,19 @@ def folds(
     data: pack.Pack,
     protocols: Mapping[str, registry.Protocol],
 ) -> dict[str, tuple[int, ...]]:
-    """Returns the folds of each protocol, or those that the config asks for.
+    """Returns the folds to run under each protocol.
+
+    Args:
+      config: Resolved config of a row. If `folds` is not empty, these folds are returned.
+      data: The pack.
+      protocols: Name -> protocol.
+
+    Returns:
+      Name of the protocol -> fold numbers.
 
     Raises:
-      UserError: Two datasets are joined in the pack and a protocol does not split them.
+      UserError: A protocol does not apply to the data, or the pack joins two datasets and a
+        protocol is not cross_dataset.
     """
     if pack.ROLE in data.table and set(protocols) != {"cross_dataset"}:
         raise errors.UserError(

@@ -29,7 +29,7 @@ SUBSETS = ("test", "validation")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Examples:
+class Predictions:
     """Predictions for the examples of one subset, after one number of epochs.
 
     Attributes:
@@ -64,7 +64,7 @@ class Examples:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Predictions:
+class CellPredictions:
     """Predictions of one cell.
 
     Attributes:
@@ -73,7 +73,7 @@ class Predictions:
     """
 
     emotions: tuple[str, ...]
-    examples: dict[tuple[int, str], Examples]
+    examples: dict[tuple[int, str], Predictions]
 
     @property
     def epochs(self) -> tuple[int, ...]:
@@ -82,7 +82,7 @@ class Predictions:
 
 
 def save(
-    path: str | os.PathLike, epoch: int, subsets: Mapping[str, Examples], emotions: Sequence[str]
+    path: str | os.PathLike, epoch: int, subsets: Mapping[str, Predictions], emotions: Sequence[str]
 ) -> None:
     """Adds the predictions of one epoch to a cell's file.
 
@@ -133,7 +133,7 @@ def save(
         leftover.unlink(missing_ok=True)
 
 
-def load(path: str | os.PathLike) -> Predictions:
+def load(path: str | os.PathLike) -> CellPredictions:
     """Reads the file of a cell.
 
     Raises:
@@ -150,7 +150,7 @@ def load(path: str | os.PathLike) -> Predictions:
                 clip, view, label = (
                     arrays[f"{subset}/{field}"] for field in ("clip", "view", "label")
                 )
-                examples[int(rest[1]), subset] = Examples(clip, view, label, probabilities)
+                examples[int(rest[1]), subset] = Predictions(clip, view, label, probabilities)
     except FileNotFoundError as error:
         raise errors.UserError(
             f"no predictions at {path}: run the cell first (run.py writes them)"
@@ -159,4 +159,4 @@ def load(path: str | os.PathLike) -> Predictions:
         raise errors.UserError(
             f"{path} is not a file of predictions ({error}): remove it and run the cell again"
         ) from error
-    return Predictions(emotions, examples)
+    return CellPredictions(emotions, examples)

@@ -18,7 +18,7 @@ from mmer_jax.inference import workdirs
 from mmer_jax.inference.predictor import Predictor
 from mmer_jax.media import corruptions
 from mmer_jax.results import predictions, records
-from mmer_jax.results.predictions import Examples
+from mmer_jax.results.predictions import Predictions
 from mmer_jax.robustness import conditions, noisy_audio, results
 from mmer_jax.robustness.conditions import MISSING, UNTOUCHED, Condition
 from mmer_jax.training import checkpoints, sharding
@@ -173,7 +173,7 @@ def _test_row(
                     *_inputs(test, data, norm, condition, altered, noisy),
                     absent=altered if condition.corruption == MISSING else (),
                 )
-                examples = Examples(test.clip, test.view, test.label, probabilities)
+                examples = Predictions(test.clip, test.view, test.label, probabilities)
                 details = dict(provenance_fields)
                 if condition == UNTOUCHED:
                     details["largest_difference"] = _check_same(examples, r, workdir)
@@ -241,7 +241,7 @@ def _inputs(
     return images, inverse, Normalization(norm.stats, groups)
 
 
-def _check_same(examples: Examples, record: Mapping[str, Any], workdir: Path) -> float:
+def _check_same(examples: Predictions, record: Mapping[str, Any], workdir: Path) -> float:
     """Compares the probabilities of untouched inputs with the cell's stored predictions.
 
     Returns:

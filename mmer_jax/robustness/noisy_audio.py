@@ -161,7 +161,7 @@ def compute_clip_images(
     images = {}
     for variant in audio.variants:
         rng = clips.make_variant_rng(audio.clip, variant)  # the seed of clips.compute_audio_images
-        version = augment.vary(waveform, rate, variant, amounts, rng)
+        version = augment.apply_variant(waveform, rate, variant, amounts, rng)
         for level in levels:
             noisy = apply(version, level, conditions.make_rng(audio.clip, corruption))
             images[audio.clip, variant, level] = {

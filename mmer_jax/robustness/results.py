@@ -16,7 +16,7 @@ from mmer_jax import errors
 from mmer_jax.config.cell import cell_name
 from mmer_jax.evaluation import aggregation, intervals, metrics
 from mmer_jax.results import predictions, records
-from mmer_jax.results.predictions import Examples
+from mmer_jax.results.predictions import Predictions
 from mmer_jax.robustness.conditions import UNTOUCHED, Condition
 
 FILE_NAME = "robustness.jsonl"
@@ -83,7 +83,7 @@ def save(
     record: Mapping[str, Any],
     condition: Condition,
     altered: Sequence[str],
-    examples: Examples,
+    examples: Predictions,
     details: Mapping[str, Any],
 ) -> None:
     """Writes the predictions of a cell's network under a condition, and appends their line.
@@ -201,7 +201,7 @@ def compute_curves(
 
 def _compute_curve(workdir: Path, table: str, protocol: str, row: str, lines: list[dict]) -> Curve:
     epochs = max(line["epochs"] for line in lines)
-    by_condition: dict[Condition, dict[tuple[int, int], Examples]] = {}
+    by_condition: dict[Condition, dict[tuple[int, int], Predictions]] = {}
     lines = [line for line in lines if line["epochs"] == epochs]
     for line in lines:
         cells = by_condition.setdefault(get_condition(line), {})
@@ -227,8 +227,8 @@ def _compute_curve(workdir: Path, table: str, protocol: str, row: str, lines: li
 
 def _compute_point(
     condition: Condition,
-    cells: Mapping[tuple[int, int], Examples],
-    untouched: Mapping[tuple[int, int], Examples],
+    cells: Mapping[tuple[int, int], Predictions],
+    untouched: Mapping[tuple[int, int], Predictions],
     dataset: str,
 ) -> Point:
     """Computes a point from the examples of each (seed, fold), the same ones in both mappings."""
@@ -248,7 +248,7 @@ def _compute_point(
     )
 
 
-def _join_folds(cells: Mapping[tuple[int, int], Examples]) -> list[Examples]:
+def _join_folds(cells: Mapping[tuple[int, int], Predictions]) -> list[Predictions]:
     """Joins the folds of each seed; seeds and folds ascend."""
     seeds = sorted({seed for seed, _ in cells})
     return [
@@ -257,11 +257,11 @@ def _join_folds(cells: Mapping[tuple[int, int], Examples]) -> list[Examples]:
     ]
 
 
-def _is_correct(examples: Examples) -> np.ndarray:
+def _is_correct(examples: Predictions) -> np.ndarray:
     return (examples.probabilities.argmax(axis=1) == examples.label).astype(np.float64)
 
 
-def _load(workdir: Path, line: Mapping[str, Any]) -> Examples:
+def _load(workdir: Path, line: Mapping[str, Any]) -> Predictions:
     """Loads a line's predictions, one example per clip, sorted by clip; checks their counts."""
     path = _predictions_path(workdir, line, get_condition(line))
     examples = predictions.load(path).examples.get((line["epochs"], "test"))
@@ -273,8 +273,8 @@ def _load(workdir: Path, line: Mapping[str, Any]) -> Examples:
         # Probabilities are stored as float32 and averaged again here: one tie may break otherwise.
         if np.abs(counts - np.array(line["confusion"])).sum() <= 2:
             order = np.argsort(examples.clip)
-            fields = (field.name for field in dataclasses.fields(Examples))
-            return Examples(*(getattr(examples, field)[order] for field in fields))
+            fields = (field.name for field in dataclasses.fields(Predictions))
+            return Predictions(*(getattr(examples, field)[order] for field in fields))
     raise errors.UserError(
         f"{path} does not hold the predictions that {FILE_NAME} was computed from: the files come "
         "from different runs"

@@ -1,6 +1,6 @@
 """Synthetic talking-head clips in the layouts of the datasets.
 
-They are the default input where no recordings are available.
+The clips are the default input if no recordings are available.
 """
 
 import functools
@@ -20,8 +20,8 @@ def _baum1(folder, *, intensities, actors=8, subset, **fields):
     return render_baum1(folder, subset, subjects=actors, **fields)
 
 
-# Name of a dataset in configs -> its renderer: (folder, *, emotions, intensities, workers,
-# progress, and the fields of config.data.rendered).
+# Name of a dataset in configs -> function that renders clips: (folder, *, emotions, intensities,
+# workers, progress, and the fields of config.data.rendered) -> paths of the clips.
 RENDERERS = {
     "ravdess": _ravdess,
     "baum1_acted": functools.partial(_baum1, subset="acted"),

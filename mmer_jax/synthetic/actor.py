@@ -1,7 +1,7 @@
 """Rendered actors: the appearance and the voice of a person.
 
 All values are drawn from (seed, actor number), so that an actor is the same person in every clip,
-independent of which other actors are rendered.
+whichever other actors are rendered.
 """
 
 import dataclasses
@@ -34,27 +34,36 @@ _WALLS = ((126, 138, 150), (150, 138, 122), (116, 134, 122), (142, 126, 140), (1
 
 
 def make_rng(seed: int, *names: object) -> np.random.Generator:
-    """Returns a generator that is seeded by the seed and the names alone."""
+    """Returns a random generator that depends only on the seed and the names.
+
+    Args:
+      seed: Seed of all clips.
+      names: Objects whose texts identify the purpose, such as the name of a clip and "voice".
+    """
     key = "/".join(map(str, (seed, *names))).encode()
     return np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:16], "little"))
 
 
 def skin_tone(number: int) -> int:
-    """Returns the index into SKIN_TONES (0 lightest, 9 darkest) of an actor (1, 2, ...)."""
+    """Returns the index into SKIN_TONES, 0 (lightest) to 9 (darkest), of an actor (from 1)."""
     return _TONE_ORDER[(number - 1) % len(_TONE_ORDER)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Actor:
-    """A person. Lengths are in face units: 1 is half the width of an average face."""
+    """A person.
 
-    number: int
+    Lengths and positions are in face units: 1 is half the width of an average face (see face.py for
+    the coordinate system). Colors are RGB in 0..255.
+    """
+
+    number: int  # from 1
     gender: str  # 'male' (odd numbers) or 'female', as in RAVDESS
-    tone: int
+    tone: int  # index into SKIN_TONES
     skin: tuple[float, float, float]
     hair: tuple[float, float, float]
     hair_style: str  # 'short', 'long', 'bun', 'cropped'
-    hair_line: float
+    hair_line: float  # y of the hairline
     iris: tuple[float, float, float]
     lips: tuple[float, float, float]
     shirt: tuple[float, float, float]
@@ -75,10 +84,10 @@ class Actor:
     mouth_width: float
     pitch: float  # median of the speaking voice in Hz
     formant_scale: float  # relative to an adult male's formants: higher for shorter vocal tracts
-    breath: float
+    breath: float  # breathiness, 0.02..0.12: level of the aspiration noise
     tempo: float  # log2 of the speaking rate relative to the average
-    rest: np.ndarray  # float [controls], the face at rest
-    gains: np.ndarray  # float [controls], how strongly the face shows each control, around 1
+    rest: np.ndarray  # float [controls], values of the controls when the face is at rest
+    gains: np.ndarray  # float [controls], factor on each control in an expression, around 1
 
 
 def make_actor(seed: int, number: int, controls: int) -> Actor:
@@ -86,14 +95,14 @@ def make_actor(seed: int, number: int, controls: int) -> Actor:
 
     Args:
       seed: Seed of all actors.
-      number: Number of the actor (1, 2, ...).
-      controls: Number of controls of a face, the length of expression.CONTROLS.
+      number: Number of the actor, from 1.
+      controls: Number of face controls, the length of expression.CONTROLS.
     """
     rng = make_rng(seed, "actor", number)
     gender = "male" if number % 2 else "female"
     male = gender == "male"
     tone = skin_tone(number)
-    # From color swatch to lit face: slightly warmer, with headroom for highlights on light skin.
+    # The swatch is made slightly warmer, and darker to leave headroom for highlights on light skin.
     skin = 219 * (np.array(SKIN_TONES[tone]) / 255) ** 0.85 * (1.06, 0.99, 0.92)
     dark = tone >= 5
     hair_choices = 1 if tone >= 8 else 2 if dark else len(_HAIR)  # hair is darker than the skin

@@ -1,4 +1,4 @@
-"""Rendered clips in the layout of BAUM-1, with a list of labels and the original's errors."""
+"""Rendered clips in the layout of BAUM-1, with a list of labels and, on request, errors in it."""
 
 import dataclasses
 import functools
@@ -20,7 +20,9 @@ from mmer_jax.utils import files
 PLANTED_FILE = "planted.json"
 HEADINGS = ("Number", "Subject Label", "Clip", "Clip Name", "Emotion", "Emotion Code", "Gender")
 
-_FIRST_ACTOR = 24  # actors before are in rendered RAVDESS: no person is in both datasets
+# Added to the number of a subject to get the number of its actor. Rendered RAVDESS has actors 1 to
+# 24, so that no person is in both datasets.
+_FIRST_ACTOR = 24
 _INTENSITY = {"acted": "strong", "spontaneous": "normal"}
 _SUBTITLES = "1\n00:00:00,000 --> 00:00:01,000\n...\n"
 
@@ -38,7 +40,7 @@ class _Clip:
 
 @dataclasses.dataclass
 class _Row:
-    """A row of the list of labels, with the cells as typed."""
+    """A row of the list of labels: the cells of the columns HEADINGS after the first."""
 
     subject: object
     clip: object
@@ -75,21 +77,22 @@ def render_baum1(
 
     Args:
       dest: Destination folder of one set, created if it does not exist. The parameters are stored
-        in rendered.json, and the expected result of reading the clips in planted.json: "labeled",
-        the number of clips with a label, and "mismatches", kind -> clips.
+        in rendered.json. The expected result of reading the clips is stored in planted.json:
+        "labeled" (number of clips with a label) and "mismatches" (kind -> names of clips).
       subset: "acted" or "spontaneous".
-      subjects: Number of subjects (the first n), or the subjects, of baum1.SUBJECTS.
+      subjects: Number n of subjects (the first n of baum1.SUBJECTS), or numbers of subjects in
+        baum1.SUBJECTS.
       clips: Number of clips per subject and emotion.
       seed: Seed of actors and clips (see Look).
-      emotions: Canonical names that both the set and expression.EMOTIONS have.
-      size: (width, height) of the image in pixels (see Look).
-      seconds: Duration of a clip (see Look).
+      emotions: Canonical names of emotions that are both in the set and in expression.EMOTIONS.
+      size: (width, height) of the frames in pixels (see Look).
+      seconds: Duration of a clip in seconds (see Look).
       fps: Frames per second (see Look).
       variation: How much clips of the same emotion differ (see Look).
-      traps: Whether to plant the errors and irregularities of the original: two spellings of the
-        folder, upper and lower case, misspelled words and a wrong one, clip names that are off by
-        one, clips without a label, labels without a clip, a repeated label, .srt files and numbers
-        typed as text.
+      traps: Whether to plant the errors and irregularities of the real dataset: two spellings of
+        the folder, upper and lower case, misspelled emotion words and a wrong one, clip names that
+        are off by one, clips without a label, labels without a clip, a repeated label, .srt files
+        and numbers typed as text.
       workers: Number of processes; None for one per core, 1 for this process.
       progress: Called with (clips done, clips in total), for the first time before rendering.
 
@@ -165,14 +168,17 @@ def _labeled_clips(
 
 
 def _unlabeled_clips(labeled: Sequence[_Clip]) -> list[_Clip]:
-    """Returns one more clip of the first and of the last subject."""
+    """Returns additional clips without a label, one each of the first and of the last subject."""
     last = max(clip.number for clip in labeled)
     subjects = sorted({labeled[0].subject, labeled[-1].subject})
     return [_Clip(subject, last + 1, labeled[0].emotion) for subject in subjects]
 
 
 def _relative_path(i: int, clip: _Clip, kind: baum1.Subset, traps: bool) -> Path:
-    """Returns the path of clip `i`; with traps the spelling varies from clip to clip."""
+    """Returns the path of clip number `i`, relative to the folder of the set.
+
+    With `traps` the spelling varies from clip to clip.
+    """
     folder, subject, file = f"{kind.short}_MP4_all", f"s{clip.subject:03d}", f"{clip.name}.mp4"
     if traps:
         folder = f"{kind.short}_MP4 - All" if clip.subject % 2 else folder
@@ -191,7 +197,16 @@ def _plain_row(clip: _Clip, kind: baum1.Subset) -> _Row:
 def _with_traps(
     labeled: Sequence[_Clip], rows: Sequence[_Row], kind: baum1.Subset
 ) -> tuple[list[_Row], dict[str, list[str]]]:
-    """Returns the rows with errors planted in them, and kind of error -> names of the clips."""
+    """Plants errors in a list of labels.
+
+    Args:
+      labeled: The clips, one per row.
+      rows: Correct rows of the list, which stay unchanged.
+      kind: The set of BAUM-1.
+
+    Returns:
+      The rows with errors, and kind of error -> names of the clips.
+    """
     planted = defaultdict(list)
     rows = [dataclasses.replace(row) for row in rows]
     for i, (clip, row) in enumerate(zip(labeled, rows, strict=True)):
@@ -199,7 +214,7 @@ def _with_traps(
         if i == 1:
             row.word = next(w for w in kind.codes.values() if w != clip.emotion)
             planted[annotations.OTHER_WORD].append(clip.name)
-        elif i % 7 == 3:  # such as Sadnes
+        elif i % 7 == 3:  # the last letter is missing
             row.word = row.word[:-1]
             planted[annotations.MISSPELLED].append(clip.name)
         else:
@@ -213,7 +228,7 @@ def _with_traps(
         row.subject = (row.subject, row.subject.lower())[i % 2]
     rows.append(dataclasses.replace(rows[-1]))
     planted[annotations.REPEATED].append(labeled[-1].name)
-    # Labels without a clip, with every code of the set.
+    # Labels without a clip, one with each code of the set.
     last = max(clip.number for clip in labeled)
     for number, emotion in enumerate(kind.codes.values(), last + 2):
         clip = _Clip(labeled[0].subject, number, emotion)
@@ -223,7 +238,10 @@ def _with_traps(
 
 
 def _write_list(path: Path, rows: Sequence[_Row], kind: baum1.Subset) -> None:
-    """Writes the workbook, with a side table of code counts as in the original."""
+    """Writes the list of labels as a workbook, unless it exists.
+
+    To the right of the list is a table with the number of rows of each code, as in the real one.
+    """
     if path.exists():
         return
     workbook = openpyxl.Workbook()

@@ -1,4 +1,4 @@
-"""Rendering of clips with video and audio, and of folders of them."""
+"""Rendering of single clips with video and audio, and of folders of clips."""
 
 import contextlib
 import dataclasses
@@ -19,21 +19,23 @@ from mmer_jax.synthetic import expression, stage, voice
 from mmer_jax.utils import files, parallel
 
 PARAMETERS_FILE = "rendered.json"
-_STALE_SECONDS = 60  # a clip is rendered in less time
-# Version of the drawing and the voice. Increment it when the same parameters give other clips.
+_STALE_SECONDS = 60  # age of partial files that are removed; a clip is rendered in less time
+# Version of the renderer. Increment it when the same parameters give other clips.
 _VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """Parameters that, with its name, determine the image and the audio of a clip.
+    """Parameters of all clips of a folder.
+
+    Together with the name of a clip, they determine its video and audio.
 
     Attributes:
-      seed: Seed of actors and takes.
-      size: (width, height) of the image in pixels, both even.
-      seconds: Duration of a clip.
-      fps: Frames per second.
-      variation: How much takes of one emotion differ, 0..3. With 0 they hardly differ; with 1 a
+      seed: Seed of actors and clips.
+      size: (width, height) of the frames in pixels, both even and at least 32.
+      seconds: Duration of a clip in seconds, 0.6..60.
+      fps: Frames per second, 1..120.
+      variation: How much clips of one emotion differ, 0..3. With 0 they hardly differ; with 1 a
         unimodal classifier is good but not perfect; higher values are harder.
     """
 
@@ -48,7 +50,7 @@ class Look:
         return {"version": _VERSION, **dataclasses.asdict(self), "size": list(self.size)}
 
     def check(self) -> None:
-        """Checks the values.
+        """Checks that all values are in range.
 
         Raises:
           UserError: If no clip can be rendered with these values.
@@ -69,15 +71,16 @@ class Look:
 
 
 def claim_folder(dest: Path, parameters: Mapping[str, Any]) -> None:
-    """Creates a folder for clips with the given parameters, or checks that it is one.
+    """Creates a folder for clips with the given parameters.
+
+    If the folder has clips already, checks that they were rendered with the same parameters.
 
     Args:
       dest: The folder.
-      parameters: `Look.parameters`, and others that are specific to the dataset.
+      parameters: JSON values: the result of `Look.parameters`, and parameters of the dataset.
 
     Raises:
-      UserError: If the folder contains clips with other parameters, or clips that were not
-        rendered.
+      UserError: If `dest` contains clips with other parameters, or clips that were not rendered.
     """
     file = dest / PARAMETERS_FILE
     if not file.exists():
@@ -134,7 +137,10 @@ def render_missing(
 
 
 def _remove_stale_parts(folder: Path) -> None:
-    """Removes partial files of killed processes; those of running processes are younger."""
+    """Removes partial files that killed processes left in a folder.
+
+    Partial files of running processes are younger than _STALE_SECONDS and are kept.
+    """
     for part in folder.glob(".*.part"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - part.stat().st_mtime > _STALE_SECONDS:
@@ -150,13 +156,13 @@ def render_clip(
     intensity: str,
     statement: int,
 ) -> None:
-    """Renders one clip. The file gets its name when it is complete.
+    """Renders one clip. The file appears under its name when it is complete.
 
     Args:
       path: Path of the file.
       look: Parameters shared by all clips.
-      name: Name of the clip, which with the seed determines all random draws.
-      number: Number of the actor.
+      name: Name of the clip. All random draws depend only on `name` and `look.seed`.
+      number: Number of the actor, from 1.
       emotion: Key of expression.FACES.
       intensity: "normal" or "strong".
       statement: 1 or 2 (see speech.STATEMENTS).
@@ -181,7 +187,7 @@ def render_clip(
         actors.make_rng(look.seed, name, "voice"),
         performance.room_noise_db,
     )
-    # "voice" and "picture" are parts of the seeds: with other words all clips would differ.
+    # "voice" and "picture" are parts of seeds: changing these words would change all clips.
     images = stage.frames(
         actor,
         performance,

@@ -2,9 +2,10 @@
 
 Faces follow the action units that EMFACS (Ekman and Friesen) assigns to each emotion. Voices follow
 the tendencies in the review of Juslin and Laukka (2003, "Communication of emotions in vocal
-expression and music performance"). A clip is a prototype times an amplitude, blended with a second
-emotion and perturbed by noise. These are drawn independently for face and voice, so that a clip may
-have an expressive face and a neutral voice, or the reverse.
+expression and music performance"). The expression in a clip is the prototype of the emotion times
+an amplitude, blended with a second emotion and perturbed by noise. Amplitude, second emotion and
+noise are drawn independently for face and voice, so that a clip may have an expressive face and a
+neutral voice, or the reverse.
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ from mmer_jax.synthetic.actor import Actor, make_rng
 from mmer_jax.synthetic.speech import Syllable, lip_motion, plan_syllables
 from mmer_jax.synthetic.voice import VoiceStyle
 
-# Controls of a face. 0 is the face at rest, about 1 the strongest natural expression.
+# Controls of a face. 0 is the neutral position, about 1 the strongest natural expression.
 CONTROLS = (
     "brow_inner",  # inner ends up (+) or down (-)
     "brow_outer",  # outer ends up (+) or down (-)
@@ -37,6 +38,7 @@ CONTROLS = (
 )
 _INDEX = {name: i for i, name in enumerate(CONTROLS)}
 
+# Emotion -> prototype of the face: control -> value; 0 for the other controls.
 FACES: dict[str, dict[str, float]] = {
     "neutral": {},
     "calm": {"lip_corner": 0.30, "lid_upper": -0.25, "brow_outer": 0.10},
@@ -69,6 +71,7 @@ FACES: dict[str, dict[str, float]] = {
     },
 }  # fmt: skip
 
+# Emotion -> prototype of the voice.
 VOICES: dict[str, VoiceStyle] = {
     "neutral": VoiceStyle(),
     "calm": VoiceStyle(pitch=-1, span=-0.4, tempo=-0.2, energy=-0.3, tension=-0.5, breath=0.3),
@@ -95,7 +98,8 @@ VOICES: dict[str, VoiceStyle] = {
     ),
 }  # fmt: skip
 
-# Head motion while speaking: sway, nod and tremble in units of the head controls, pace in Hz.
+# Emotion -> head motion while speaking: amplitudes of nod, sway and tremble in units of the head
+# controls, and pace of the sway in Hz.
 _MOVES: dict[str, dict[str, float]] = {
     "neutral": {"nod": 0.12, "sway": 0.10, "pace": 0.7, "tremble": 0.0},
     "calm": {"nod": 0.08, "sway": 0.12, "pace": 0.5, "tremble": 0.0},
@@ -108,19 +112,19 @@ _MOVES: dict[str, dict[str, float]] = {
 }
 
 EMOTIONS = tuple(FACES)
-AMPLITUDES = {"normal": 0.85, "strong": 1.15}
+AMPLITUDES = {"normal": 0.85, "strong": 1.15}  # intensity -> mean factor on the prototypes
 
 
 @dataclasses.dataclass(frozen=True)
 class Performance:
-    """The controls of a clip, from which its image and audio are rendered.
+    """The controls of a clip, from which video and audio are rendered.
 
     Attributes:
       times: float [n], time of each frame in seconds.
       controls: float [n, len(CONTROLS)], face controls.
       opening: float [n] in 0..1, opening of the lips while speaking.
       rounding: float [n] in 0..1, rounding of the lips while speaking.
-      blink: float [n] in 0..1; 1 is closed.
+      blink: float [n] in 0..1, closing of the eyelids; 1 is closed.
       syllables: Syllables with their times.
       style: Prosody and voice quality.
       room_noise_db: Level of the background noise relative to a neutral voice, in dB.
@@ -136,7 +140,10 @@ class Performance:
     room_noise_db: float
 
     def frame(self, i: int) -> dict[str, float]:
-        """Returns the controls of frame i by name, with 'opening', 'rounding' and 'blink'."""
+        """Returns the controls of frame i: name -> value.
+
+        The names are CONTROLS, 'opening', 'rounding' and 'blink'.
+        """
         values = dict(zip(CONTROLS, self.controls[i].tolist(), strict=True))
         values["opening"] = float(self.opening[i])
         values["rounding"] = float(self.rounding[i])
@@ -149,12 +156,19 @@ def _vector(emotion: str) -> np.ndarray:
 
 
 def _amplitude(intensity: str, variation: float, rng: np.random.Generator) -> float:
-    """Draws the amplitude of the prototype in a clip, from nearly nothing to all of it."""
+    """Draws the amplitude of an expression, the factor on the prototype, in 0..1.5.
+
+    Args:
+      intensity: Key of AMPLITUDES.
+      variation: Scale of the differences between clips.
+      rng: Random generator.
+    """
     spread = float(np.clip(rng.standard_normal(), -2.2, 2.2))
     return float(np.clip(AMPLITUDES[intensity] * (1 + 0.24 * variation * spread), 0.0, 1.5))
 
 
 def _other(emotion: str, rng: np.random.Generator) -> str:
+    """Draws one of the other emotions."""
     return str(rng.choice([name for name in EMOTIONS if name != emotion]))
 
 
@@ -164,7 +178,16 @@ def _smoothstep(x: np.ndarray) -> np.ndarray:
 
 
 def _course(times: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """Computes onset, apex and offset of an expression, float [n] in 0..1, near 0 at the start."""
+    """Computes the time course of an expression: onset, apex and offset.
+
+    Args:
+      times: float [n], in seconds.
+      seconds: Duration of the clip in seconds.
+      rng: Generator for the times of onset and offset.
+
+    Returns:
+      float [n] in 0..1, factor on the expression at each time; near 0 at the start.
+    """
     onset = seconds * float(rng.uniform(0.0, 0.05))
     rise = seconds * float(rng.uniform(0.12, 0.25))
     fall = seconds * float(rng.uniform(0.75, 0.9))
@@ -174,6 +197,7 @@ def _course(times: np.ndarray, seconds: float, rng: np.random.Generator) -> np.n
 
 
 def _blend_styles(a: VoiceStyle, b: VoiceStyle, weight: float) -> np.ndarray:
+    """Interpolates from a (weight 0) to b (weight 1), float [fields of VoiceStyle]."""
     first, second = (np.array(dataclasses.astuple(s)) for s in (a, b))
     return (1 - weight) * first + weight * second
 
@@ -198,7 +222,18 @@ def _head_motion(
     variation: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Computes sway, tremble and nods at stressed syllables, float [n, len(CONTROLS)]."""
+    """Computes the head motion while speaking: sway, tremble, and nods at stressed syllables.
+
+    Args:
+      moves: Value of _MOVES for the emotion.
+      syllables: Syllables with their times in seconds.
+      times: float [n], time of each frame in seconds.
+      variation: Scale of the differences between clips.
+      rng: Random generator.
+
+    Returns:
+      float [n, len(CONTROLS)], to be added to the controls.
+    """
     out = np.zeros((len(times), len(CONTROLS)))
     for name, scale in (("yaw", 1.0), ("roll", 0.6), ("pitch", 0.5), ("lean", 0.3)):
         pace = moves["pace"] * float(rng.uniform(0.6, 1.5))
@@ -230,16 +265,16 @@ def perform(
 
     Args:
       seed: Seed of all clips.
-      name: Name of the clip, which with the seed determines all random draws.
+      name: Name of the clip. All random draws depend only on `seed` and `name`.
       actor: The actor.
       emotion: Key of FACES and VOICES.
       intensity: Key of AMPLITUDES: "normal" or "strong".
       statement: 1 or 2 (see speech.STATEMENTS).
-      seconds: Duration of the clip.
+      seconds: Duration of the clip in seconds.
       fps: Frames per second.
-      variation: With 0, all clips of an (actor, emotion, intensity) have the same expression up to
-        timing and sway. Higher values make the emotions harder to recognize; 1 is the default of
-        the renderers.
+      variation: Scale of the differences between clips. With 0, all clips of an (actor, emotion,
+        intensity) have the same expression except for timing and head motion. Higher values make
+        the emotions harder to recognize; 1 is the default of the renderers.
     """
     face_rng = make_rng(seed, name, "face")
     voice_rng = make_rng(seed, name, "voice style")

@@ -11,8 +11,8 @@ import numpy as np
 from mmer_jax.synthetic.actor import Actor
 from mmer_jax.synthetic.paint import Canvas, both, clamp, curve, ellipse, line, mirrored
 
-LEFT, RIGHT, TOP, BOTTOM = -1.4, 1.4, -1.9, 1.8  # extent of the image of a head
-EYE_Y, MOUTH_Y = -0.14, 0.80
+LEFT, RIGHT, TOP, BOTTOM = -1.4, 1.4, -1.9, 1.8  # extent of the image of a head, in face units
+EYE_Y, MOUTH_Y = -0.14, 0.80  # heights of the eyes and of the mouth at rest
 
 # Light and shade on a face: (x, y, radius x, radius y, gain). Those with x > 0 are mirrored.
 _RELIEF = (
@@ -36,7 +36,7 @@ _FOREHEAD_LINES = [
 
 
 class HeadPainter:
-    """Painter of the head of one clip. Layers that do not change between frames are drawn once.
+    """Painter of the head in one clip. Layers that do not change between frames are drawn once.
 
     Args:
       actor: The actor.
@@ -73,16 +73,20 @@ class HeadPainter:
     # Layers that are constant within a clip ---------------------------------------------------
 
     def _points(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns x and y of a coarse grid: a third of the resolution suffices for shading."""
+        """Returns the coordinates of a coarse grid, x and y in face units, each float [h, w].
+
+        A third of the resolution suffices for shading.
+        """
         h, w = (max(n // 3, 8) for n in self.shape)
         return np.meshgrid(np.linspace(LEFT, RIGHT, w), np.linspace(TOP, BOTTOM, h))
 
     def _full(self, field: np.ndarray) -> np.ndarray:
+        """Enlarges values on the coarse grid to the full resolution, float32 [h, w]."""
         size = self.shape[::-1]
         return cv2.resize(field.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
 
     def _make_relief(self) -> np.ndarray:
-        """Computes the product of soft spots of light and shade, float32 [h, w] around 1."""
+        """Computes light and shade on the face: factors on the skin color, float32 [h, w]."""
         x, y = self._points()
         field = np.ones_like(x)
         dark = self.actor.tone >= 7  # on dark skin, light shows more as gloss than as shade
@@ -96,7 +100,14 @@ class HeadPainter:
         return self._full(field)
 
     def _make_light(self, light: float) -> np.ndarray:
-        """Computes the shading of the round head: darker at the edges and away from the light."""
+        """Computes the shading of the round head, darker at the edges and away from the light.
+
+        Args:
+          light: Direction of the light, from -1 (left in the image) to 1 (right).
+
+        Returns:
+          float32 [h, w], factors on the skin color.
+        """
         x, y = self._points()
         edge = np.clip((x / self.actor.width) ** 2 + ((y - 0.05) / 1.45) ** 2, 0, 1.6)
         field = (1.06 - 0.30 * edge**1.5) * (1 + 0.13 * light * x) * (1 - 0.05 * y)
@@ -106,7 +117,11 @@ class HeadPainter:
         return Canvas(np.zeros((*self.shape, 4), np.float32), self.scale, self.origin)
 
     def _make_behind(self) -> np.ndarray:
-        """Draws the hair behind the head, and the ears, premultiplied RGBA."""
+        """Draws the hair behind the head, and the ears.
+
+        Returns:
+          float32 [h, w, 4]: premultiplied RGB in 0..255, coverage in 0..1.
+        """
         a, canvas = self.actor, self._empty()
         w = a.width
         if a.hair_style == "long":
@@ -120,7 +135,14 @@ class HeadPainter:
         return canvas.image
 
     def _make_hair(self, rng: np.random.Generator) -> np.ndarray:
-        """Draws the hair in front of the head, premultiplied RGBA."""
+        """Draws the hair in front of the head.
+
+        Args:
+          rng: Generator for the strands of hair.
+
+        Returns:
+          float32 [h, w, 4]: premultiplied RGB in 0..255, coverage in 0..1.
+        """
         a, canvas = self.actor, self._empty()
         w, line_y = a.width, a.hair_line
         thick = {"cropped": 0.07, "short": 0.16, "bun": 0.10, "long": 0.17}[a.hair_style]
@@ -179,6 +201,7 @@ class HeadPainter:
         return cv2.convertScaleAbs(out)
 
     def _outline(self, jaw: float) -> np.ndarray:
+        """Returns the outline of the head, float [n, 2], with the jaw dropped by `jaw`."""
         a = self.actor
         w, chin = a.width, a.chin + 0.9 * jaw
         half = [(0, -1.36), (0.55 * w, -1.27), (0.90 * w, -0.80), (w, -0.10), (0.96 * w, 0.42)]

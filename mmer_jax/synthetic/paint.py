@@ -7,18 +7,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 _SHIFT = 4  # fractional bits of polygon coordinates in OpenCV: sixteenths of a pixel
-_INVISIBLE = 0.02  # shapes with a lower opacity, such as half of a face's creases, are skipped
+# Shapes with a lower opacity are skipped. On average this is half of the creases of a face.
+_INVISIBLE = 0.02
 
-Polygons = np.ndarray | Sequence[np.ndarray]  # one [n, 2] or several
+Polygons = np.ndarray | Sequence[np.ndarray]  # corners of one polygon, float [n, 2], or of several
 
 
 def curve(points: ArrayLike, steps: int = 6, closed: bool = False) -> np.ndarray:
-    """Interpolates points [n, 2] by a Catmull-Rom spline, float [m, 2].
+    """Interpolates points by a Catmull-Rom spline.
 
     Args:
-      points: float [n, 2].
-      steps: Number of points per segment of the result.
+      points: float [n, 2], points that the curve passes through.
+      steps: Number of points of the result per segment between two points.
       closed: Whether the curve returns to its first point.
+
+    Returns:
+      float [m, 2] with m = steps * n for a closed curve, else m = steps * (n - 1) + 1.
     """
     p = np.asarray(points, float)
     if closed:
@@ -34,16 +38,20 @@ def curve(points: ArrayLike, steps: int = 6, closed: bool = False) -> np.ndarray
 
 
 def mirrored(points: ArrayLike) -> np.ndarray:
-    """Returns the corners of a symmetric shape, [2n, 2], from those of its right half, [n, 2].
+    """Completes the right half of a symmetric shape.
 
-    The corners of the half are in the order from top to bottom.
+    Args:
+      points: float [n, 2], corners of the right half from top to bottom.
+
+    Returns:
+      float [2n, 2], corners of the shape, which is symmetric about x = 0.
     """
     p = np.asarray(points, float)
     return np.concatenate([p, p[::-1] * (-1, 1)])
 
 
 def both(*shapes: np.ndarray) -> list[np.ndarray]:
-    """Returns shapes of the right half of a face and their mirror images."""
+    """Returns shapes of the right half of a face, each float [n, 2], and their mirror images."""
     return [*shapes, *(shape * (-1, 1) for shape in shapes)]
 
 
@@ -55,7 +63,7 @@ def line(points: ArrayLike, width: ArrayLike) -> np.ndarray:
       width: Width of the line: a number, or float [n] for a tapered line.
 
     Returns:
-      float [2n, 2].
+      float [2n, 2], corners of the outline.
     """
     p = np.asarray(points, float)
     ends = np.concatenate([p[:1], p, p[-1:]])
@@ -80,13 +88,13 @@ def clamp(x: float, low: float, high: float) -> float:
 
 
 class Canvas:
-    """A float image with a coordinate system of its own.
+    """A float image with its own coordinate system, in which shapes are drawn.
 
     Args:
-      image: float32 [h, w, 3 or 4], drawn to in place. A fourth channel is coverage in 0..1, with
-        premultiplied colors.
+      image: float32 [h, w, 3], RGB in 0..255; or float32 [h, w, 4], premultiplied RGB and coverage
+        in 0..1. It is changed in place.
       scale: Pixels per unit.
-      origin: (x, y) of the point (0, 0) in pixels.
+      origin: Position (x, y) of the point (0, 0) in the image, in pixels.
     """
 
     def __init__(self, image: np.ndarray, scale: float, origin: tuple[float, float]):
@@ -104,8 +112,9 @@ class Canvas:
           blur: Standard deviation of a Gaussian blur in units.
 
         Returns:
-          The smallest region of the image that contains the polygons, and their coverage in it,
-          float32 in 0..1; None if they are outside the image.
+          A tuple (region, cover): slices of the smallest region of the image that contains the
+          polygons with their blurred edges, and the share of each pixel of the region that the
+          polygons cover, float32 in 0..1. None if the polygons are outside the image.
         """
         p = np.concatenate(_as_sequence(shape)) * self.scale + self.origin
         sigma = blur * self.scale
@@ -147,7 +156,7 @@ class Canvas:
           color: RGB in 0..255, or a number that the image is multiplied by.
           opacity: Opacity in 0..1.
           blur: Standard deviation of a Gaussian blur of the edges, in units.
-          within: Polygons to which the filled area is restricted, or None.
+          within: Polygons that the filled area is restricted to; None for no restriction.
         """
         if opacity < _INVISIBLE:
             return

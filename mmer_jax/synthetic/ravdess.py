@@ -1,4 +1,4 @@
-"""Rendered clips with the layout and the names of RAVDESS."""
+"""Rendered clips in the layout and with the file names of RAVDESS."""
 
 import functools
 import itertools
@@ -23,8 +23,9 @@ def clip_names(
     """Returns the names of audio-video speech clips, sorted by actor and name.
 
     Args:
-      actors: Number of actors (the first n), or the actors, of 1 to 24.
-      emotions: Canonical names in expression.EMOTIONS. Neutral has no strong intensity.
+      actors: Number n of actors (1 to n), or numbers of actors in 1..24.
+      emotions: Canonical names of emotions, of expression.EMOTIONS. There are no clips of neutral
+        with strong intensity.
       intensities: "normal", "strong" or both.
       statements: 1, 2 or both.
       repetitions: 1, 2 or both.
@@ -54,6 +55,16 @@ def clip_names(
 
 
 def _codes(what: str, values: Iterable, table: dict) -> list[str]:
+    """Returns the two-digit codes of some values, without repetitions.
+
+    Args:
+      what: Name of the property, for the error message.
+      values: Values of the property.
+      table: Value -> code.
+
+    Raises:
+      UserError: A value is not in `table`.
+    """
     values = list(dict.fromkeys(values))
     for value in values:
         if value not in table:
@@ -87,14 +98,14 @@ def render_ravdess(
     Args:
       dest: Destination folder, created if it does not exist. The parameters are stored in
         rendered.json.
-      actors: Number of actors (the first n), or the actors (see clip_names).
+      actors: Number n of actors (1 to n), or numbers of actors in 1..24.
       seed: Seed of actors and clips (see Look).
       emotions: Canonical names of emotions (see clip_names).
       intensities: "normal", "strong" or both.
       statements: 1, 2 or both.
       repetitions: 1, 2 or both.
-      size: (width, height) of the image in pixels (see Look).
-      seconds: Duration of a clip (see Look).
+      size: (width, height) of the frames in pixels (see Look).
+      seconds: Duration of a clip in seconds (see Look).
       fps: Frames per second (see Look).
       variation: How much clips of the same emotion differ (see Look).
       workers: Number of processes; None for one per core, 1 for this process.
@@ -118,7 +129,7 @@ def render_ravdess(
 
 
 def clip_path(dest: Path, name: str) -> Path:
-    """Returns the path of the clip with the given name."""
+    """Returns the path of a clip in the folder `dest`, from the name of the clip."""
     return dest / f"Actor_{name[-2:]}" / f"{name}.mp4"
 
 

@@ -20,7 +20,8 @@ SHAPES = {
     "AH": (0.6, 0.1),
     "ER": (0.4, 0.5),
 }
-# One syllable per line: (onset, first vowel, last vowel, coda, stress).
+# Number of a statement -> its syllables: (onset consonant, first vowel, last vowel, coda consonant,
+# stress in 0..1); "" for no consonant. The vowels of a diphthong differ.
 STATEMENTS = {
     1: (  # "Kids are talking by the door"
         ("k", "IH", "IH", "z", 1.0),
@@ -45,7 +46,17 @@ STATEMENTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Syllable:
-    """A syllable; times are in seconds from the start of the clip."""
+    """A syllable of a clip.
+
+    Attributes:
+      start: Start time in seconds from the start of the clip.
+      end: End time in seconds from the start of the clip.
+      onset: Consonant before the vowel; "" for none.
+      first: Vowel at the start of the syllable, a key of VOWELS.
+      last: Vowel at the end of the syllable, a key of VOWELS.
+      coda: Consonant after the vowel; "" for none.
+      stress: Stress in 0..1.
+    """
 
     start: float
     end: float
@@ -63,9 +74,12 @@ def plan_syllables(
 
     Args:
       statement: Key of STATEMENTS: 1 or 2.
-      seconds: Duration of the clip. At tempo 0 about three quarters of it are speech.
+      seconds: Duration of the clip in seconds. At tempo 0 about three quarters of it are speech.
       tempo: log2 of the speaking rate relative to the average.
       rng: Generator for the durations of the syllables and the start of the sentence.
+
+    Returns:
+      The syllables in the order of time, without gaps.
     """
     words = STATEMENTS[statement]
     lengths = np.array([0.75 + 0.5 * stress for *_, stress in words])
@@ -88,7 +102,8 @@ def lip_motion(syllables: list[Syllable], times: np.ndarray) -> tuple[np.ndarray
       times: float [n], in seconds.
 
     Returns:
-      Opening and rounding of the lips at these times, each float [n] in 0..1.
+      A tuple (opening, rounding): opening and rounding of the lips at each time, each float [n] in
+      0..1.
     """
     opening, rounding = np.zeros(len(times)), np.zeros(len(times))
     for s in syllables:

@@ -11,11 +11,20 @@ from mmer_jax.synthetic.face import HeadPainter
 from mmer_jax.synthetic.paint import Canvas, curve, ellipse, mirrored
 
 _OVERSAMPLING = 1.2  # the head is drawn larger by this factor and scaled down when posed
-_GRAIN_SHIFT = 64  # pixels
+_GRAIN_SHIFT = 64  # the image of camera noise is shifted by less than this number of pixels
 
 
 def _draw_wall(actor: Actor, size: tuple[int, int], brightness: float) -> np.ndarray:
-    """Draws the wall behind the actor, float32 [h, w, 3], the same in all clips of an actor."""
+    """Draws the wall behind the actor; it has the same color and pattern in all clips of an actor.
+
+    Args:
+      actor: The actor.
+      size: (width, height) of the frames in pixels.
+      brightness: Factor on the color.
+
+    Returns:
+      float32 [height, width, 3], RGB, about 0..255.
+    """
     width, height = size
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     field = 1.05 - 0.18 * y - 0.10 * x**2
@@ -27,7 +36,7 @@ def _draw_wall(actor: Actor, size: tuple[int, int], brightness: float) -> np.nda
 
 
 def _draw_shoulders(canvas: Canvas, actor: Actor, brightness: float) -> None:
-    """Draws neck and shirt, below a head at the origin of the canvas."""
+    """Draws the neck and the shirt, for a head at the origin of the canvas."""
     skin = np.array(actor.skin) * brightness * 0.80
     shirt = np.array(actor.shirt) * brightness
     neck = 0.62 if actor.gender == "male" else 0.50
@@ -49,7 +58,7 @@ def frames(
     Args:
       actor: The actor.
       performance: Expressions and lip motion of the actor.
-      size: (width, height) of the image in pixels.
+      size: (width, height) of the frames in pixels.
       variation: Scale of the differences in light and framing between clips.
       rng: Generator for light, framing and camera noise.
 
@@ -87,7 +96,17 @@ def frames(
 def _pose(
     c: dict[str, float], unit: float, position: tuple[float, float], painter: HeadPainter
 ) -> np.ndarray:
-    """Returns the 2x3 affine matrix from the head's image to the frame; it rotates at the neck."""
+    """Computes the pose of the head, which rotates around the neck.
+
+    Args:
+      c: Controls by name, from expression.Performance.frame.
+      unit: Pixels of the frame per face unit.
+      position: Position (x, y) of the head's origin in the frame, in pixels.
+      painter: Painter of the head.
+
+    Returns:
+      float [2, 3], the affine matrix from pixels of the head's image to pixels of the frame.
+    """
     size = (1 + 0.06 * float(np.clip(c["lean"], -1.5, 1.5))) / _OVERSAMPLING
     angle = 0.14 * float(np.clip(c["roll"], -1.5, 1.5))
     cos, sin = size * np.cos(angle), size * np.sin(angle)

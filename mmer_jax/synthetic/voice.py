@@ -16,7 +16,8 @@ from mmer_jax.synthetic.speech import VOWELS, Syllable
 RATE = 24000  # sampling rate in Hz
 BLOCK = 240  # samples per update of the formants: 10 ms
 
-# Noise of a consonant: frequency band in Hz, duration in seconds, level.
+# Consonant -> its noise: frequency band in Hz, duration in seconds, amplitude relative to the
+# voice.
 _BURSTS = {
     "k": ((1500, 4000), 0.030, 0.30),
     "t": ((3000, 8000), 0.028, 0.30),
@@ -29,22 +30,38 @@ _BURSTS = {
 
 @dataclasses.dataclass(frozen=True)
 class VoiceStyle:
-    """Prosody and voice quality of a sentence. All zeros are the actor's neutral voice.
+    """Prosody and voice quality of a sentence. All zeros are the neutral voice of the actor.
 
-    Values are about -1..1 unless a unit is given.
+    Attributes:
+      pitch: Pitch in semitones above the median pitch of the actor.
+      span: log2 of the pitch range relative to neutral.
+      tempo: log2 of the speaking rate relative to neutral.
+      energy: Loudness relative to neutral in steps of 6 dB, limited to -1.5..1.5; louder (+) or
+        softer (-).
+      tension: Voice quality, about -1.5..1.5: pressed and bright (+) or lax and dull (-).
+      breath: Breathiness relative to the actor's, about -1..1: more (+) or less (-) aspiration
+        noise.
+      tremor: Vibrato of the pitch at 5 to 7.5 Hz with an amplitude of 0.9 semitones for a value of
+        1, and more jitter. Only values > 0 have an effect.
+      creak: Creaky voice: every other glottal pulse is weaker, by 75% for values of 1 and above,
+        and the pitch has more jitter. Only values > 0 have an effect.
+      smile: Relative shift of the formants in steps of 5%: up by a smile, which shortens the vocal
+        tract (+), or down by protruded lips, which lengthen it (-).
+      ending: Rise of the pitch (+) or fall (-) at the end of the sentence, in semitones.
+      staccato: Articulation, limited to -1..1.2: syllables separated (+) or connected (-).
     """
 
-    pitch: float = 0.0  # semitones above the actor's median
-    span: float = 0.0  # log2 of the width of the intonation relative to neutral
-    tempo: float = 0.0  # log2 of the speaking rate relative to neutral
+    pitch: float = 0.0
+    span: float = 0.0
+    tempo: float = 0.0
     energy: float = 0.0
-    tension: float = 0.0  # pressed, bright (+) or lax, dull (-)
+    tension: float = 0.0
     breath: float = 0.0
     tremor: float = 0.0
     creak: float = 0.0
-    smile: float = 0.0  # a smile (+) shortens the vocal tract, protruded lips (-) lengthen it
-    ending: float = 0.0  # rise of the pitch at the end in semitones
-    staccato: float = 0.0  # syllables separated (+) or connected (-)
+    smile: float = 0.0
+    ending: float = 0.0
+    staccato: float = 0.0
 
 
 def _pitch_contour(
@@ -54,9 +71,20 @@ def _pitch_contour(
     times: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Computes the fundamental frequency in Hz at each time, float [n].
+    """Computes the fundamental frequency.
 
-    It consists of declination, accents, a final rise or fall, tremor and jitter.
+    The contour is the sum, in semitones, of declination, accents, a final rise or fall, tremor and
+    jitter.
+
+    Args:
+      syllables: Syllables with their times in seconds.
+      style: Prosody and voice quality.
+      actor: The speaker.
+      times: float [n], time of each sample in seconds.
+      rng: Generator for accents, tremor and jitter.
+
+    Returns:
+      float [n], fundamental frequency in Hz at each time, in 55..620.
     """
     start, end = syllables[0].start, syllables[-1].end
     along = np.clip((times - start) / (end - start), 0, 1)
@@ -74,7 +102,16 @@ def _pitch_contour(
 
 
 def _loudness(syllables: list[Syllable], staccato: float, times: np.ndarray) -> np.ndarray:
-    """Computes the voicing amplitude, float [n] in 0..1, with one hump per syllable."""
+    """Computes the amplitude of the voice, with one hump per syllable.
+
+    Args:
+      syllables: Syllables with their times in seconds.
+      staccato: See VoiceStyle.
+      times: float [n], time of each sample in seconds.
+
+    Returns:
+      float [n] in 0..1.
+    """
     level = np.zeros(len(times))
     for s in syllables:
         length = s.end - s.start
@@ -86,7 +123,16 @@ def _loudness(syllables: list[Syllable], staccato: float, times: np.ndarray) -> 
 
 
 def _formants(syllables: list[Syllable], scale: float, times: np.ndarray) -> np.ndarray:
-    """Computes the formant frequencies in Hz, float [n, 5], interpolated between vowels."""
+    """Computes the formant frequencies, interpolated between vowels.
+
+    Args:
+      syllables: Syllables with their times in seconds.
+      scale: Factor on the formants of an adult male.
+      times: float [blocks], time of the center of each block in seconds.
+
+    Returns:
+      float [blocks, 5], in Hz, at most 0.46 * RATE.
+    """
     knots, values = [], []
     for s in syllables:
         length = s.end - s.start
@@ -99,7 +145,16 @@ def _formants(syllables: list[Syllable], scale: float, times: np.ndarray) -> np.
 
 
 def _filter(source: np.ndarray, formants: np.ndarray, widen: float) -> np.ndarray:
-    """Applies the vocal tract: five resonators in cascade, constant in blocks of BLOCK samples."""
+    """Applies the vocal tract: five resonators in cascade, constant in blocks of BLOCK samples.
+
+    Args:
+      source: float [blocks * BLOCK], the glottal source.
+      formants: float [blocks, 5], center frequencies in Hz.
+      widen: Factor on the bandwidths.
+
+    Returns:
+      float [blocks * BLOCK], the waveform.
+    """
     bandwidths = widen * np.array([70.0, 100.0, 140.0, 220.0, 300.0])
     radius = np.exp(-np.pi * bandwidths / RATE)
     b = 2 * radius * np.cos(2 * np.pi * formants / RATE)
@@ -118,7 +173,16 @@ def _filter(source: np.ndarray, formants: np.ndarray, widen: float) -> np.ndarra
 
 
 def _consonants(syllables: list[Syllable], n: int, rng: np.random.Generator) -> np.ndarray:
-    """Computes the noise of the plosives and fricatives, float [n]."""
+    """Computes the noise of the plosives and fricatives.
+
+    Args:
+      syllables: Syllables with their times in seconds.
+      n: Number of samples.
+      rng: Generator for the noise.
+
+    Returns:
+      float [n].
+    """
     out = np.zeros(n)
     for s in syllables:
         for consonant, start in ((s.onset, s.start), (s.coda, s.end - 0.03)):
@@ -148,15 +212,15 @@ def synthesize(
     """Synthesizes the speech of a clip.
 
     Args:
-      syllables: Syllables with their times.
+      syllables: Syllables with their times in seconds.
       style: Prosody and voice quality.
       actor: The speaker.
-      seconds: Duration of the clip.
+      seconds: Duration of the clip in seconds.
       rng: Generator for jitter, accents and noise.
       room_noise_db: Level of the background noise relative to a neutral voice, in dB.
 
     Returns:
-      float32 [seconds * RATE], mono, in -1..1.
+      float32 [round(seconds * RATE)], mono, in -1..1.
     """
     n = round(seconds * RATE)
     blocks = -(-n // BLOCK)
@@ -183,7 +247,7 @@ def synthesize(
     scale = actor.formant_scale * (1 + 0.05 * style.smile)
     tract = _formants(syllables, scale, times[::BLOCK] + BLOCK / 2 / RATE)
     waveform = _filter(source, tract, widen=1 + 0.8 * breath)
-    # Normalized, so that the spectral tilt of the source does not change the loudness.
+    # The voice is normalized, so that the spectral tilt of the source does not change the loudness.
     voiced = waveform / (np.sqrt(np.mean(waveform**2)) + 1e-9)
     waveform = voiced + 1.2 * _consonants(syllables, len(voiced), rng)
     gain = 0.09 * 10 ** (6 * float(np.clip(style.energy, -1.5, 1.5)) / 20)

@@ -19,7 +19,7 @@ def atomic_write(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
     killed. The content and the folder's entry are synced to the disk. Text is UTF-8.
 
     Args:
-      path: Path of the file; its folder is made if it does not exist.
+      path: Path of the file. The parent folder is created if it does not exist.
       mode: "w" for text or "wb" for bytes.
 
     Yields:
@@ -43,9 +43,10 @@ def write_json(path: str | os.PathLike, value: Any, indent: int | None = None) -
     """Writes a JSON file with `atomic_write`.
 
     Args:
-      path: Path of the file; its folder is made if it does not exist.
+      path: Path of the file. The parent folder is created if it does not exist.
       value: JSON value.
-      indent: Spaces per level, with keys sorted; None for one line in the order of `value`.
+      indent: Spaces per level, with sorted keys; None for a single line with keys in the order of
+        `value`.
     """
     with atomic_write(path) as file:
         json.dump(value, file, indent=indent, sort_keys=indent is not None)
@@ -53,7 +54,7 @@ def write_json(path: str | os.PathLike, value: Any, indent: int | None = None) -
 
 
 def sync_folder(folder: str | os.PathLike) -> None:
-    """Syncs a folder to the disk, so that the entry of a new file survives a loss of power."""
+    """Syncs a folder to the disk, so that new files in the folder survive a loss of power."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -64,11 +65,11 @@ def sync_folder(folder: str | os.PathLike) -> None:
 def lock(path: str | os.PathLike, timeout: float = -1) -> filelock.BaseFileLock:
     """Returns a lock between processes, for use in a `with` statement.
 
-    The operating system releases the lock when its process ends, however it ends. Two locks on one
-    path exclude each other within a process too.
+    The operating system releases the lock when the process that holds it ends, even if the process
+    is killed. Two locks on one path exclude each other within a process too.
 
     Args:
-      path: Path of the lock file; its folder must exist.
+      path: Path of the lock file. The parent folder must exist.
       timeout: Seconds to wait for the lock; 0 to fail at once, -1 to wait without limit.
 
     Raises:

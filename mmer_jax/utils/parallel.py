@@ -58,8 +58,9 @@ def ordered_map(
         process.
 
     Raises:
-      UserError: A worker process died, for example because memory ran out.
-      Exception: Whatever `function` raises.
+      UserError: A worker process died, for example because memory ran out, or `workers` is below 1.
+      ValueError: `function` is defined in the main module.
+      Exception: Any exception that `function` raises.
     """
     workers = cores() if workers is None else workers
     if getattr(function, "func", function).__module__ == "__main__":
@@ -100,9 +101,9 @@ def _start_worker() -> None:
 
 
 def limit_to_one_thread() -> None:
-    """Limits the libraries in this process, one of many workers, to one thread each.
+    """Limits the libraries in this process to one thread each, for use in a worker process.
 
-    Otherwise each of as many workers as cores would start as many threads as cores.
+    Without this limit, each of the workers would start as many threads as there are cores.
     """
     os.environ.update(_ONE_THREAD)  # for Numba, and for libraries that are loaded later
     threadpoolctl.threadpool_limits(1)
@@ -111,7 +112,10 @@ def limit_to_one_thread() -> None:
 
 
 def _import_opencv() -> types.ModuleType | None:
-    """Returns OpenCV, whose number of threads only a call can set; None if not installed."""
+    """Returns the module cv2, or None if OpenCV is not installed.
+
+    The number of OpenCV's threads can only be set by a call, not by threadpoolctl.
+    """
     try:
         import cv2
     except ImportError:
@@ -121,7 +125,7 @@ def _import_opencv() -> types.ModuleType | None:
 
 @contextlib.contextmanager
 def _limited_threads() -> Iterator[None]:
-    """Limits libraries to one thread in a block; idle threads slow down those that work."""
+    """Limits libraries to one thread in a block, since idle threads slow down working ones."""
     cv2 = _import_opencv()
     threads = cv2.getNumThreads() if cv2 else 0
     with threadpoolctl.threadpool_limits(1):

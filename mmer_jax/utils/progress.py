@@ -7,8 +7,8 @@ import weakref
 from collections.abc import Callable
 from typing import TextIO
 
-# Open Progress objects on a terminal. One alone rewrites its line; several write plain lines, since
-# each would overwrite the others' line.
+# Open Progress objects on a terminal. A single one rewrites its line. Several write plain lines,
+# since each would overwrite the lines of the others.
 _on_terminal: "weakref.WeakSet[Progress]" = weakref.WeakSet()
 
 _LOG_SECONDS = 30.0  # between lines in a log
@@ -27,21 +27,21 @@ class Progress:
     terminal with several Progress objects, get a line at the first update, one every 30 seconds,
     and a closing line.
 
-    The rate counts what was done after the first update, which often includes start-up or
-    compilation. Before the second update there is no rate and no time left.
+    The rate and the time left are computed from the updates after the first one, which often
+    includes start-up or compilation. They are shown from the second update on.
 
     Args:
       total: Number of items; None if unknown.
-      what: What is being done, such as "rendering".
-      unit: What is counted, in the plural, such as "clips".
+      what: Name of the work, such as "rendering".
+      unit: Name of the items in the plural, such as "clips".
       stream: Stream to write to; None for standard error.
-      done: Number of items done before, by a run that is resumed. The count includes them, the
-        rate does not.
-      clock: Function that returns seconds since any point in time.
+      done: Number of items that an earlier run, which is resumed, has done. They are included in
+        the count but not in the rate.
+      clock: Function that returns seconds since any fixed point in time.
 
     Attributes:
-      total: As above; may be set later.
-      done: Number of items done.
+      total: Number of items, or None if unknown. May be set later.
+      done: Number of items done, including those of an earlier run.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class Progress:
         self._clock = clock
         self._start = self._next_line = clock()
         self._first_update: float | None = None  # time
-        self._done_untimed = 0  # by the end of the first update, and skipped since
-        self._width = 0  # of the terminal's current line
+        self._done_untimed = 0  # items that the rate does not include
+        self._width = 0  # width of the current line of the terminal
         self._note = ""
         self._is_closed = False
 
@@ -75,7 +75,13 @@ class Progress:
         self.close(finished=kind is None)
 
     def update(self, n: int = 1, note: str = "") -> None:
-        """Counts `n` more items. `note` is shown at the end of the line until the next note."""
+        """Counts more items as done.
+
+        Args:
+          n: Number of items.
+          note: Text that is shown at the end of the line until the next note; empty to keep the
+            current note.
+        """
         self.done += n
         self._note = note or self._note
         now = self._clock()
@@ -86,13 +92,17 @@ class Progress:
             self._write(self._line(now))
 
     def skip_to(self, done: int) -> None:
-        """Counts up to `done` items as done before: they are not in the rate."""
+        """Raises the count to `done` items without including the new items in the rate."""
         if done > self.done:
             self._done_untimed += done - self.done
             self.done = done
 
     def close(self, finished: bool = True) -> None:
-        """Writes the closing line. Further calls do nothing."""
+        """Writes the closing line. Further calls do nothing.
+
+        Args:
+          finished: Whether the work is complete; otherwise the line says where it stopped.
+        """
         if self._is_closed:
             return
         self._is_closed = True
@@ -111,7 +121,7 @@ class Progress:
         return f"{self.done}{total} {self.unit}"
 
     def _rate(self, now: float) -> float:
-        """Returns items per second since the first update; 0 if not known yet."""
+        """Returns the number of items per second since the first update; 0 if not known yet."""
         if self._first_update is None or now <= self._first_update:
             return 0.0
         return max(0, self.done - self._done_untimed) / (now - self._first_update)

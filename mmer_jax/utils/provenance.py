@@ -13,7 +13,11 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of Python and of those PACKAGES that are installed."""
+    """Returns the versions of Python and of the installed packages among PACKAGES.
+
+    Returns:
+      Distribution name, or "python" for Python -> version.
+    """
     installed = {"python": sys.version.split()[0]}
     for name in PACKAGES:
         try:
@@ -24,7 +28,12 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """Returns the commit of the source, with a + if files differ; None outside a git checkout."""
+    """Returns the git commit of the source, 40 hex digits.
+
+    Returns:
+      The commit, followed by "+" if files differ from the commit; None if the source is not in a
+      git checkout.
+    """
     folder = pathlib.Path(__file__).parent
     try:
         completed = subprocess.run(

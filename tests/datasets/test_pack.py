@@ -84,6 +84,32 @@ def test_adding_to_a_pack_of_other_examples_is_an_error(tmp_path):
         write_pack(tmp_path / "p", INFO, make_table(clips=6, views=2), {"face": make_images(3)})
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"view": None, "clip": None}, "lacks the columns clip, view"),
+        ({"color": np.arange(12)}, "no columns color; known: clip, view"),
+        ({"view": np.arange(12) / 2}, "column view .* dtype float64, expected kind 'i'"),
+        ({"duration": np.arange(13) / 2}, "differ in length: .*'duration': 13"),
+    ],
+)
+def test_malformed_table_is_an_error(tmp_path, changes, message):
+    table = {
+        name: column for name, column in (make_table() | changes).items() if column is not None
+    }
+    with pytest.raises(ValueError, match=message):
+        write_pack(tmp_path / "p", INFO, table, {"mel": make_images(1)})
+    with pytest.raises(ValueError, match=message):
+        PackWriter(tmp_path / "p", INFO, table, ["mel"], 8)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unsorted_table_is_an_error_of_the_writer(tmp_path):
+    table = {name: column[::-1] for name, column in make_table().items()}
+    with pytest.raises(ValueError, match=r"must be sorted by \(clip, view\)"):
+        PackWriter(tmp_path / "p", INFO, table, ["mel"], 8)
+
+
 def test_error_while_writing_leaves_nothing(tmp_path):
     with pytest.raises(KeyError), PackWriter(tmp_path / "p", INFO, make_table(), ["mel"], 8):
         raise KeyError
@@ -157,6 +183,25 @@ def test_two_packs_are_joined_without_being_read(tmp_path):
     expected = np.concatenate([make_images(1)[indices[0]], make_images(1, seed=1)[indices[1]]])
     np.testing.assert_array_equal(np.asarray(joined), expected)
     np.testing.assert_array_equal(joined[[4, 0, 0]], expected[[4, 0, 0]])
+
+
+def test_packs_of_different_sizes_are_not_joined(tmp_path):
+    first = write_pack(tmp_path / "a", INFO | BUILD_INFO, make_table(), {"mel": make_images(1)})
+    others = make_table() | {"clip": np.repeat([f"other {i}" for i in range(4)], 3)}
+    large = {"mel": np.zeros((12, 16, 16, 1), np.uint8)}
+    second = write_pack(tmp_path / "b", INFO | BUILD_INFO, others, large)
+    with pytest.raises(errors.UserError, match=r"images of 8 pixels, .* of 16: .*data\.size"):
+        pack.join((first, np.arange(12)), (second, np.arange(12)))
+
+
+def test_joined_packs_have_the_modalities_of_both(tmp_path):
+    arrays = {"face": make_images(3), "mel": make_images(1)}
+    first = write_pack(tmp_path / "a", INFO | BUILD_INFO, make_table(), arrays)
+    others = make_table() | {"clip": np.repeat([f"other {i}" for i in range(4)], 3)}
+    second = write_pack(tmp_path / "b", INFO | BUILD_INFO, others, {"mel": make_images(1)})
+    joined = pack.join((first, np.arange(12)), (second, np.arange(6)))
+    assert list(joined.arrays) == joined.info["modalities"] == ["mel"]
+    assert joined.table[pack.ROLE].tolist() == 12 * ["train"] + 6 * ["test"]
 
 
 def test_storage_is_chosen_by_size(tmp_path, monkeypatch):

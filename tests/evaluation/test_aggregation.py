@@ -6,14 +6,14 @@ import pytest
 from mmer_jax import errors
 from mmer_jax.corpora import sets
 from mmer_jax.evaluation import aggregation
-from mmer_jax.results.predictions import Examples
+from mmer_jax.results.predictions import Predictions
 
 B, A = "01-01-05-02-01-02-07", "01-01-03-02-01-01-02"
 
 
 def examples(clip=(B, A, B, A, B), view=(0, 0, 1, 2, 2), label=(1, 0, 1, 0, 1)):
     first = [0.9, 0.2, 0.3, 0.5, 0.0][: len(clip)]
-    return Examples(clip, view, label, [[p, 1 - p] for p in first])
+    return Predictions(clip, view, label, [[p, 1 - p] for p in first])
 
 
 def test_the_prediction_of_a_clip_is_the_mean_of_its_examples():
@@ -26,7 +26,7 @@ def test_the_prediction_of_a_clip_is_the_mean_of_its_examples():
 
 
 def test_the_mean_can_differ_from_the_majority_vote():
-    one_clip = Examples([B] * 3, range(3), [0] * 3, [[0.45, 0.55], [0.45, 0.55], [0.9, 0.1]])
+    one_clip = Predictions([B] * 3, range(3), [0] * 3, [[0.45, 0.55], [0.45, 0.55], [0.9, 0.1]])
     assert aggregation.by_clip(one_clip).probabilities.argmax(axis=1).tolist() == [0]
 
 
@@ -44,14 +44,15 @@ def test_random_examples_against_a_loop():
     rng = np.random.default_rng(0)
     names = np.array([f"clip{i}" for i in range(20)])[rng.integers(0, 20, 200)]
     probabilities = rng.dirichlet(np.ones(4), 200).astype(np.float32)
-    clips = aggregation.by_clip(Examples(names, np.arange(200), np.zeros(200), probabilities))
+    clips = aggregation.by_clip(Predictions(names, np.arange(200), np.zeros(200), probabilities))
     assert clips.clip.tolist() == list(dict.fromkeys(names.tolist()))
     for clip, mean in zip(clips.clip, clips.probabilities, strict=True):
         np.testing.assert_allclose(mean, probabilities[names == clip].mean(axis=0), rtol=1e-5)
 
 
 def test_empty_examples_are_allowed_and_two_labels_of_a_clip_are_an_error():
-    assert aggregation.by_clip(Examples([], [], [], np.zeros((0, 3)))).probabilities.shape == (0, 3)
+    empty = Predictions([], [], [], np.zeros((0, 3)))
+    assert aggregation.by_clip(empty).probabilities.shape == (0, 3)
     with pytest.raises(ValueError, match=f"{B} has two labels"):
         aggregation.by_clip(examples(label=(1, 0, 1, 0, 0)))
 

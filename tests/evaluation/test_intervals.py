@@ -6,7 +6,7 @@ import sklearn.metrics
 from scipy import stats
 
 from mmer_jax.evaluation import calibration, intervals, metrics
-from mmer_jax.results.predictions import Examples
+from mmer_jax.results.predictions import Predictions
 
 NAMES = list(intervals.STATISTICS)
 
@@ -19,7 +19,7 @@ def draw(seed=0, n=240, subjects=12, classes=4):
     ease = np.random.default_rng(99).uniform(0, 3, subjects)
     logits = rng.normal(size=(n, classes)) + ease[subject, None] * np.eye(classes)[labels]
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    examples = Examples([f"c{i}" for i in range(n)], np.zeros(n), labels, probabilities)
+    examples = Predictions([f"c{i}" for i in range(n)], np.zeros(n), labels, probabilities)
     return examples, np.array([f"s{i:02d}" for i in subject])
 
 
@@ -46,7 +46,7 @@ def test_statistics_equal_metrics_and_calibration(name, seed):
 
 
 def test_classes_without_examples_count_as_in_scikit_learn():
-    examples = Examples(["a", "b", "c"], [0] * 3, [0, 0, 2], np.eye(5)[[0, 1, 2]])
+    examples = Predictions(["a", "b", "c"], [0] * 3, [0, 0, 2], np.eye(5)[[0, 1, 2]])
     statistics = intervals.STATISTICS
     balanced = sklearn.metrics.recall_score([0, 0, 2], [0, 1, 2], average=None, labels=[0, 2])
     assert statistics["unweighted_average_recall"](examples) == pytest.approx(balanced.mean())
@@ -111,7 +111,8 @@ def test_an_interval_over_subjects_is_wider_than_one_over_clips():
     subject = np.repeat(np.arange(12), 50)
     correct = subject % 2
     probabilities = np.where(correct[:, None] == 1, [0.9, 0.1], [0.1, 0.9])
-    examples = Examples([f"c{i}" for i in range(600)], np.zeros(600), np.zeros(600), probabilities)
+    clips = [f"c{i}" for i in range(600)]
+    examples = Predictions(clips, np.zeros(600), np.zeros(600), probabilities)
     by_subject = intervals.bootstrap(
         intervals.STATISTICS["accuracy"], [examples], [np.array([f"s{s}" for s in subject])]
     )
@@ -139,8 +140,8 @@ def test_the_seed_determines_the_interval():
 
 def test_a_seed_without_any_of_the_drawn_subjects_is_ignored():
     """Each seed has one of two subjects, so a resample of one subject has one seed's value."""
-    correct = Examples(["a"], [0], [0], [[0.9, 0.1]])
-    wrong = Examples(["b"], [0], [0], [[0.1, 0.9]])
+    correct = Predictions(["a"], [0], [0], [[0.9, 0.1]])
+    wrong = Predictions(["b"], [0], [0], [[0.1, 0.9]])
     for name in NAMES:
         interval = intervals.bootstrap(
             intervals.STATISTICS[name], [correct, wrong], [np.array(["s1"]), np.array(["s2"])]
@@ -150,7 +151,7 @@ def test_a_seed_without_any_of_the_drawn_subjects_is_ignored():
 
 
 def test_no_examples_is_an_error():
-    empty = Examples([], [], [], np.zeros((0, 3)))
+    empty = Predictions([], [], [], np.zeros((0, 3)))
     for tests, groups in (([], []), ([empty], [empty.clip])):
         with pytest.raises(ValueError, match="no example"):
             intervals.bootstrap(intervals.STATISTICS["accuracy"], tests, groups)

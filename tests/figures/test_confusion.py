@@ -40,7 +40,7 @@ def write_cells(tmp_path):
 def _write(workdir, row, protocol, fold, seed, epoch, label, probabilities):
     cell = cell_name(row, protocol, fold, seed)
     clips = [f"c{i}" for i in range(40)]
-    examples = predictions.Examples(clips, np.zeros(40), label, probabilities)
+    examples = predictions.Predictions(clips, np.zeros(40), label, probabilities)
     path = workdir / "predictions" / f"{cell}.npz"
     predictions.save(path, epoch, {"test": examples, "validation": examples}, EMOTIONS)
     record = dict.fromkeys(records.REQUIRED) | {

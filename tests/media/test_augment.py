@@ -78,7 +78,7 @@ def test_variants_and_their_order(sine):
     )
     tone = sine(440, 2)
     versions = {
-        name: augment.vary(tone, RATE, name, amounts, np.random.default_rng(0))
+        name: augment.apply_variant(tone, RATE, name, amounts, np.random.default_rng(0))
         for name in augment.AUDIO_VARIANTS
     }
     assert np.array_equal(versions["original"], tone)
@@ -93,7 +93,8 @@ def test_variants_and_their_order(sine):
 @pytest.mark.parametrize("level", [0.0, 0.5])
 def test_silent_and_short_audio(variant, length, level):
     samples = np.full(length, level, np.float32)
-    varied = augment.vary(samples, RATE, variant, augment.AudioAmounts(), np.random.default_rng(0))
+    amounts, rng = augment.AudioAmounts(), np.random.default_rng(0)
+    varied = augment.apply_variant(samples, RATE, variant, amounts, rng)
     assert varied.dtype == np.float32
     assert len(varied) == (round(length / 0.8) if variant == "time_stretch" else length)
     assert np.isfinite(varied).all()
@@ -103,6 +104,8 @@ def test_silent_and_short_audio(variant, length, level):
 
 def test_unknown_variant_and_invalid_amount_are_refused():
     with pytest.raises(errors.UserError, match=r"'echo'; known: original, noise"):
-        augment.vary(np.zeros(9), RATE, "echo", augment.AudioAmounts(), np.random.default_rng(0))
+        augment.apply_variant(
+            np.zeros(9), RATE, "echo", augment.AudioAmounts(), np.random.default_rng(0)
+        )
     with pytest.raises(errors.UserError, match="stretch_factor"):
         augment.AudioAmounts(stretch_factor=0)

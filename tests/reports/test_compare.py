@@ -40,7 +40,7 @@ def draw(clips, views=3, weight=1.5, seed=0):
     clip, view = np.repeat(clips, views), np.tile(np.arange(views), len(clips))
     label = np.array([int(c[7]) % 2 + (c[13] == "2") for c in clip])  # From emotion and statement.
     logits = np.random.default_rng(seed).normal(size=(len(clip), 3)) + weight * np.eye(3)[label]
-    return predictions.Examples(
+    return predictions.Predictions(
         clip, view, label, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     )
 
@@ -128,7 +128,7 @@ def test_a_pair_against_scipy(write):
     write("face", tests[0])
     # The order differs, because examples are matched by name.
     order = np.random.default_rng(0).permutation(len(tests[1].label))
-    shuffled = predictions.Examples(
+    shuffled = predictions.Predictions(
         *(getattr(tests[1], f)[order] for f in ("clip", "view", "label", "probabilities"))
     )
     rows = comparable.read([write("mel", shuffled)])
@@ -163,7 +163,7 @@ def test_a_pair_averages_differences_over_seeds_and_tests_their_ensemble(write):
     assert pair.difference.per_seed == pytest.approx(a - b)
     ensembles = [
         is_correct(
-            predictions.Examples(
+            predictions.Predictions(
                 t[0].clip, t[0].view, t[0].label,
                 (t[0].probabilities + t[1].probabilities) / 2,
             )
@@ -214,7 +214,7 @@ def test_temperature_is_fitted_on_validation_examples(write, capsys):
     clips = clip_names(ACTORS)
     test, validation = draw(clips), draw(clips, weight=0.3, seed=1)
     scaled = np.exp(4 * np.log(validation.probabilities.astype(np.float64)))
-    overconfident = predictions.Examples(
+    overconfident = predictions.Predictions(
         validation.clip,
         validation.view,
         validation.label,

@@ -89,7 +89,7 @@ def test_intervals_come_from_a_bootstrap_over_subjects_if_there_are_predictions(
     clip = [f"01-01-05-02-0{s}-0{r}-0{a}" for a in (1, 2) for s in (1, 2) for r in (1, 2)]
     label = np.arange(8) % 2
     probabilities = np.eye(2)[np.where(np.arange(8) < 4, label, 1 - label)]
-    test = predictions.Examples(np.array(clip), np.zeros(8), label, probabilities)
+    test = predictions.Predictions(np.array(clip), np.zeros(8), label, probabilities)
     path = tmp_path / "predictions" / "face_mel-triplet_random-fold0-seed0.npz"
     predictions.save(path, 10, {"test": test}, ("anger", "fear"))
     record = make_record(

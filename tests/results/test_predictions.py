@@ -11,10 +11,10 @@ from mmer_jax.results import predictions
 EMOTIONS = ("anger", "fear", "sadness")
 
 
-def draw(seed: int, n: int = 12) -> predictions.Examples:
+def draw(seed: int, n: int = 12) -> predictions.Predictions:
     rng = np.random.default_rng(0)  # The seed changes the predictions, not the examples.
     probabilities = np.random.default_rng(seed).dirichlet(np.ones(3), n)
-    return predictions.Examples(
+    return predictions.Predictions(
         clip=np.array([f"01-01-05-01-01-01-{i // 3 + 1:02d}" for i in range(n)]),
         view=np.arange(n) % 3,
         label=rng.integers(0, 3, n),
@@ -45,7 +45,7 @@ def test_equal_arrays_give_equal_bytes_in_any_order_of_saving(tmp_path):
     for epoch in (100, 10, 20, 10):
         examples = draw(epoch)
         column_major = np.asfortranarray(examples.probabilities.astype(np.float64))
-        same = predictions.Examples(
+        same = predictions.Predictions(
             examples.clip.astype(object), list(examples.view), examples.label, column_major
         )
         predictions.save(resumed, epoch, {"test": same}, list(EMOTIONS))
@@ -73,7 +73,7 @@ def test_the_temporary_file_of_a_killed_process_is_removed(tmp_path):
 
 def test_an_empty_validation_subset(tmp_path):
     path = tmp_path / "a.npz"
-    empty = predictions.Examples([], [], [], np.zeros((0, 3)))
+    empty = predictions.Predictions([], [], [], np.zeros((0, 3)))
     predictions.save(path, 10, {"test": draw(1), "validation": empty}, EMOTIONS)
     predictions.save(path, 20, {"test": draw(1), "validation": empty}, EMOTIONS)
     assert predictions.load(path).examples[20, "validation"].probabilities.shape == (0, 3)
@@ -91,7 +91,7 @@ def test_predictions_of_other_examples_or_emotions_are_rejected(tmp_path):
     with pytest.raises(ValueError, match="unknown subset"):
         predictions.save(path, 20, {"train": draw(1)}, EMOTIONS)
     with pytest.raises(ValueError, match="length"):
-        predictions.Examples(["a"], [0], [0, 1], np.zeros((1, 3)))
+        predictions.Predictions(["a"], [0], [0, 1], np.zeros((1, 3)))
 
 
 def test_a_missing_or_broken_file_raises_a_user_error(tmp_path):

@@ -27,7 +27,7 @@ LABEL = np.arange(len(CLIPS)) % 3
 def make_examples(correct):
     """Makes two examples per clip, whose predictions are correct where the mask `correct` is."""
     probabilities = 0.1 + 0.7 * np.eye(3)[predict(correct)]
-    return predictions.Examples(
+    return predictions.Predictions(
         np.repeat(CLIPS, 2), np.tile([0, 1], len(CLIPS)), np.repeat(LABEL, 2),
         np.repeat(probabilities, 2, axis=0),
     )  # fmt: skip
