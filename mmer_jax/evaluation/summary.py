@@ -195,7 +195,7 @@ def blocks(measured: Sequence[Record], workdir: str | os.PathLike | None = None)
       workdir: Workdir of the records. If given, accuracies have bootstrap intervals over subjects
         wherever the workdir has predictions.
     """
-    by_key = {records.key(record): record for record in measured}
+    by_key = {records.make_key(record): record for record in measured}
     by_block: dict[tuple[str, str], list[Record]] = {}
     for record in by_key.values():
         by_block.setdefault((record["table"], record["protocol"]), []).append(record)
@@ -229,16 +229,16 @@ def check_same_data(blocks: Iterable[Block]) -> None:
         )
 
 
-def promise(protocol: str, promises: Mapping[str, str] | None = None) -> str:
+def describe_guarantee(protocol: str, guarantees: Mapping[str, str] | None = None) -> str:
     """Returns a description of what training and test split cannot share under a protocol.
 
     Args:
       protocol: Name of the protocol.
-      promises: Name of a protocol -> description; those of the protocol registry by default.
+      guarantees: Name of a protocol -> description; None for those of the protocol registry.
     """
-    if promises is None:
-        promises = {name: entry.promise for name, entry in registry.PROTOCOLS.items()}
-    return promises.get(protocol, "This version of the software does not know the protocol.")
+    if guarantees is None:
+        guarantees = {name: entry.promise for name, entry in registry.PROTOCOLS.items()}
+    return guarantees.get(protocol, "This version of the software does not know the protocol.")
 
 
 def percent(share: float) -> str:

@@ -260,5 +260,5 @@ def test_a_mistake_gives_one_message(workdir, frames_pack, small_pack, tmp_path,
     faces = np.array(data.arrays["face"])
     faces[0] += 1
     pack.write_pack(changed, data.info, data.table, {"face": faces})
-    assert "holds other data than" in message(workdir, "--pack", str(changed))
+    assert "is not the data that the networks of" in message(workdir, "--pack", str(changed))
     assert not (tmp_path / "scores.csv").exists()

@@ -146,7 +146,7 @@ def test_existing_results_are_not_measured_again(workdir, capsys):
     after = (workdir / results.FILE_NAME).read_bytes()
     intact = before[: before[:-1].rindex(b"\n") + 1]
     assert after.startswith(intact) and after.count(b"\n") == 6
-    keys = [results.make_key(line) for line in results.read(workdir)]
+    keys = [results.make_key(line) for line in results.read_results(workdir)]
     assert len(set(keys)) == 6
 
 

@@ -96,7 +96,7 @@ def test_the_command_tests_on_noise(workdir, capsys):
     assert main([str(workdir), "--noise", "20", "-5"]) == 0
     out = capsys.readouterr().out
     assert "clip_random, noisy audio" in out and "-5 dB" in out
-    lines = results.read(workdir)
+    lines = results.read_results(workdir)
     assert [(line["corruption"], line["level"]) for line in lines] == [
         ("none", None),
         ("noise", 20.0),

@@ -195,7 +195,7 @@ def test_rank():
         (["--workdri=x"], "workdri"),
         (["--trials=1"], "--trials is 1; it must be 2 or more"),
         (["--search", "optimizer.learning_rat=1:2"], "did you mean 'learning_rate'?"),
-        (["--search", "batch_size=8,16", "batch_size=8:16"], "--search has a field twice"),
+        (["--search", "batch_size=8,16", "batch_size=8:16"], "--search names a field twice"),
         (
             ["--search", "optimizer.weight_decay=1e-4,1e-3"],
             "weight_decay is for adamw",
