@@ -121,7 +121,7 @@ def _draw_each(options: argparse.Namespace, name: str, draw: Callable) -> None:
     if repeated := [clip for clip in options.clips if stems.count(clip.stem) > 1]:
         raise errors.UserError(
             f"{repeated[0]} and {repeated[-1]} would be drawn into the same file: rename one of "
-            "them, or draw them separately with --out"
+            "the clips, or draw each with an --out of its own"
         )
     for clip in options.clips:
         path = canvas.choose_path(options.out, f"{name}_{clip.stem}", len(stems))
@@ -173,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, run, summary in (
         ("frames", _frames, "figure 4: a sequence of face frames of a clip"),
-        ("flow", _flow, "figure 7: face frames, and the optical flow into them"),
+        ("flow", _flow, "figure 7: face frames, and the optical flow into each frame"),
     ):
         command = add_command(name, run, summary)
         command.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="video files")

@@ -27,7 +27,7 @@ _FILE_STYLE = {
 
 
 def make_figure(width: float, height: float) -> "Figure":
-    """Makes an empty Matplotlib figure whose panels do not overlap.
+    """Makes an empty Matplotlib figure with a layout in which panels do not overlap.
 
     Args:
       width: Width in inches.

@@ -96,7 +96,8 @@ def count(workdir: Path, row: str, protocol: str, epochs: int | None = None) -> 
     if not common or epochs not in (None, *common):
         raise errors.UserError(
             f"the {len(cell_epochs)} cells of row {row} in {workdir} were not all measured after "
-            f"{epochs or 'the same number of'} epochs; common to them: {sorted(common) or 'none'}"
+            f"{epochs or 'the same number of'} epochs; common to all cells: "
+            f"{sorted(common) or 'none'}"
         )
     epochs = epochs or max(common)
     counts = 0
@@ -126,7 +127,7 @@ def draw(panels: Sequence[Confusion]) -> "Figure":
     Colors show the share of the true emotion's examples, numbers the count of examples.
 
     Args:
-      panels: At least one confusion matrix.
+      panels: Confusion matrices, at least one.
     """
     figure = canvas.make_figure(4.2 * len(panels) + 0.8, 5)
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]

@@ -128,7 +128,9 @@ def draw_flow(path: Path, n: int = COLUMNS - 1, options: clips.Options | None = 
         field = flow.dense_flow(clip.crops[i - 1], clip.crops[i])
         canvas.show_image(above, clip.crops[i], _frame_title(clip, i))
         fastest = options.flow_scale or float(np.linalg.norm(field, axis=-1).max())
-        canvas.show_image(below, flow.flow_image(field, options.flow_scale), "flow into it")
+        canvas.show_image(
+            below, flow.flow_image(field, options.flow_scale), f"flow, frames {i - 1}–{i}"
+        )
         below.set_xlabel(f"brightest: {fastest:.1f} px per frame", fontsize="x-small")
     panels[0, -1].remove()
     canvas.show_image(panels[1, -1], draw_color_key(), "key")

@@ -64,9 +64,7 @@ def _format_row(row: str, config: ml_collections.ConfigDict, markdown: bool) -> 
     title = f"{'## ' * markdown}{row}: {inputs} at {config.data.size} pixels"
     if config.fusion.method:
         inputs = ", ".join(config.fusion.rows)
-        return (
-            f"{title}\n\nLate fusion of the predictions of {inputs}; it has no network of its own."
-        )
+        return f"{title}\n\nLate fusion of the predictions of {inputs}: this row has no network."
     table = layers.layer_table(config)
     lines = [["layer", "kind", "input", "output", "parameters"]]
     lines += [

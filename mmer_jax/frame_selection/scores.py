@@ -97,8 +97,8 @@ def score_workdir(
     if config.input.normalization != "unit":
         raise errors.UserError(
             f"the networks of {workdir} were trained with config.input.normalization "
-            f"{config.input.normalization}; frame selection applies them to images scaled to 0..1: "
-            "train them with unit"
+            f"{config.input.normalization}; frame selection applies networks to images scaled to "
+            "0..1: train the networks with config.input.normalization=unit"
         )
     networks = [_load_network(cell, config, data, workdir) for cell in cells]
     score, used = score_pack(data, config, networks, in_sample)

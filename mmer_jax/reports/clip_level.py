@@ -78,7 +78,7 @@ def read_rows(workdirs: Iterable[Path], protocol: str) -> ClipLevelRows:
 
 
 def make_unique_names(rows: Sequence[Row]) -> list[str]:
-    """Returns one unique name per row: its own name, with table and workdir if names repeat."""
+    """Returns a unique name for each row: its name, preceded by table and workdir if needed."""
     names = []
     for attributes in (("name",), ("table", "name"), ("workdir", "table", "name")):
         names = [": ".join(str(getattr(row, a)) for a in attributes) for row in rows]
@@ -100,19 +100,19 @@ def make_metrics_table(results: ClipLevelRows) -> list[list[Cell]]:
     Returns:
       Table rows without a header, one per config row.
     """
-    lines = []
+    table = []
     for name, row in zip(results.names, results.rows, strict=True):
-        line = [Cell(name, value=name)]
+        cells = [Cell(name, value=name)]
         for metric, format_value in METRICS.values():
             interval = row.metric(metric)
             spread = () if interval.spread is None else (f"± {format_value(interval.spread)}",)
             ends = f"{format_value(interval.low)}–{format_value(interval.high)}"
-            line.append(Cell(format_value(interval.mean), (*spread, ends), interval.mean))
+            cells.append(Cell(format_value(interval.mean), (*spread, ends), interval.mean))
         clips = len(next(iter(row.tests.values())).label)
         subjects = row.groups.count if row.groups.name == "subject" else 1
-        line += [Cell(str(n), value=n) for n in (clips, subjects, len(row.tests))]
-        lines.append(line)
-    return lines
+        cells += [Cell(str(n), value=n) for n in (clips, subjects, len(row.tests))]
+        table.append(cells)
+    return table
 
 
 def make_pairs_table(results: ClipLevelRows) -> tuple[list[list[Cell]], list[str]]:
@@ -131,16 +131,16 @@ def make_pairs_table(results: ClipLevelRows) -> tuple[list[list[Cell]], list[str
     names = dict(zip(results.rows, results.names, strict=True))
     p_values = [significance.holm([pair.mcnemar.p for pair in pairs])]
     p_values.append(significance.holm([pair.permutation for pair in pairs]))
-    lines = [_pair_line(pair, names, p) for pair, *p in zip(pairs, *p_values, strict=True)]
+    table = [_make_pair_row(pair, names, p) for pair, *p in zip(pairs, *p_values, strict=True)]
     notes = [
         f"Not compared ({reason}): "
         + "; ".join(f"{names[first]} and {names[second]}" for first, second in members)
         for reason, members in not_compared.items()
     ]
-    return lines, notes
+    return table, notes
 
 
-def _pair_line(pair: Pair, names: dict[Row, str], p_values: Sequence[float]) -> list[Cell]:
+def _make_pair_row(pair: Pair, names: dict[Row, str], p_values: Sequence[float]) -> list[Cell]:
     mean, low, high = (
         100 * value for value in (pair.difference.mean, pair.difference.low, pair.difference.high)
     )
@@ -189,7 +189,10 @@ def draw_reliability(row: Row, calibrated: Row | None) -> markupsafe.Markup:
 
 
 def scale_temperatures(row: Row) -> Row | None:
-    """Fits a temperature on the validation split of each of a row's cells, and applies it.
+    """Scales a row's probabilities with temperatures fitted on the validation splits of its cells.
+
+    Args:
+      row: The row, whose workdir is read again.
 
     Returns:
       The row with scaled probabilities; None if there are no validation examples.

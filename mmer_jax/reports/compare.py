@@ -56,12 +56,12 @@ def _block(protocol: str, rows: Sequence[Row], per: str, markdown: bool) -> list
     names = dict(zip(rows, clip_level.make_unique_names(rows), strict=True))
     title = f"{protocol}, per {per}"
     paragraphs = [f"### {title}" if markdown else title]
-    paragraphs.append("\n".join(format_table(_metrics_lines(rows, names, per))))
+    paragraphs.append("\n".join(format_table(_make_metrics_table(rows, names, per))))
     notes = _row_notes(protocol, rows, names, per)
     pairs, not_compared = comparable.pairs(rows)
     if pairs:
         paragraphs += [_wrap(note, markdown) for note in notes]
-        paragraphs.append("\n".join(format_table(_pair_lines(pairs, names))))
+        paragraphs.append("\n".join(format_table(_make_pairs_table(pairs, names))))
         notes = _pair_notes(pairs, per)
     for reason, members in not_compared.items():
         pair_names = "; ".join(f"{names[first]} and {names[second]}" for first, second in members)
@@ -69,10 +69,11 @@ def _block(protocol: str, rows: Sequence[Row], per: str, markdown: bool) -> list
     return paragraphs + [_wrap(note, markdown) for note in notes]
 
 
-def _metrics_lines(rows: Sequence[Row], names: Mapping[Row, str], per: str) -> list[list[str]]:
+def _make_metrics_table(rows: Sequence[Row], names: Mapping[Row, str], per: str) -> list[list[str]]:
+    """Returns table rows of strings, header first, one per config row."""
     has_temperatures = any(row.temperatures for row in rows)
     head = ["row", *METRICS, *["temperature"] * has_temperatures]
-    lines = [[*head, "chance", "epochs", "seeds", "folds", f"{per}s", "subjects"]]
+    table = [[*head, "chance", "epochs", "seeds", "folds", f"{per}s", "subjects"]]
     for row in rows:
         cells = [names[row]]
         for metric, format_value in METRICS.values():
@@ -86,17 +87,19 @@ def _metrics_lines(rows: Sequence[Row], names: Mapping[Row, str], per: str) -> l
         cells += [percent(np.bincount(labels).max() / len(labels)), str(row.epochs)]
         cells += [str(len(row.tests)), str(len({record["fold"] for record in row.records}))]
         cells.append(_range([len(test.label) for test in row.tests.values()], str))
-        lines.append([*cells, str(row.groups.count if row.groups.name == "subject" else 1)])
-    return lines
+        table.append([*cells, str(row.groups.count if row.groups.name == "subject" else 1)])
+    return table
 
 
 def _range(values: Sequence, format_value: Callable[[Any], str]) -> str:
+    """Formats the smallest and largest value as "low-high", or as one value if they agree."""
     return "-".join(dict.fromkeys(format_value(end) for end in (min(values), max(values))))
 
 
-def _pair_lines(pairs: Sequence[Pair], names: Mapping[Row, str]) -> list[list[str]]:
+def _make_pairs_table(pairs: Sequence[Pair], names: Mapping[Row, str]) -> list[list[str]]:
+    """Returns table rows of strings, header first, one per pair of config rows."""
     head = ["first", "second", "difference", "correct: only first", "only second"]
-    lines = [[*head, "McNemar p", "corrected", "permutation p", "corrected", "seeds"]]
+    table = [[*head, "McNemar p", "corrected", "permutation p", "corrected", "seeds"]]
     mcnemar = significance.holm([pair.mcnemar.p for pair in pairs])
     permutation = significance.holm([pair.permutation for pair in pairs])
     for pair, *corrected in zip(pairs, mcnemar, permutation, strict=True):
@@ -104,7 +107,7 @@ def _pair_lines(pairs: Sequence[Pair], names: Mapping[Row, str]) -> list[list[st
             f"{100 * value:+.1f}"
             for value in (pair.difference.mean, pair.difference.low, pair.difference.high)
         )
-        lines.append(
+        table.append(
             [
                 *(names[pair.first], names[pair.second], f"{difference} ({low} to {high})"),
                 *(str(pair.mcnemar.only_first), str(pair.mcnemar.only_second)),
@@ -112,7 +115,7 @@ def _pair_lines(pairs: Sequence[Pair], names: Mapping[Row, str]) -> list[list[st
                 *(_format_p(pair.permutation), _format_p(corrected[1]), str(len(pair.seeds))),
             ]
         )
-    return lines
+    return table
 
 
 def _format_p(p: float) -> str:

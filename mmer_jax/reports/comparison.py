@@ -85,9 +85,9 @@ def list_differences(by_workdir: Mapping[Path, Sequence[Record]]) -> list[list[s
                 if not identity.is_excluded(field)
             }
     fields = sorted(set().union(*configs.values()))
-    lines = [
+    table = [
         [field, *(configs[key].get(field, "(absent)") for key in configs)]
         for field in fields
         if len({config.get(field, "(absent)") for config in configs.values()}) > 1
     ]
-    return [["field", *configs], *lines] if lines else []
+    return [["field", *configs], *table] if table else []

@@ -237,7 +237,7 @@ def _block(table: Table, rows: Sequence[MeasuredRow], best: bool, markdown: bool
     ]
     paragraphs.append(f"Measured here on {table.title}" + ("" if rows else ": nothing."))
     if rows:
-        paragraphs.append("\n".join(format_table(_measured_lines(table, rows))))
+        paragraphs.append("\n".join(format_table(_make_measured_table(table, rows))))
         notes = [
             "Test accuracy after the most epochs, mean ± standard deviation over seeds, folds "
             'pooled. "comparable with" names the entries with the same recordings, emotions and '
@@ -258,10 +258,10 @@ def _block(table: Table, rows: Sequence[MeasuredRow], best: bool, markdown: bool
     return "\n\n".join(paragraphs)
 
 
-def _measured_lines(table: Table, rows: Sequence[MeasuredRow]) -> list[list[str]]:
+def _make_measured_table(table: Table, rows: Sequence[MeasuredRow]) -> list[list[str]]:
     """Returns table rows of strings, header first, one per config row."""
     head = ["row", "table", "accuracy", "emotions", "recordings", "protocol"]
-    lines = [[*head, "epochs", "seeds", "folds", "chance", "comparable with"]]
+    table_rows = [[*head, "epochs", "seeds", "folds", "chance", "comparable with"]]
     for row in rows:
         last = row.row.last
         accuracy = percent(last.accuracy)
@@ -272,7 +272,7 @@ def _measured_lines(table: Table, rows: Sequence[MeasuredRow]) -> list[list[str]
         )
         if works and table.subjects and row.subject_count and row.subject_count < table.subjects:
             works += f", but {row.subject_count} of {table.subjects} subjects"
-        lines.append(
+        table_rows.append(
             [
                 *(row.row.name, row.table, accuracy, str(len(row.row.emotions))),
                 *(row.data_description, row.protocol, str(max(row.row.by_epochs))),
@@ -280,7 +280,7 @@ def _measured_lines(table: Table, rows: Sequence[MeasuredRow]) -> list[list[str]
                 works or "none of these",
             ]
         )
-    return lines
+    return table_rows
 
 
 def _select_best(rows: Iterable[MeasuredRow]) -> list[MeasuredRow]:

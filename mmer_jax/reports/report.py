@@ -141,6 +141,7 @@ def _media_uris(media: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _example(example: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the template values of one of the `examples` of `write_report`."""
     return {
         "clip": example["clip"],
         "emotion": example["emotion"],

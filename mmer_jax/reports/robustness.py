@@ -82,7 +82,7 @@ def make_table(curves: Iterable[Curve], corruption: str) -> list[tuple[str, ...]
 
 
 def format_level(condition: Condition) -> str:
-    """Formats a condition: the level with its unit, "without face frames", or "untouched"."""
+    """Formats a condition for a table, as in "4 %", "without face frames" or "untouched"."""
     if condition.corruption == NONE:
         return "untouched"
     if condition.corruption == MISSING:
@@ -91,7 +91,7 @@ def format_level(condition: Condition) -> str:
 
 
 def get_corruption_title(corruption: str) -> str:
-    """Returns the title of a corruption, for headings."""
+    """Returns the title of a corruption (a name out of `conditions.NAMES`) for headings."""
     return "a missing input" if corruption == MISSING else corruptions.CORRUPTIONS[corruption].title
 
 
@@ -232,6 +232,7 @@ def _by_severity(curve: Curve, corruption: str) -> list[Point]:
 
 
 def _format_percent(interval: intervals.Interval) -> str:
+    """Formats a value in 0..1 in percent, with standard deviation and interval."""
     spread = "" if interval.spread is None else f" ±{percent(interval.spread)}"
     return f"{percent(interval.mean)}{spread} ({percent(interval.low)}-{percent(interval.high)})"
 

@@ -55,7 +55,7 @@ def _block(block: summary.Block, guarantee: str) -> str:
     has_intervals = any(row.last.interval for row in block.rows)
     head = ["row"] + [f"{epochs} epoch{'s' * (epochs != 1)}" for epochs in block.epochs]
     head += ["95% interval"] * has_intervals + ["seeds"] * has_seeds + ["chance", "tests", "clips"]
-    lines = [head] + [_line(row, block, has_intervals, has_seeds) for row in block.rows]
+    table = [head] + [_make_table_row(row, block, has_intervals, has_seeds) for row in block.rows]
 
     notes = [
         "Test accuracy in %"
@@ -71,7 +71,7 @@ def _block(block: summary.Block, guarantee: str) -> str:
         notes.append(summary.RENDERED_NOTE)
     wrapped = [textwrap.fill(note, NOTE_WIDTH, break_long_words=False) for note in notes]
     title = f"{block.table}, {block.protocol}"
-    return "\n".join([title, "", *columns.aligned(lines), "", *wrapped])
+    return "\n".join([title, "", *columns.aligned(table), "", *wrapped])
 
 
 def _interval_note(block: summary.Block) -> str:
@@ -92,9 +92,10 @@ def _interval_note(block: summary.Block) -> str:
     return note + "; Wilson score interval where there are no predictions."
 
 
-def _line(
+def _make_table_row(
     row: summary.Row, block: summary.Block, has_intervals: bool, has_seeds: bool
 ) -> list[str]:
+    """Returns the cells of the table row of a config row."""
     cells = [row.name]
     for epochs in block.epochs:
         measured = row.by_epochs.get(epochs)

@@ -77,7 +77,7 @@ class Predictions:
 
     @property
     def epochs(self) -> tuple[int, ...]:
-        """The measured epochs in ascending order."""
+        """The numbers of epochs after which the cell was measured, in ascending order."""
         return tuple(sorted({epoch for epoch, _ in self.examples}))
 
 

@@ -111,7 +111,8 @@ def process_file_name(process: int | str) -> str:
     `merge` moves the records of all other processes into the file of process 0.
 
     Args:
-      process: Index of the process, or "*" for a glob pattern that matches all but the first.
+      process: Index of the process; "*" for a glob pattern that matches the files of all processes
+        but the first.
     """
     return FILE_NAME if process == 0 else f"records.process{process}.jsonl"
 

@@ -115,5 +115,10 @@ def corrupt(condition: Condition, images: np.ndarray, clips: Sequence[str]) -> n
 
 
 def make_rng(clip: str, purpose: str) -> np.random.Generator:
-    """Returns a random generator whose seed depends on a clip's name and a purpose alone."""
+    """Returns a random generator whose seed depends on its two arguments alone.
+
+    Args:
+      clip: Name of the clip.
+      purpose: What the random numbers are for, such as the name of a corruption.
+    """
     return np.random.default_rng(list(f"{clip} {purpose}".encode()))

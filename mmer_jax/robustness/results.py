@@ -74,7 +74,7 @@ def make_key(fields: Mapping[str, Any], condition: Condition | None = None) -> K
 
 
 def get_condition(result: Mapping[str, Any]) -> Condition:
-    """Returns the condition of a result."""
+    """Returns the condition that a result was measured under."""
     return Condition(result["corruption"], result["level"])
 
 
@@ -178,7 +178,7 @@ class Curve:
     chance: float
 
     def get_points(self, corruption: str) -> list[Point]:
-        """Returns the points of the corruption with this name, in the order of testing."""
+        """Returns the points of one corruption, by its name, in the order of testing."""
         return [p for c, p in self.points.items() if c.corruption == corruption]
 
 
@@ -269,6 +269,7 @@ def _join_folds(cells: Mapping[tuple[int, int], Examples]) -> list[Examples]:
 
 
 def _is_correct(examples: Examples) -> np.ndarray:
+    """Returns 1 for each correctly classified example and 0 for the others, float64 [n]."""
     return (examples.probabilities.argmax(axis=1) == examples.label).astype(np.float64)
 
 

@@ -159,7 +159,7 @@ def test_every_frame_is_scored_by_the_network_tested_on_its_subject(workdir, tmp
 
 
 def test_a_score_is_the_largest_probability_of_that_network(workdir, frames_pack, tmp_path):
-    """Against the model's output."""
+    """Compares the scores with the model's output."""
     out = tmp_path / "scores.csv"
     scores.score_workdir(workdir, out)
     resolved = resolve.resolve_row(small_config(frames_pack), "face")

@@ -59,7 +59,7 @@ def write(make_record, tmp_path):
 
 
 def line_of(text: str, start: str) -> list[str]:
-    """Returns the cells of the line that starts with `start`."""
+    """Returns the cells of the table row that starts with `start`."""
     line = next(line for line in text.splitlines() if line.startswith(f"{start} "))
     return re.split(r"\s{2,}", line.strip())
 

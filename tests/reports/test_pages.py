@@ -15,7 +15,7 @@ from mmer_jax.results import records
 
 
 def values(text: str, label: str) -> list[list[str]]:
-    """Returns the sort values of a sortable table, line by line."""
+    """Returns the sort values of a sortable table, table row by table row."""
     (table,) = re.findall(rf'aria-label="{label}">(.*?)</table>', text, re.S)
     return [re.findall(r'data-value="(.*?)"', line) for line in table.split("<tr>")[2:]]
 

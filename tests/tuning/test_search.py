@@ -216,7 +216,7 @@ def test_a_missing_config_is_reported(tmp_path, capsys):
 
 
 def test_trials_on_other_data_are_not_compared(tuned, workdir, small_pack, tmp_path):
-    """A search cannot be continued with a changed data set."""
+    """A search cannot be continued with a changed dataset."""
     shutil.copytree(workdir, tmp_path / "w")
     data = pack.open_pack(small_pack)
     rng = np.random.default_rng(0)
