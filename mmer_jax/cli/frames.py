@@ -168,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for name, meaning in _PLACES.items():
         command.add_argument(
-            f"--{name}", help=f"new {meaning}, if it has changed since the training"
+            f"--{name}", help=f"new {meaning}, if this has changed since the training"
         )
     return parser
 

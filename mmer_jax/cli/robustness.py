@@ -5,7 +5,7 @@
 
 Nothing is trained: the parameters that the run saved are used. Results are appended to
 WORKDIR/robustness.jsonl. Conditions that have already been measured are skipped. The HTML report
-plots all results; `mmer report WORKDIR` writes it again.
+plots all results: run `mmer report WORKDIR` to update the report.
 """
 
 import argparse

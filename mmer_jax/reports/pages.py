@@ -62,7 +62,7 @@ def write_page(path: Path, page: str) -> Path:
 
 
 def embed_download(name: str, text: str) -> Download:
-    """Makes a JSON file that a reader of a page can save.
+    """Embeds a text file that a reader can save from the page.
 
     Args:
       name: Name of the file.

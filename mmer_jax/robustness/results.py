@@ -66,7 +66,7 @@ def make_key(fields: Mapping[str, Any], condition: Condition | None = None) -> K
 
     Args:
       fields: Fields of the result; or the record of a cell, if `condition` is given.
-      condition: Condition under which the cell is tested; None if `fields` has its fields.
+      condition: Condition under which the cell is tested; None if `fields` includes the condition.
     """
     if condition is not None:
         fields = {**fields, **condition._asdict()}
@@ -166,7 +166,7 @@ class Curve:
       results: Results that the points are computed from.
       points: Condition -> its metrics, in the order of testing.
       resampled: What the bootstrap resamples: "subject" or "clip".
-      chance: Accuracy of a constant prediction of the most frequent emotion, in 0..1.
+      chance: Accuracy of always predicting the most frequent emotion, in 0..1.
     """
 
     table: str

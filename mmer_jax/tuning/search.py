@@ -45,7 +45,7 @@ def tune(
     """Runs the trials that are not finished yet, and ranks all trials.
 
     Args:
-      config: Config with one row and one protocol, as returned by its `get_config`.
+      config: Config with one row and one protocol, as returned by `get_config` of a config file.
       workdir: Folder of the trials and of tuning.json; an existing search is continued.
       overrides: Dotted fields given on the command line, already set in `config`.
       specs: Fields to search and their distributions, as FIELD=WHAT; see `space.parse`.
