@@ -1,4 +1,4 @@
-"""Compares the rows of workdirs, with confidence intervals and paired significance tests.
+"""Compares the config rows of workdirs, with confidence intervals and paired significance tests.
 
 mmer compare runs/honest runs/paper --protocol actor_kfold
 """
@@ -14,36 +14,56 @@ from mmer_jax.reports import compare
 
 @errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Runs the command.
+
+    Args:
+      arguments: Arguments after `mmer compare`; None for the arguments of the process.
+
+    Returns:
+      The exit status: 0 on success, 2 after an error of the user.
+    """
     parser = argparse.ArgumentParser(
         prog="mmer compare",
         description="Prints the results of workdirs for each protocol: metrics with 95% confidence "
-        "intervals from a bootstrap over subjects, and paired significance tests between rows that "
-        "were tested on the same clips.",
+        "intervals from a bootstrap over subjects, and paired significance tests between config "
+        "rows (models) that were tested on the same clips.",
     )
     parser.add_argument(
-        "workdirs", nargs="+", metavar="WORKDIR", type=Path, help="workdir of a run"
+        "workdirs", nargs="+", metavar="WORKDIR", type=Path, help="workdirs of runs"
     )
     parser.add_argument(
-        "--protocol", nargs="+", default=[], metavar="NAME", help="only these protocols"
+        "--protocol",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names of evaluation protocols to compare (default: all)",
     )
-    parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="only these rows")
     parser.add_argument(
-        "--epochs", type=int, help="results after this number of epochs; default: each row's most"
+        "--rows",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names of config rows (models) to compare (default: all)",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="number of training epochs after which to compare (default: the largest of each row)",
     )
     parser.add_argument(
         "--per",
         choices=aggregation.AGGREGATIONS,
         default="clip",
-        help="compute metrics per clip (mean probabilities of its examples) or per triplet; "
-        "default: %(default)s",
+        help="compute metrics per clip, from the mean probabilities of its examples, or per "
+        "triplet (default: %(default)s)",
     )
     parser.add_argument(
         "--temperature",
         action="store_true",
         help="scale probabilities with a temperature fitted on each cell's validation split",
     )
-    parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
+    parser.add_argument("--markdown", action="store_true", help="format tables in Markdown")
     options = parser.parse_args(arguments)
     rows = comparable.read(
         options.workdirs,
@@ -53,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         per=options.per,
         temperature=options.temperature,
     )
-    print(compare.text(rows, options.per, options.markdown))
+    print(compare.format_comparison(rows, options.per, options.markdown))
     return 0
 
 

@@ -8,7 +8,7 @@
     mmer figure ladder WORKDIR ... --row mel --out FOLDER
     mmer figure layers configs/ravdess_strong.py:face,face_flow --out FOLDER
 
---out takes a folder, or the name of one .png or .svg file. --workdir WORKDIR is short for
+--out takes a folder, or the path of one .png or .svg file. --workdir WORKDIR is short for
 --out WORKDIR/figures.
 """
 
@@ -85,7 +85,7 @@ def _ladder(options: argparse.Namespace) -> None:
     from mmer_jax.utils import columns
 
     rungs = ladder.rungs(options.workdirs, options.row, options.epochs)
-    print("\n".join(columns.markdown(report_ladder.lines(rungs))))
+    print("\n".join(columns.markdown(report_ladder.make_table(rungs))))
     path = canvas.choose_path(options.out, f"leakage_ladder_{options.row}")
     print(canvas.save(figure.draw(rungs, options.title or f"Leakage ladder: {options.row}"), path))
 
@@ -99,7 +99,7 @@ def _layers(options: argparse.Namespace) -> None:
     path = options.out if options.out.suffix == ".md" else options.out / "figure6_8_layers.md"
     try:
         with files.atomic_write(path) as file:
-            file.write(layers.format_tables(config, options.size, in_markdown=True) + "\n")
+            file.write(layers.format_tables(config, options.size, markdown=True) + "\n")
     except OSError as e:
         raise errors.UserError(f"cannot write {path}: {e.strerror}") from e
     print(f"\n{path}")
@@ -114,14 +114,14 @@ _AMOUNTS = {
 
 
 def _draw_each(options: argparse.Namespace, name: str, draw: Callable) -> None:
-    """Draws each clip into its own file and prints the paths."""
+    """Draws a figure of each clip into a file of its own, and prints the paths of the files."""
     from mmer_jax.figures import canvas
 
     stems = [clip.stem for clip in options.clips]
     if repeated := [clip for clip in options.clips if stems.count(clip.stem) > 1]:
         raise errors.UserError(
             f"{repeated[0]} and {repeated[-1]} would be drawn into the same file: rename one of "
-            "them, or draw them separately with --out"
+            "the clips, or draw each with an --out of its own"
         )
     for clip in options.clips:
         path = canvas.choose_path(options.out, f"{name}_{clip.stem}", len(stems))
@@ -131,7 +131,7 @@ def _draw_each(options: argparse.Namespace, name: str, draw: Callable) -> None:
 def _common_protocols(
     list_protocols: Callable[[Path, str], list[str]], rows: Sequence[tuple[Path, str]]
 ) -> list[str]:
-    """Returns the protocols that all rows were measured under."""
+    """Returns the names of the protocols that all config rows were measured under."""
     by_row = [list_protocols(*row) for row in rows]
     common = [name for name in by_row[0] if all(name in protocols for protocols in by_row)]
     if not common:
@@ -167,37 +167,47 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary)
         command.set_defaults(run=run)
         output = command.add_mutually_exclusive_group(required=True)
-        output.add_argument("--out", type=Path, help="a folder, or the name of one file")
+        output.add_argument("--out", type=Path, help="output folder, or path of the output file")
         output.add_argument("--workdir", type=Path, help="short for --out WORKDIR/figures")
         return command
 
     for name, run, summary in (
         ("frames", _frames, "figure 4: a sequence of face frames of a clip"),
-        ("flow", _flow, "figure 7: face frames, and the optical flow into them"),
+        ("flow", _flow, "figure 7: face frames, and the optical flow into each frame"),
     ):
         command = add_command(name, run, summary)
-        command.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="video file")
-        command.add_argument("--count", type=_positive, help="number of frames")
+        command.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="video files")
         command.add_argument(
-            "--detector", default="haar", help="face detector: haar, yunet or none; default: haar"
+            "--count",
+            type=_positive,
+            metavar="N",
+            help="maximum number of frames; short clips give fewer",
         )
-        command.add_argument("--detector_model", help="model file of yunet")
+        command.add_argument(
+            "--detector",
+            default="haar",
+            help="face detector: haar, yunet or none (default: %(default)s)",
+        )
+        command.add_argument(
+            "--detector_model", help="path of the model file of the detector yunet"
+        )
         command.add_argument(
             "--face_margin",
             type=float,
             default=0.15,
-            help="margin around the face as a fraction of its width; default: 0.15",
+            help="margin around the face as a fraction of its width (default: %(default)s)",
         )
         command.add_argument(
             "--flow_scale",
             type=float,
-            help="flow magnitude shown brightest, in pixels per frame; default: the largest one",
+            help="flow magnitude that is drawn brightest, in pixels per frame (default: the "
+            "largest magnitude in the image)",
         )
 
     command = add_command(
         "representations", _representations, "figure 9: six image representations of a waveform"
     )
-    command.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="video or audio file")
+    command.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="video or audio files")
     command.add_argument(
         "--plots", action="store_true", help="draw plots without axes, as in the paper"
     )
@@ -205,47 +215,60 @@ def _parser() -> argparse.ArgumentParser:
     command = add_command(
         "alterations", _alterations, "figure 10: mel spectrograms of a waveform and its alterations"
     )
-    command.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="video or audio file")
+    command.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="video or audio files")
     for name, meaning in _AMOUNTS.items():
         command.add_argument(f"--{name}", type=float, help=meaning)
 
     command = add_command(
-        "confusion", _confusion, "figure 11: confusion matrices of rows, side by side"
+        "confusion", _confusion, "figure 11: confusion matrices of config rows, side by side"
     )
     command.add_argument(
         "rows",
         nargs="*",
         default=_PAPER_ROWS,
         metavar="WORKDIR:ROW",
-        help=f"rows of finished runs; default, as in the paper: {' '.join(_PAPER_ROWS)}",
+        help="workdirs of finished runs and names of their config rows (default, as in the paper: "
+        f"{' '.join(_PAPER_ROWS)})",
     )
     command.add_argument(
-        "--protocol", help="one protocol; default: a figure for each that all rows share"
+        "--protocol",
+        metavar="NAME",
+        help="name of an evaluation protocol (default: a figure for each protocol that all rows "
+        "were measured under)",
     )
     command.add_argument("--epochs", type=_positive, help=_EPOCHS_HELP)
 
     command = add_command(
-        "ladder", _ladder, "accuracy of a row under each protocol that it was measured under"
+        "ladder", _ladder, "leakage ladder: accuracy of a config row under each evaluation protocol"
     )
     command.add_argument(
         "workdirs", nargs="+", type=Path, metavar="WORKDIR", help="workdirs of finished runs"
     )
-    command.add_argument("--row", default="mel", help="name of the row; default: mel")
+    command.add_argument(
+        "--row", default="mel", help="name of the config row (default: %(default)s)"
+    )
     command.add_argument("--epochs", type=_positive, help=_EPOCHS_HELP)
-    command.add_argument("--title", help="title of the figure")
+    command.add_argument("--title", help="title of the figure (default: Leakage ladder: ROW)")
 
     command = add_command("layers", _layers, "figures 6 and 8: layer tables of a config's networks")
     command.add_argument(
-        "config", metavar="FILE[:ROW,ROW]", help="a config, as in run.py's flag --config"
+        "config",
+        metavar="FILE[:ROW,ROW]",
+        help="config file and names of its rows, the same as for run.py's flag --config",
     )
-    command.add_argument("--size", type=_positive, help="side of the inputs in pixels")
+    command.add_argument(
+        "--size",
+        type=_positive,
+        metavar="N",
+        help="side of the inputs in pixels (default: config.data.size)",
+    )
     return parser
 
 
-_EPOCHS_HELP = "epochs after which the networks were measured; default: the largest number"
+_EPOCHS_HELP = "number of training epochs after which results are taken (default: the largest)"
 
-# The paper's three: the initial model, the model after change 3, and training with two alterations
-# of each waveform.
+# The rows of the paper's figure: the initial model, the model after change 3, and training with two
+# alterations of each waveform.
 _PAPER_ROWS = (
     "runs/audio_model_changes:start",
     "runs/audio_model_changes:change3",
@@ -261,7 +284,14 @@ def _positive(text: str) -> int:
 
 @errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Runs the command.
+
+    Args:
+      arguments: Arguments after `mmer figure`; None for the arguments of the process.
+
+    Returns:
+      The exit status: 0 on success, 2 after an error of the user.
+    """
     options = _parser().parse_args(arguments)
     if options.workdir:
         options.out = options.workdir / "figures"

@@ -1,4 +1,4 @@
-"""Selects frames of clips: contact sheets to pick them on, automatic picks, scores of networks.
+"""Selects frames of clips: contact sheets to pick frames on, automatic picks, scores of networks.
 
     mmer frames sheets --manual_dir DIR --out FOLDER        # pages to pick frames on
     mmer frames automatic --manual_dir DIR --out picks.csv  # picks frames automatically
@@ -61,12 +61,12 @@ def _score(options: argparse.Namespace) -> None:
     print(f"{summary}: {options.out}")
 
 
-# Fields of config.data with the paths of what may have been moved since the training.
+# Field of config.data -> description of what the field is the path of.
 _PLACES = {
-    "manual_dir": "folder of the recordings",
-    "data_dir": "folder of the built data sets",
-    "pack": "path of the pack",
-    "picked": "path of the list of picked frames",
+    "manual_dir": "location of the recordings",
+    "data_dir": "location of the built datasets",
+    "pack": "location of the training data (pack folder)",
+    "picked": "location of the list of picked frames",
 }
 
 
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mmer frames",
         description="Selects frames of clips: picks them by hand or automatically, and scores all "
-        "frames with networks trained on the picked ones.",
+        "frames with networks trained on picked frames.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -92,28 +92,45 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary)
         command.set_defaults(run=run)
         command.add_argument(
-            "clips", nargs="*", metavar="CLIP", help="names of clips; default: all"
+            "clips", nargs="*", metavar="CLIP", help="names of clips (default: all)"
         )
-        command.add_argument("--dataset", choices=DATASETS, default=DATASETS[0])
+        command.add_argument(
+            "--dataset",
+            choices=DATASETS,
+            default=DATASETS[0],
+            help="dataset of the recordings (default: %(default)s)",
+        )
         command.add_argument("--manual_dir", required=True, help="folder of the recordings")
         command.add_argument("--out", required=True, type=Path, help=out)
         command.add_argument(
-            "--detector", default="haar", help="face detector: haar, yunet or none; default: haar"
+            "--detector",
+            default="haar",
+            help="face detector: haar, yunet or none (default: %(default)s)",
         )
-        command.add_argument("--detector_model", help="model file of yunet")
+        command.add_argument(
+            "--detector_model", help="path of the model file of the detector yunet"
+        )
         command.add_argument(
             "--face_margin",
             type=float,
             default=0.15,
-            help="margin around the face as a fraction of its width; default: 0.15",
+            help="margin around the face as a fraction of its width (default: %(default)s)",
         )
-        command.add_argument("--workers", type=int, help="processes; default: one per core")
+        command.add_argument(
+            "--workers", type=int, help="number of processes (default: one per core)"
+        )
         return command
 
     command = add_picking(
         "sheets", _sheets, "write contact sheets, HTML pages to pick frames on", "output folder"
     )
-    command.add_argument("--every", type=int, default=3, help="show every Nth frame; default: 3")
+    command.add_argument(
+        "--every",
+        type=int,
+        default=3,
+        metavar="N",
+        help="show every Nth frame (default: %(default)s)",
+    )
 
     command = add_picking(
         "automatic",
@@ -121,9 +138,19 @@ def _parser() -> argparse.ArgumentParser:
         "pick the frames that differ most from the beginning of their clip",
         "CSV file to write",
     )
-    command.add_argument("--per_clip", type=int, default=7, help="frames per clip; default: 7")
     command.add_argument(
-        "--apart", type=int, default=3, help="smallest distance of two picks in frames; default: 3"
+        "--per_clip",
+        type=int,
+        default=7,
+        metavar="N",
+        help="maximum number of frames per clip (default: %(default)s)",
+    )
+    command.add_argument(
+        "--apart",
+        type=int,
+        default=3,
+        metavar="N",
+        help="smallest distance between two picks of a clip, in frames (default: %(default)s)",
     )
 
     summary = "score all frames with the trained networks of a workdir"
@@ -131,20 +158,31 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_score)
     command.add_argument("--workdir", required=True, type=Path, help="workdir of a finished run")
     command.add_argument("--out", required=True, type=Path, help="CSV file to write")
-    command.add_argument("--row", help="row of the config; required if the workdir has several")
+    command.add_argument(
+        "--row", help="name of the config row (model); required if the workdir has several rows"
+    )
     command.add_argument(
         "--in_sample",
         action="store_true",
-        help="as in the paper: score with the networks that were trained on the subject",
+        help="score frames with the networks that were trained on their subject, as in the paper",
     )
     for name, meaning in _PLACES.items():
-        command.add_argument(f"--{name}", help=f"{meaning}, if moved since the training")
+        command.add_argument(
+            f"--{name}", help=f"new {meaning}, if this has changed since the training"
+        )
     return parser
 
 
 @errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Runs the command.
+
+    Args:
+      arguments: Arguments after `mmer frames`; None for the arguments of the process.
+
+    Returns:
+      The exit status: 0 on success, 2 after an error of the user.
+    """
     options = _parser().parse_args(arguments)
     options.run(options)
     return 0

@@ -1,4 +1,4 @@
-"""Prints the paper's tables 9 and 10 (results of the literature) with the rows measured here.
+"""Prints tables 9 and 10 of the paper (results of the literature) with the rows measured here.
 
 mmer literature --workdir runs/ravdess_strong runs/ravdess_normal
 """
@@ -14,11 +14,18 @@ from mmer_jax.reports import literature
 
 @errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Runs the command.
+
+    Args:
+      arguments: Arguments after `mmer literature`; None for the arguments of the process.
+
+    Returns:
+      The exit status: 0 on success, 2 after an error of the user.
+    """
     parser = argparse.ArgumentParser(
         prog="mmer literature",
-        description="Prints the paper's tables 9 and 10 (results of the literature) with the rows "
-        "measured here, and states which of them are comparable.",
+        description="Prints the paper's tables 9 and 10 (results of the literature) with the "
+        "config rows (models) measured here, and states which rows compare with which entries.",
     )
     parser.add_argument(
         "--workdir",
@@ -27,17 +34,19 @@ def main(arguments: list[str] | None = None) -> int:
         default=[],
         metavar="WORKDIR",
         type=Path,
-        help="workdirs of runs",
+        help="workdirs of the runs whose rows are shown (default: none)",
     )
     parser.add_argument(
         "--best",
         action="store_true",
         help="show only the best of the rows with the same recordings, emotions and protocol",
     )
-    parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
+    parser.add_argument("--markdown", action="store_true", help="format tables in Markdown")
     options = parser.parse_args(arguments)
     print(
-        literature.compare(measured_rows.read_rows(options.workdir), options.best, options.markdown)
+        literature.format_tables(
+            measured_rows.read_rows(options.workdir), options.best, options.markdown
+        )
     )
     return 0
 

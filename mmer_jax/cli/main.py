@@ -7,8 +7,8 @@ import sys
 # need packages that are not installed everywhere.
 SUBCOMMANDS = {
     "report": "rewrite the report of a workdir, or write a page that compares several",
-    "compare": "compare rows with intervals and paired tests",
-    "literature": "print tables 9 and 10 of the paper with the rows measured here",
+    "compare": "compare config rows (models) with intervals and paired tests",
+    "literature": "print tables 9 and 10 of the paper with the config rows measured here",
     "robustness": "test trained networks on missing, noisy or degraded inputs",
     "tune": "search hyperparameters at random on validation data",
     "frames": "select the frames of clips that show an emotion",
@@ -21,10 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a subcommand.
 
     Args:
-      arguments: Subcommand and its arguments; None for the arguments of the process.
+      arguments: Name of a subcommand and its arguments; None for the arguments of the process.
 
     Returns:
-      The exit status: 0 on success, 2 after an error of the user.
+      The exit status: 0 on success, 2 after an error of the user; see also the subcommand.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):

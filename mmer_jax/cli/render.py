@@ -16,35 +16,51 @@ from mmer_jax.synthetic.clip import Look
 
 @errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Runs the command.
+
+    Args:
+      arguments: Arguments after `mmer render`; None for the arguments of the process.
+
+    Returns:
+      The exit status: 0 on success, 2 after an error of the user.
+    """
     parser = argparse.ArgumentParser(
         prog="mmer render",
-        description="Renders small talking-head clips (.mp4) in the layout of a data set.",
+        description="Renders small talking-head clips (.mp4) in the layout of a dataset.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "dest",
         metavar="DEST",
-        help="output folder, for Actor_XX/01-01-....mp4, or BAUM1a_MP4_all/s001/... and its labels",
+        help="output folder, for Actor_XX/01-01-....mp4, or BAUM1a_MP4_all/s001/... and labels",
     )
-    parser.add_argument("--dataset", choices=RENDERERS, default="ravdess", help="layout")
+    parser.add_argument(
+        "--dataset", choices=RENDERERS, default="ravdess", help="dataset whose layout is used"
+    )
     parser.add_argument("--actors", type=int, default=8, help="number of actors")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the actors and takes")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of the random differences between actors and takes",
+    )
     parser.add_argument(
         "--emotions",
         default=",".join(ravdess.EMOTIONS),
-        help=f"comma-separated, out of {', '.join(expression.EMOTIONS)}",
+        help=f"names of emotions, separated by commas, out of {', '.join(expression.EMOTIONS)}",
     )
-    parser.add_argument("--seconds", type=float, default=Look.seconds, help="length of a clip")
+    parser.add_argument(
+        "--seconds", type=float, default=Look.seconds, help="length of a clip in seconds"
+    )
     parser.add_argument("--fps", type=int, default=Look.fps, help="frames per second")
     parser.add_argument(
         "--variation",
         type=float,
         default=Look.variation,
-        help="0 to 3: how much takes of an emotion differ; larger is harder to recognize",
+        help="how much the takes of an emotion differ, 0 to 3; larger is harder to recognize",
     )
     parser.add_argument(
-        "--workers", type=int, default=None, help="processes; None for one per core"
+        "--workers", type=int, default=None, help="number of processes; None for one per core"
     )
     parser.add_argument(
         "--traps",

@@ -14,26 +14,33 @@ from mmer_jax.reports import comparison, report
 
 @errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Runs the command.
+
+    Args:
+      arguments: Arguments after `mmer report`; None for the arguments of the process.
+
+    Returns:
+      The exit status: 0 on success, 2 after an error of the user.
+    """
     parser = argparse.ArgumentParser(
         prog="mmer report",
-        description="Writes the HTML report of a workdir again from its records and predictions. "
-        "For several workdirs, writes a page that compares them.",
+        description="Writes the HTML report of a workdir again from the records and "
+        "predictions. For several workdirs, writes a page that compares the workdirs.",
     )
     parser.add_argument(
-        "workdirs", nargs="+", metavar="WORKDIR", type=Path, help="workdir of a run"
+        "workdirs", nargs="+", metavar="WORKDIR", type=Path, help="workdirs of runs"
     )
     parser.add_argument(
         "--output",
         type=Path,
         default=Path("report-compare.html"),
-        help="path of the comparison page; default: %(default)s",
+        help="path of the comparison page, for several workdirs (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
     if len(options.workdirs) == 1:
         print(report.write_report(options.workdirs[0]))
     else:
-        print(comparison.write(options.workdirs, options.output))
+        print(comparison.write_comparison(options.workdirs, options.output))
     return 0
 
 

@@ -4,7 +4,8 @@
     mmer robustness runs/honest --rows face_mel --corruptions blur missing --blur 2 4
 
 Nothing is trained: the parameters that the run saved are used. Results are appended to
-WORKDIR/robustness.jsonl, and existing ones are not measured again. The report shows them as curves.
+WORKDIR/robustness.jsonl. Conditions that have already been measured are skipped. The HTML report
+plots all results: run `mmer report WORKDIR` to update the report.
 """
 
 import argparse
@@ -21,39 +22,47 @@ from mmer_jax.robustness import conditions, measure, results
 from mmer_jax.robustness.results import Curve
 from mmer_jax.utils import columns
 
-WIDTH = 100  # of the notes, in characters
+NOTE_WIDTH = 100  # characters
 
 
-def format_curves(curves: Sequence[Curve], in_markdown: bool = False) -> str:
+def format_curves(curves: Sequence[Curve], markdown: bool = False) -> str:
     """Formats curves as tables, one for each protocol and corruption, followed by notes.
 
     Args:
-      curves: As `results.compute_curves` returns them.
-      in_markdown: Whether to write Markdown; otherwise text for a terminal.
+      curves: Curves returned by `results.compute_curves`.
+      markdown: Whether to format tables in Markdown; if false, for a terminal.
 
     Returns:
-      Lines without a final newline.
+      Text without a trailing newline.
     """
-    format_table = columns.markdown if in_markdown else columns.aligned
+    format_table = columns.markdown if markdown else columns.aligned
     blocks, notes = [], []
     for protocol in dict.fromkeys(curve.protocol for curve in curves):
         of_protocol = [curve for curve in curves if curve.protocol == protocol]
         for corruption in conditions.NAMES:
             tested = [curve for curve in of_protocol if curve.get_points(corruption)]
             if tested:
-                title = f"{protocol}, {robustness.corruption_title(corruption)}"
-                blocks.append(f"### {title}" if in_markdown else title)
-                blocks.append("\n".join(format_table(robustness.table_lines(tested, corruption))))
+                title = f"{protocol}, {robustness.get_corruption_title(corruption)}"
+                blocks.append(f"### {title}" if markdown else title)
+                blocks.append("\n".join(format_table(robustness.make_table(tested, corruption))))
                 notes += robustness.describe_corruption(corruption)
-        notes += robustness.reading_notes(of_protocol)
-        notes.append(f"Protocol {protocol}: {summary.promise(protocol)}")
+        notes += robustness.make_notes(of_protocol)
+        notes.append(f"Protocol {protocol}: {summary.describe_guarantee(protocol)}")
     notes = dict.fromkeys(notes)
-    return "\n\n".join([*blocks, *(n if in_markdown else textwrap.fill(n, WIDTH) for n in notes)])
+    return "\n\n".join([*blocks, *(n if markdown else textwrap.fill(n, NOTE_WIDTH) for n in notes)])
 
 
 @errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Runs the command.
+
+    Args:
+      arguments: Arguments after `mmer robustness`; None for the arguments of the process.
+
+    Returns:
+      The exit status: 0 on success; 2 if something could not be tested, or after an error of the
+      user; 130 if interrupted with Ctrl-C.
+    """
     options = _parser().parse_args(arguments)
     workdir = options.workdir.expanduser()
     try:
@@ -84,15 +93,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("workdir", metavar="WORKDIR", type=Path, help="workdir of a finished run")
     parser.add_argument(
-        "--protocol", nargs="+", default=[], metavar="NAME", help="protocols; default: all"
+        "--protocol",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names of evaluation protocols to test (default: all)",
     )
-    parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="rows; default: all")
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names of config rows (models) to test (default: all)",
+    )
     parser.add_argument(
         "--corruptions",
         nargs="+",
         default=conditions.NAMES,
         metavar="NAME",
-        help=f"out of {', '.join(conditions.NAMES)}; default: all",
+        help=f"names of corruptions to test, out of {', '.join(conditions.NAMES)} (default: all)",
     )
     for corruption in corruptions.CORRUPTIONS.values():
         parser.add_argument(
@@ -100,19 +119,23 @@ def _parser() -> argparse.ArgumentParser:
             nargs="+",
             type=float,
             metavar="LEVEL",
-            help=f"levels of {corruption.name} in{corruption.unit.replace('%', '%%')}; "
-            f"default: {' '.join(f'{level:g}' for level in corruption.levels)}",
+            help=f"levels of {corruption.name} in{corruption.unit.replace('%', '%%')} "
+            f"(default: {' '.join(f'{level:g}' for level in corruption.levels)})",
         )
     parser.add_argument(
-        "--pack", metavar="DIR", type=Path, help="pack that was trained from, if it was moved"
+        "--pack",
+        metavar="DIR",
+        type=Path,
+        help="new location of the training data (pack folder), if it has been moved",
     )
     parser.add_argument(
         "--manual_dir",
         metavar="DIR",
         type=Path,
-        help="folder of the recordings, if it was moved; needed to add noise to their audio",
+        help="new location of the original recordings, if they have been moved; used only for "
+        "audio noise",
     )
-    parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
+    parser.add_argument("--markdown", action="store_true", help="format tables in Markdown")
     return parser
 
 

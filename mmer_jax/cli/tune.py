@@ -1,4 +1,4 @@
-"""Random search over hyperparameters on validation data, which can be interrupted and continued.
+"""Searches hyperparameters at random on validation data. The search can be interrupted and resumed.
 
     mmer tune --config=configs/ravdess_honest.py:honest \\
         --config.split.validation_fraction=0.2 --config.folds=0,1 \\
@@ -25,14 +25,17 @@ from mmer_jax.evaluation.summary import percent
 from mmer_jax.tuning import search, space
 from mmer_jax.utils import columns
 
-WIDTH = 100  # of the notes, in characters
+NOTE_WIDTH = 100  # characters
 
 
 def format_trials(trials: Sequence[search.Trial]) -> str:
     """Formats trials as a table, with notes on its numbers and the flags of the best trial.
 
     Args:
-      trials: Trials as `search.tune` returns them, the best first.
+      trials: Trials as returned by `search.tune`, the best first.
+
+    Returns:
+      Text without a trailing newline.
     """
     lines = [["trial", "accuracy", "minus trial 0", "NLL", *trials[0]["values"]]]
     for trial in trials:
@@ -49,7 +52,7 @@ def format_trials(trials: Sequence[search.Trial]) -> str:
             cells.append(f"{trial['negative_log_likelihood']:.2f}")
         lines.append([str(trial["trial"]), *cells, *map(str, trial["values"].values())])
     notes = [
-        "Metrics of the validation split, per clip, in %, but for NLL (negative log-likelihood, in "
+        "Metrics of the validation split, per clip, in % except NLL (negative log-likelihood, in "
         "nats): mean, ± standard deviation over seeds, folds pooled, and in brackets the 95% "
         "interval of a bootstrap over subjects. Trial 0 has the config's own values.",
         "No network read the test split of its own fold and seed. But the test split of one fold, "
@@ -58,7 +61,7 @@ def format_trials(trials: Sequence[search.Trial]) -> str:
         f"The accuracy of the best of {len(trials)} trials is optimistic: the best trial is partly "
         "the luckiest, and its test accuracy will likely be lower.",
     ]
-    filled = [textwrap.fill(note, WIDTH, break_long_words=False) for note in notes]
+    filled = [textwrap.fill(note, NOTE_WIDTH, break_long_words=False) for note in notes]
     best = trials[0]
     if best["accuracy"] is None:
         last = "Every trial diverged: search over smaller learning rates."
@@ -73,13 +76,13 @@ def load_config(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, di
     """Loads the config of the flags --config and --config.FIELD.
 
     Args:
-      arguments: Command-line arguments that are such flags.
+      arguments: Command-line arguments, all of which must be --config or --config.FIELD flags.
 
     Returns:
-      The config, and dotted field -> value for the fields that the flags set.
+      The config; and a dict, dotted name of a field -> its value, of the fields that the flags set.
 
     Raises:
-      UserError: The config, a row or a field does not exist, or an argument is not such a flag.
+      UserError: The config, a row or a field does not exist, or an argument is no such flag.
     """
     values = flags.FlagValues()
     holder = config_flags.DEFINE_config_file(
@@ -104,29 +107,43 @@ def load_config(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, di
 
 @errors.handle_user_errors
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Runs the command.
+
+    Args:
+      arguments: Arguments after `mmer tune`; None for the arguments of the process.
+
+    Returns:
+      The exit status: 0 on success; 2 after an error of the user; 128 plus the number of the signal
+      (130 for Ctrl-C) if interrupted.
+    """
     parser = argparse.ArgumentParser(
         prog="mmer tune",
-        description="Searches hyperparameters, fields of a config, at random on validation data. "
-        "The config is given as to run.py: --config=FILE.py:ROW, and --config.FIELD=VALUE.",
+        description="Searches hyperparameters (fields of a config) at random on validation data. "
+        "Takes run.py's flags --config=FILE.py:ROW and --config.FIELD=VALUE.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "--workdir",
         type=Path,
         required=True,
-        help="folder of the search; an existing one is continued",
+        help="folder of the search; an existing search is continued",
     )
     parser.add_argument(
-        "--trials", type=int, default=20, metavar="N", help="number of trials; default: 20"
+        "--trials",
+        type=int,
+        default=20,
+        metavar="N",
+        help="number of trials (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the drawn values; default: 0")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the drawn values (default: %(default)s)"
+    )
     parser.add_argument(
         "--search",
         nargs="+",
         required=True,
         metavar="FIELD=WHAT",
-        help="fields to search; WHAT is LOW:HIGH, log:LOW:HIGH or A,B,C",
+        help="fields to search, with their values: LOW:HIGH, log:LOW:HIGH or A,B,C",
     )
     options, rest = parser.parse_known_args(arguments)
     logging.set_verbosity(logging.WARNING)  # Orbax logs every file that it writes

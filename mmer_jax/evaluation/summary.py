@@ -195,7 +195,7 @@ def blocks(measured: Sequence[Record], workdir: str | os.PathLike | None = None)
     """Groups records into blocks.
 
     Args:
-      measured: Records. Of several records with the same key (see records.key) the last one counts.
+      measured: Records. Of records with the same key (see records.make_key), the last one counts.
       workdir: Workdir of the records, or None. If given, accuracies have bootstrap intervals over
         subjects wherever the workdir has predictions.
 
@@ -204,7 +204,7 @@ def blocks(measured: Sequence[Record], workdir: str | os.PathLike | None = None)
       block are sorted by number of modalities, then by the order of the modalities, then by first
       appearance.
     """
-    by_key = {records.key(record): record for record in measured}
+    by_key = {records.make_key(record): record for record in measured}
     by_block: dict[tuple[str, str], list[Record]] = {}
     for record in by_key.values():
         by_block.setdefault((record["table"], record["protocol"]), []).append(record)
@@ -241,17 +241,17 @@ def check_same_data(blocks: Iterable[Block]) -> None:
         )
 
 
-def promise(protocol: str, promises: Mapping[str, str] | None = None) -> str:
+def describe_guarantee(protocol: str, guarantees: Mapping[str, str] | None = None) -> str:
     """Returns a description of what training and test examples cannot share under a protocol.
 
     Args:
       protocol: Name of the protocol.
-      promises: Name of a protocol -> description; None for the descriptions in the protocol
+      guarantees: Name of a protocol -> description; None for the descriptions in the protocol
         registry.
     """
-    if promises is None:
-        promises = {name: entry.promise for name, entry in registry.PROTOCOLS.items()}
-    return promises.get(protocol, "This version of the software does not know the protocol.")
+    if guarantees is None:
+        guarantees = {name: entry.guarantee for name, entry in registry.PROTOCOLS.items()}
+    return guarantees.get(protocol, "This version of the software does not know the protocol.")
 
 
 def percent(share: float) -> str:

@@ -119,7 +119,7 @@ class CellResults:
         }
         record = cast(records.Record, complete)
         path = self.workdir / records.process_file_name(jax.process_index())
-        if records.has(records.read(path), records.key(record)):
+        if records.has_key(records.read(path), records.make_key(record)):
             return  # evaluated before the run was killed
         # Predictions first: a record without them would count as finished.
         predictions.save(
@@ -242,7 +242,7 @@ def is_finished(
         records.Key(config.table, cell.row, cell.protocol, cell.fold, cell.seed, epoch)
         for epoch in epochs
     ]
-    if not all(records.has(found, key) for key in keys):
+    if not all(records.has_key(found, key) for key in keys):
         return False
     if config.fusion.method or not config.run.keep_params:  # a late fusion has no parameters
         return True

@@ -164,10 +164,10 @@ def _clean_up(finished: set[Cell], workdir: pathlib.Path) -> None:
 def _report(rows: Rows, data: Packs, workdir: pathlib.Path) -> list[records.Record]:
     """Prints the table and writes the report; returns all records."""
     found = records.read(workdir / records.FILE_NAME)
-    print(table.terminal_table(found, workdir=workdir))
+    print(table.format_tables(found, workdir=workdir))
     page = report.write_report(
         workdir,
-        examples=clip_media.examples(rows, data),
+        examples=clip_media.select_examples(rows, data),
         look_up=clip_media.Finder(rows, data, workdir),
     )
     _print(f"report: {page}")

@@ -28,12 +28,12 @@ _MEL_TICKS = (250, 500, 1000, 2000, 4000, 8000)  # Hz
 
 @dataclasses.dataclass(frozen=True)
 class _Scale:
-    """Vertical axis and colors of a representation's image.
+    """Vertical axis and color range of a representation's image.
 
     Attributes:
       label: Label of the vertical axis.
-      bottom: Value at the lower edge.
-      top: Value at the upper edge.
+      bottom: Value at the lower edge of the image.
+      top: Value at the upper edge of the image.
       ticks: (value, label) of each tick; empty for Matplotlib's choice.
       colors: Range of the colors, as a suffix of the title; empty for a curve.
     """
@@ -46,10 +46,17 @@ class _Scale:
 
 
 def read_audio(path: Path) -> np.ndarray:
-    """Reads the audio of a video or audio file; float32 [n] at `spectrogram.RATE`.
+    """Reads the audio of a video or audio file.
+
+    Args:
+      path: Path of the file.
+
+    Returns:
+      Waveform, float32 [n] at `spectrogram.RATE`.
 
     Raises:
-      UserError: The file cannot be read, has no audio track, or is silent; the message names it.
+      UserError: The file cannot be read, has no audio track, or is silent; the message has the
+        path.
     """
     try:
         samples, _ = audio.read_audio(path, spectrogram.RATE)
@@ -63,14 +70,14 @@ def read_audio(path: Path) -> np.ndarray:
 def draw_representations(samples: np.ndarray, title: str, plotted: bool = False) -> "Figure":
     """Draws figure 9: six image representations of a waveform.
 
-    They are, from the top left: waveform, spectral centroid, spectral bandwidth, chromagram,
+    The panels are, from the top left: waveform, spectral centroid, spectral bandwidth, chromagram,
     spectrogram, mel spectrogram.
 
     Args:
       samples: float [n] at `spectrogram.RATE`.
       title: Title of the figure.
-      plotted: Whether to draw Matplotlib plots without axes, as the paper did, instead of the
-        images.
+      plotted: Whether to draw Matplotlib plots without axes, as in the paper, in place of the
+        images that are inputs of networks.
     """
     figure = canvas.make_figure(9, 5.5)
     figure.suptitle(title)
@@ -96,7 +103,8 @@ def draw_alterations(samples: np.ndarray, name: str, amounts: augment.AudioAmoun
 
     Args:
       samples: float [n] at `spectrogram.RATE`.
-      name: Name of the clip, which is the title and, as in a build, the seed of the noise.
+      name: Name of the clip. It is the title of the figure and, as in a build, the seed of the
+        noise.
       amounts: Parameters of the augmentations.
     """
     titles = {
@@ -143,7 +151,7 @@ def _show(axes: "Axes", image: np.ndarray, seconds: float, scale: _Scale) -> "Ax
 
 
 def _scales() -> dict[str, _Scale]:
-    """Returns the scale of each representation of `media.representations`, by name."""
+    """Returns name -> scale for the representations of `media.representations`."""
     highest = spectrogram.RATE / 2000
     decibels = f", {-spectrogram.RANGE_DB:g} to 0 dB"
     mels = librosa.mel_frequencies(spectrogram.BANDS + 2, fmax=spectrogram.RATE / 2)[1:-1]

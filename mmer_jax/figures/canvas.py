@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ENDINGS = (".png", ".svg")
-# Both are perceptually uniform, so that they can be read in gray print and with any color vision.
+# Perceptually uniform colormaps, which can be read in gray print and with any color vision.
 IMAGE_COLORMAP, COUNT_COLORMAP = "magma", "cividis"
 _FILE_STYLE = {
     "svg.fonttype": "none",  # text stays text
@@ -27,7 +27,7 @@ _FILE_STYLE = {
 
 
 def make_figure(width: float, height: float) -> "Figure":
-    """Makes an empty Matplotlib figure whose panels do not overlap.
+    """Makes an empty Matplotlib figure with a layout in which panels do not overlap.
 
     Args:
       width: Width in inches.
@@ -61,15 +61,18 @@ def show_image(axes: "Axes", image: np.ndarray, title: str) -> None:
 
 
 def choose_path(out: Path, name: str, count: int = 1) -> Path:
-    """Returns the path of a figure's file.
+    """Chooses the path of the file that a figure is saved to.
 
     Args:
-      out: A file, if its suffix is one of ENDINGS; otherwise a folder.
-      name: Name of the file in a folder, without a suffix.
-      count: How many figures are saved with the same `out`.
+      out: Path of the file if the suffix of `out` is in ENDINGS; otherwise path of a folder.
+      name: Name of the file, without a suffix, if `out` is a folder.
+      count: Number of figures that are saved with the same `out`.
+
+    Returns:
+      `out`, or a .png file in it.
 
     Raises:
-      UserError: There are several figures, and `out` is a file.
+      UserError: `out` is a file, and `count` is above 1.
     """
     if out.suffix.lower() not in ENDINGS:
         return out / f"{name}.png"
@@ -79,14 +82,17 @@ def choose_path(out: Path, name: str, count: int = 1) -> Path:
 
 
 def save(figure: "Figure", path: str | os.PathLike) -> Path:
-    """Saves a figure in the format of the path's suffix and returns the path.
+    """Saves a figure in the format given by the suffix of its path.
 
     Args:
       figure: The figure.
       path: Path of the file; its folder is created if it does not exist.
 
+    Returns:
+      `path`.
+
     Raises:
-      UserError: The suffix is not one of ENDINGS, or the file cannot be written.
+      UserError: The suffix of `path` is not in ENDINGS, or the file cannot be written.
     """
     import matplotlib
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Confusion:
-    """Confusion matrix of a row under one protocol, summed over seeds and folds.
+    """Confusion matrix of a config row under one protocol, summed over seeds and folds.
 
     Attributes:
       counts: int64 [classes, classes]; rows are true emotions, columns are predicted ones.
@@ -43,10 +43,13 @@ class Confusion:
 
 
 def parse_row(text: str) -> tuple[Path, str]:
-    """Splits WORKDIR:ROW into the workdir and the name of the row.
+    """Splits WORKDIR:ROW into the workdir and the name of the config row.
+
+    Args:
+      text: Text of the form WORKDIR:ROW.
 
     Raises:
-      UserError: The text does not have this form.
+      UserError: `text` does not have this form.
     """
     workdir, colon, row = text.rpartition(":")
     if not (workdir and colon and row):
@@ -55,26 +58,31 @@ def parse_row(text: str) -> tuple[Path, str]:
 
 
 def list_protocols(workdir: Path, row: str) -> list[str]:
-    """Lists the protocols that a row was measured under.
+    """Lists the names of the protocols that a config row was measured under.
+
+    Args:
+      workdir: Workdir of a run.
+      row: Name of the row.
 
     Raises:
-      UserError: The workdir has no such row; the message lists the rows that it has.
+      UserError: The workdir has no results for `row`; the message lists the rows that have results.
     """
     return list(dict.fromkeys(record["protocol"] for record in _read_records(workdir, row)))
 
 
 def count(workdir: Path, row: str, protocol: str, epochs: int | None = None) -> Confusion:
-    """Counts the test predictions of all cells of a row under one protocol.
+    """Counts the test predictions of all cells of a config row under one protocol.
 
     Args:
       workdir: Workdir of a run.
       row: Name of the row.
       protocol: One of `list_protocols(workdir, row)`.
-      epochs: Number of epochs; None for the largest number at which all cells were measured.
+      epochs: Number of epochs trained; None for the largest number after which all cells were
+        measured.
 
     Raises:
-      UserError: There are no such cells, they were not measured after `epochs`, or their
-        predictions are missing.
+      UserError: No cell of `row` was measured under `protocol`, some cell was not measured after
+        `epochs`, or predictions are missing.
     """
     row_records = _read_records(workdir, row)
     protocols = dict.fromkeys(record["protocol"] for record in row_records)
@@ -88,7 +96,8 @@ def count(workdir: Path, row: str, protocol: str, epochs: int | None = None) -> 
     if not common or epochs not in (None, *common):
         raise errors.UserError(
             f"the {len(cell_epochs)} cells of row {row} in {workdir} were not all measured after "
-            f"{epochs or 'the same number of'} epochs; common to them: {sorted(common) or 'none'}"
+            f"{epochs or 'the same number of'} epochs; common to all cells: "
+            f"{sorted(common) or 'none'}"
         )
     epochs = epochs or max(common)
     counts = 0
@@ -115,10 +124,10 @@ def count(workdir: Path, row: str, protocol: str, epochs: int | None = None) -> 
 def draw(panels: Sequence[Confusion]) -> "Figure":
     """Draws confusion matrices side by side, on one color scale.
 
-    Colors are shares of the true emotion's examples; the numbers are counts of examples.
+    Colors show the share of the true emotion's examples, numbers the count of examples.
 
     Args:
-      panels: At least one confusion matrix.
+      panels: Confusion matrices, at least one.
     """
     figure = canvas.make_figure(4.2 * len(panels) + 0.8, 5)
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -140,7 +149,7 @@ def draw(panels: Sequence[Confusion]) -> "Figure":
 
 
 def _read_records(workdir: Path, row: str) -> list[dict]:
-    """Reads the records of a row."""
+    """Reads the records of a config row."""
     all_records = records.read(workdir / records.FILE_NAME)
     if not all_records:
         raise errors.UserError(
@@ -162,7 +171,7 @@ def _title(panel: Confusion) -> str:
 
 
 def _describe_data(dataset: dict) -> str:
-    """Describes the recordings of a record's field `dataset`."""
+    """Describes the recordings in words, from a record's field `dataset`."""
     words = [dataset["name"], *(dataset.get("intensities") or ())]
     if dataset.get("origin") != "recorded":
         words.append(f"{dataset.get('origin')} clips")

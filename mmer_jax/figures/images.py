@@ -1,6 +1,6 @@
-"""Figures 4 and 7: face frames of a clip, and the optical flow into them.
+"""Figures 4 and 7: face frames of a clip, and the optical flow from the frame before each of them.
 
-Faces are cropped and flow is computed as in a build.
+Faces are cropped and flow is computed in the same way as when a dataset is built.
 """
 
 import dataclasses
@@ -17,17 +17,17 @@ from mmer_jax.media import faces, flow, video
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = 6
+COLUMNS = 6  # panels in a row of a figure
 
 
 @dataclasses.dataclass(frozen=True)
 class Faces:
-    """The face in some frames of a clip.
+    """The face crops of selected frames of a clip.
 
     Attributes:
-      count: Number of frames of the clip.
-      crops: Frame number -> uint8 [s, s, 3], RGB.
-      times: Frame number -> seconds.
+      count: Number of frames in the clip.
+      crops: Frame index -> face crop, uint8 [s, s, 3], RGB.
+      times: Frame index -> time of the frame in seconds.
       found: Whether a detector found the face; if not, the crop is the middle of the image.
     """
 
@@ -38,28 +38,31 @@ class Faces:
 
 
 def spread_frames(count: int, n: int, first: int = 0) -> list[int]:
-    """Returns up to n frame numbers, spread evenly over a clip.
+    """Returns at most `n` frame indices spread evenly over a clip.
 
     Args:
-      count: Number of frames of the clip.
-      n: Number of frames to return. They are the middles of n intervals of equal length; a short
-        clip gives fewer.
-      first: Smallest frame number to return.
+      count: Number of frames in the clip.
+      n: Maximum number of indices. The clip is divided into `n` equal intervals and the middle
+        frame of each is returned; duplicates, as in short clips, are dropped.
+      first: Lower bound; smaller indices are replaced by it.
+
+    Returns:
+      The indices, from 0, in ascending order and without duplicates.
     """
     return sorted({max(first, (2 * i + 1) * count // (2 * n)) for i in range(n)})
 
 
 def read_faces(path: Path, n: int, options: clips.Options, with_previous: bool = False) -> Faces:
-    """Reads the face in up to n frames of a clip, spread over its length, frame 0 excluded.
+    """Reads the face in at most `n` frames of a clip, spread evenly over the clip, without frame 0.
 
     Args:
       path: Path of a video.
-      n: Number of frames.
-      options: Build options, of which the detector, its model and the face margin are used.
-      with_previous: Whether to read the frame before each of them, too.
+      n: Maximum number of frames; see `spread_frames`.
+      options: Build options; only the face detector, its model and the face margin are used.
+      with_previous: Whether to read also the frame before each of these frames.
 
     Raises:
-      UserError: The clip cannot be read or is too short; the message names the file.
+      UserError: The clip cannot be read or has fewer than two frames; the message has the path.
     """
 
     def choose(count: int) -> list[int]:
@@ -82,15 +85,15 @@ def read_faces(path: Path, n: int, options: clips.Options, with_previous: bool =
 
 
 def draw_frames(path: Path, n: int = 2 * COLUMNS, options: clips.Options | None = None) -> "Figure":
-    """Draws figure 4: a sequence of face frames, each with its number and time.
+    """Draws figure 4: a sequence of face frames, each with its index and time.
 
     Args:
       path: Path of a video.
-      n: Number of frames; a short clip gives fewer.
-      options: Options of face detection and cropping.
+      n: Maximum number of frames; short clips give fewer.
+      options: Options of face detection and cropping; None for the defaults.
 
     Raises:
-      UserError: As in `read_faces`.
+      UserError: See `read_faces`.
     """
     clip = read_faces(path, n, options or clips.Options())
     numbers = sorted(clip.crops)
@@ -110,11 +113,11 @@ def draw_flow(path: Path, n: int = COLUMNS - 1, options: clips.Options | None = 
 
     Args:
       path: Path of a video.
-      n: Number of frames; a short clip gives fewer.
-      options: Options of face detection, cropping and flow images.
+      n: Maximum number of frames; short clips give fewer.
+      options: Options of face detection, cropping and flow images; None for the defaults.
 
     Raises:
-      UserError: As in `read_faces`.
+      UserError: See `read_faces`.
     """
     options = options or clips.Options()
     clip = read_faces(path, n, options, with_previous=True)
@@ -125,7 +128,9 @@ def draw_flow(path: Path, n: int = COLUMNS - 1, options: clips.Options | None = 
         field = flow.dense_flow(clip.crops[i - 1], clip.crops[i])
         canvas.show_image(above, clip.crops[i], _frame_title(clip, i))
         fastest = options.flow_scale or float(np.linalg.norm(field, axis=-1).max())
-        canvas.show_image(below, flow.flow_image(field, options.flow_scale), "flow into it")
+        canvas.show_image(
+            below, flow.flow_image(field, options.flow_scale), f"flow, frames {i - 1}–{i}"
+        )
         below.set_xlabel(f"brightest: {fastest:.1f} px per frame", fontsize="x-small")
     panels[0, -1].remove()
     canvas.show_image(panels[1, -1], draw_color_key(), "key")
@@ -134,7 +139,14 @@ def draw_flow(path: Path, n: int = COLUMNS - 1, options: clips.Options | None = 
 
 
 def draw_color_key(size: int = 96) -> np.ndarray:
-    """Draws the colors of motion away from the center; uint8 [size, size, 3], black outside."""
+    """Draws the color key of flow images: a disk with the colors of motion away from its center.
+
+    Args:
+      size: Side of the image in pixels.
+
+    Returns:
+      uint8 [size, size, 3] RGB, black outside the disk.
+    """
     coordinates = np.linspace(-1, 1, size, dtype=np.float32)
     outward = np.stack(np.meshgrid(coordinates, coordinates), axis=-1)
     inside = np.linalg.norm(outward, axis=-1, keepdims=True) <= 1

@@ -14,10 +14,10 @@ MEASURED, PUBLISHED = "#1f4e79", "#9a6b00"
 
 
 def draw(rungs: Sequence[ladder.Rung], title: str) -> "Figure":
-    """Draws a line for each protocol, and the published accuracies below.
+    """Draws the accuracy and interval of each protocol as a line, and published accuracies below.
 
     Args:
-      rungs: The protocols with their accuracies, as `ladder.rungs` returns them.
+      rungs: Results under each protocol, as returned by `ladder.rungs`.
       title: Title of the figure.
 
     Raises:

@@ -12,13 +12,13 @@ from mmer_jax.utils import columns
 
 
 def load_config(text: str) -> ml_collections.ConfigDict:
-    """Loads a config.
+    """Loads a config file.
 
     Args:
-      text: FILE or FILE:ROW,ROW, as in run.py's flag --config.
+      text: FILE or FILE:ROW,ROW, the same as for run.py's flag --config.
 
     Raises:
-      UserError: The file does not exist, or is not a config.
+      UserError: FILE does not exist, or is not a config file.
     """
     path, _, rows = text.partition(":")
     if not Path(path).is_file():
@@ -29,43 +29,42 @@ def load_config(text: str) -> ml_collections.ConfigDict:
         return runpy.run_path(path)["get_config"](rows)
     except ModuleNotFoundError as e:
         raise errors.UserError(
-            f"{path} imports {e.name}, which was not found: run from the folder that holds it"
+            f"{path} imports {e.name}, which was not found: run this command from the folder that "
+            f"holds {e.name}"
         ) from e
     except (KeyError, SyntaxError) as e:
         raise errors.UserError(f"{path} is not a config: it does not define get_config") from e
 
 
 def format_tables(
-    config: ml_collections.ConfigDict, size: int | None = None, in_markdown: bool = False
+    config: ml_collections.ConfigDict, size: int | None = None, markdown: bool = False
 ) -> str:
-    """Formats the layers of each requested row's network as a table.
+    """Formats the layers of the network of each requested config row as a table.
 
     Args:
-      config: Config, as loaded.
-      size: Side of the inputs in pixels; None for the config's.
-      in_markdown: Whether to write Markdown; otherwise text for a terminal.
+      config: Config, as returned by `load_config`.
+      size: Side of the inputs in pixels; None for `config.data.size`.
+      markdown: Whether to format tables in Markdown; if false, for a terminal.
 
     Returns:
-      Lines without a final newline.
+      Text without a trailing newline.
 
     Raises:
-      UserError: A row or model is unknown.
+      UserError: A requested row, or the model of a row, is unknown.
     """
     overrides = {} if size is None else {"data.size": size}
     rows = {
         row: resolve.resolve_row(config, row, overrides) for row in resolve.requested_rows(config)
     }
-    return "\n\n".join(_format_row(row, resolved, in_markdown) for row, resolved in rows.items())
+    return "\n\n".join(_format_row(row, resolved, markdown) for row, resolved in rows.items())
 
 
-def _format_row(row: str, config: ml_collections.ConfigDict, in_markdown: bool) -> str:
+def _format_row(row: str, config: ml_collections.ConfigDict, markdown: bool) -> str:
     inputs = ", ".join(config.modalities)
-    title = f"{'## ' * in_markdown}{row}: {inputs} at {config.data.size} pixels"
+    title = f"{'## ' * markdown}{row}: {inputs} at {config.data.size} pixels"
     if config.fusion.method:
         inputs = ", ".join(config.fusion.rows)
-        return (
-            f"{title}\n\nLate fusion of the predictions of {inputs}; it has no network of its own."
-        )
+        return f"{title}\n\nLate fusion of the predictions of {inputs}: this row has no network."
     table = layers.layer_table(config)
     lines = [["layer", "kind", "input", "output", "parameters"]]
     lines += [
@@ -84,7 +83,7 @@ def _format_row(row: str, config: ml_collections.ConfigDict, in_markdown: bool) 
         (
             title,
             "",
-            *(columns.markdown if in_markdown else columns.aligned)(lines),
+            *(columns.markdown if markdown else columns.aligned)(lines),
             "",
             f"{convolutions} convolutions, {dense} dense layers, {parameters:,} parameters.",
         )

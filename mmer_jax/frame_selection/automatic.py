@@ -11,8 +11,8 @@ to mean 0 and standard deviation 1, so that lighting does not count. m(t) is the
 magnitude of the optical flow into frame t, in pixels of such an image. A term whose standard
 deviation is 0 (a still image) is 0.
 
-The frames with the largest distances are picked, in descending order, each at least `apart` frames
-from those picked before. Labels are not used.
+The frames with the largest distances are picked in descending order of distance, each at least
+`apart` frames from all frames picked before. Labels are not used.
 """
 
 import functools
@@ -29,7 +29,7 @@ from mmer_jax.frame_selection import processing
 from mmer_jax.media import flow
 
 SIZE = 64  # side of the compared faces in pixels
-BEGINNING = 5  # frames
+BEGINNING = 5  # number of frames that count as the beginning of a clip, besides frame 0
 COLUMNS = (*frame_lists.PICKS, "distance")
 
 
@@ -41,15 +41,17 @@ def pick(
     options: clips.Options | None = None,
     workers: int | None = None,
 ) -> int:
-    """Writes a list of picked frames (see datasets.frame_lists) with the column `distance`.
+    """Picks frames of recordings and writes a list of them, with the column `distance`.
+
+    The format of the list is described in datasets.frame_lists.
 
     Args:
       recordings: Recordings whose frames are picked.
       path: Path of the CSV file.
       per_clip: Number of frames per clip; short clips give fewer. The paper's 1254 frames are about
         7 per clip.
-      apart: Smallest difference between the frame numbers of two picks.
-      options: Options of face detection and cropping.
+      apart: Smallest difference between the frame indices of two picks of a clip.
+      options: Options of face detection and cropping; None for the defaults.
       workers: Number of processes; None for one per core.
 
     Returns:
@@ -82,15 +84,15 @@ def pick_from_clip(
 
     Args:
       recording: The recording.
-      per_clip: As in `pick`.
-      apart: As in `pick`.
-      options: As in `pick`.
+      per_clip: See `pick`.
+      apart: See `pick`.
+      options: See `pick`.
 
     Returns:
-      (clip, frame, distance) of each pick, in the order of frames.
+      (name of the clip, frame index, distance) of each picked frame, in ascending order of frames.
 
     Raises:
-      ClipError: The recording is not usable, or has no label and is therefore in no build.
+      ClipError: The recording is not usable, or has no label, so that builds leave it out.
     """
     name = recording.facts()["clip"]
     _, crops = clips.read_face_frames(recording.source(), options, SIZE)
@@ -101,13 +103,15 @@ def pick_from_clip(
 
 
 def compute_distances(faces: Iterable[np.ndarray]) -> np.ndarray:
-    """Computes the distance of each frame of a clip from its beginning, by the formula above.
+    """Computes the distance of each frame of a clip from the beginning of the clip.
+
+    The docstring of the module gives the formula.
 
     Args:
       faces: At least two images, uint8 [s, s, 3] RGB, in the order of frames.
 
     Returns:
-      float64 [n]; 0 for the first frame, into which there is no flow.
+      Distances, float64 [n]; 0 for the first frame, which has no optical flow.
     """
     standardized, motion, previous = [], [0.0], None
     for face in faces:
@@ -130,12 +134,13 @@ def find_farthest(distance: np.ndarray, count: int, apart: int) -> list[int]:
     """Finds the frames with the largest distances, frame 0 excluded.
 
     Args:
-      distance: float [n].
-      count: Number of frames; fewer are returned if no others are far enough from each other.
-      apart: Smallest difference between two frame numbers.
+      distance: Distance of each frame from the beginning of its clip, float [n].
+      count: Maximum number of frames; fewer are returned if no further frame is far enough from
+        those found.
+      apart: Smallest difference between two frame indices.
 
     Returns:
-      Frame numbers in ascending order. Of equal distances the earlier frame is preferred.
+      Frame indices in ascending order. Of frames with equal distances the earlier one is preferred.
     """
     frames: list[int] = []
     for frame in np.argsort(-distance[1:], kind="stable") + 1:

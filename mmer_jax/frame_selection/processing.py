@@ -24,15 +24,16 @@ def select_recordings(
     """Selects the recordings that a build with the builder config `frames` reads.
 
     Args:
-      dataset: Name of the data set, a key of `sets.SETS`.
+      dataset: Name of the dataset, a key of `sets.SETS`.
       folder: Folder of the recordings.
-      names: Names of clips; all if empty.
+      names: Names of clips; all clips if empty.
 
     Returns:
       The recordings, sorted by name.
 
     Raises:
-      UserError: The folder has no clip of a requested name, or is not one of the data set.
+      UserError: A name in `names` is not the name of a clip in `folder`, or `folder` does not have
+        the layout of the dataset.
     """
     choices = clips.KINDS["frames"].choices(clips.Options())
     by_name = {r.name: r for r in sets.get(dataset).select(folder, choices).recordings}
@@ -50,12 +51,12 @@ def map_recordings(
     description: str,
     workers: int | None = None,
 ) -> Iterator[Result]:
-    """Yields function(recording) for each usable recording, and prints which were skipped.
+    """Yields function(recording) for each usable recording, and prints the skipped recordings.
 
     Args:
       function: Picklable function; a recording for which it raises ClipError is skipped.
       recordings: The recordings.
-      description: What is being done, for the progress display.
+      description: Description of the work in the progress display, such as "picking frames".
       workers: Number of processes; None for one per core.
 
     Raises:
@@ -84,7 +85,7 @@ def map_recordings(
 def _try(
     function: Callable[[Recording], Result], recording: Recording
 ) -> Result | errors.ClipError:
-    """Returns function(recording), or the ClipError that it raises."""
+    """Returns function(recording), or the ClipError that the function raises."""
     try:
         return function(recording)
     except errors.ClipError as error:

@@ -2,10 +2,11 @@
 
 In the paper one network ranks all clips, including those that it was trained on (section 7.4). Here
 the networks of the folds of `actor_kfold` rank frames of unseen speakers: each frame is scored by
-the networks that were trained on no frame of its subject. For most subjects that is the network of
-one fold, the one in which the subject was tested. For subjects that are in no fold's training split
-(`split.leave_out_fold`, or no picked frame) it is all networks, whose probabilities are averaged.
-`in_sample` is the paper's way: the average over the networks that were trained on the subject.
+the networks that were trained on no frame of its subject. Most subjects are tested in one fold, and
+the network of this fold scores their frames. Subjects that are in no fold's training split (because
+of `split.leave_out_fold`, or without any picked frame) are scored by all networks, whose
+probabilities are averaged. With `in_sample`, as in the paper, frames are scored by the average over
+the networks that were trained on their subject.
 
 The label of a ranked clip is not read. The score is the largest probability of any class.
 """
@@ -33,7 +34,7 @@ PROTOCOL = "actor_kfold"
 BUILDER = "frames"
 COLUMNS = (*frame_lists.SCORES, "folds")
 
-# Batches between two updates of the progress.
+# Number of batches between two updates of the progress display.
 _CHUNK_BATCHES = 10
 
 
@@ -65,35 +66,39 @@ def score_workdir(
     Args:
       workdir: Workdir of configs/baum1_selector.py, or of another config with the protocol
         `actor_kfold` and a `frames` build.
-      path: Path of the CSV file to write (see datasets.frame_lists). Its column `folds` has the
+      path: Path of the CSV file to write (see datasets.frame_lists). The column `folds` has the
         folds of the networks that scored a frame.
-      row: Row of the config; required if the workdir has several.
-      in_sample: Whether to score with the networks that were trained on the subject, see above.
-      places: Fields of `config.data` (manual_dir, data_dir, pack, picked) with the new paths of
-        what was moved since the training.
+      row: Name of the config row; may be None if the workdir has results for one row only.
+      in_sample: Whether to score frames with the networks that were trained on their subject; see
+        `assign_networks`.
+      places: Field of `config.data` (`manual_dir`, `data_dir`, `pack` or `picked`) -> new path of
+        what has been moved since the training.
 
     Returns:
-      A summary for the user.
+      A summary for the user: the numbers of frames, clips and networks, and the subjects that no
+      network was trained on.
 
     Raises:
-      UserError: The workdir lacks a network, or the data differ from those of the training.
+      UserError: A network is missing in the workdir, or the data differ from the training data.
     """
     workdir = Path(workdir).expanduser()
     cells, record = _finished_cells(workdir, row)
     config = workdirs.load_config(record, places)
     if config.data.builder != BUILDER:
         raise errors.UserError(
-            f"these networks were trained on the builder config {config.data.builder}; all frames "
-            f"of a clip are in {BUILDER}"
+            f"these networks were trained on the builder config {config.data.builder}, but only "
+            f"the builder config {BUILDER} has all frames of a clip: train on it"
         )
     data = loading.open_packs(config, {record["row"]: config}, workdir)[record["row"]]
     if data.digest(config.modalities) != record["dataset"]["pack_digest"]:
-        raise errors.UserError(f"{data.path} holds other data than {workdir} was trained on")
+        raise errors.UserError(
+            f"{data.path} is not the data that the networks of {workdir} were trained on"
+        )
     if config.input.normalization != "unit":
         raise errors.UserError(
             f"the networks of {workdir} were trained with config.input.normalization "
-            f"{config.input.normalization}; frame selection applies them to images scaled to 0..1: "
-            "train them with unit"
+            f"{config.input.normalization}; frame selection applies networks to images scaled to "
+            "0..1: train the networks with config.input.normalization=unit"
         )
     networks = [_load_network(cell, config, data, workdir) for cell in cells]
     score, used = score_pack(data, config, networks, in_sample)
@@ -123,16 +128,16 @@ def score_pack(
     networks: Sequence[Network],
     in_sample: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scores all examples of a pack, of whose table only the column `subject` is read.
+    """Scores all examples of a pack; of the pack's table, only the column `subject` is read.
 
     Args:
       data: The pack.
-      config: Config of the networks' row.
+      config: Config of the row that the networks belong to.
       networks: The networks.
       in_sample: See `assign_networks`.
 
     Returns:
-      The scores, float64 [n] in 0..1, and the networks that each one comes from, bool
+      The scores, float64 [n] in 0..1, and whether each network scored each example, bool
       [networks, n].
     """
     used = assign_networks(data.table["subject"], [n.trained_on for n in networks], in_sample)
@@ -157,16 +162,18 @@ def assign_networks(
     """Decides which networks score which frames.
 
     Args:
-      subject: Subject of each frame, text [n].
-      trained_on: Subjects that each network was trained on.
-      in_sample: If false, frames are scored by the networks that were not trained on their subject;
-        if true, by those that were, or by all networks where none was.
+      subject: Subject of each frame, str [n].
+      trained_on: For each network, the subjects that it was trained on.
+      in_sample: If false, frames are scored by the networks that were not trained on their subject.
+        If true, frames are scored by the networks that were trained on their subject, or by all
+        networks if none was trained on it.
 
     Returns:
-      bool [networks, n]; at least one network for each frame.
+      Whether each network scores each frame, bool [networks, n]. Each frame is scored by at least
+      one network.
 
     Raises:
-      UserError: `in_sample` is false, and every network was trained on some subject.
+      UserError: `in_sample` is false, and there is a subject that every network was trained on.
     """
     trained = np.array([np.isin(subject, sorted(subjects)) for subjects in trained_on])
     if in_sample:
@@ -180,21 +187,21 @@ def assign_networks(
 
 
 def combine(probabilities: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Averages the probabilities of the networks of each frame and returns the largest one.
+    """Averages each frame's probabilities over its networks and returns the largest average.
 
     Args:
       probabilities: float [networks, n, classes]; ignored where `used` is false.
-      used: bool [networks, n], the networks of each frame.
+      used: Whether each network scores each frame, bool [networks, n].
 
     Returns:
-      float64 [n].
+      Scores, float64 [n].
     """
     mean = np.mean(probabilities, axis=0, where=used[..., None], dtype=np.float64)
     return mean.max(axis=-1)
 
 
 def _finished_cells(workdir: Path, row: str | None) -> tuple[list[Cell], dict]:
-    """Returns all finished cells of a row under PROTOCOL, and the last record of one of them."""
+    """Returns the finished cells of a config row under PROTOCOL, and the last record of the row."""
     found = [r for r in records.read(workdir / records.FILE_NAME) if r["protocol"] == PROTOCOL]
     rows = list(dict.fromkeys(r["row"] for r in found))
     if not rows:
@@ -225,6 +232,7 @@ def _finished_cells(workdir: Path, row: str | None) -> tuple[list[Cell], dict]:
 def _load_network(
     cell: Cell, config: ml_collections.ConfigDict, data: pack.Pack, workdir: Path
 ) -> Network:
+    """Loads the network of a cell."""
     indices = splits.split_cell(cell, config, data)["train"].indices
     return Network(
         cell.fold,

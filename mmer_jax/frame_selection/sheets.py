@@ -25,8 +25,8 @@ from mmer_jax.frame_selection import processing
 from mmer_jax.utils import files
 
 SIZE = 112  # side of the faces in pixels
-QUALITY = 80  # of the JPEG images: 3 to 4 kB each
-MAX_CLIPS_PER_PAGE = 20  # more clips are split into a page per subject
+QUALITY = 80  # JPEG quality, 0 to 100; an image has 3 to 4 kB
+MAX_CLIPS_PER_PAGE = 20  # with more clips, each subject has a page of its own
 INDEX = "index.html"
 TEMPLATE = "sheets.html.j2"
 
@@ -36,9 +36,9 @@ class Tile:
     """A frame to click on.
 
     Attributes:
-      frame: Frame number.
+      frame: Frame index.
       time: Time of the frame in seconds.
-      image: The face as a data: URI.
+      image: JPEG image of the face, as a data URI.
     """
 
     frame: int
@@ -48,7 +48,7 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class Sheet:
-    """The tiles of a clip, and the facts in its heading.
+    """The tiles of a clip, and the facts in the heading above them.
 
     Attributes:
       clip: Name of the clip.
@@ -81,7 +81,7 @@ def write(
       title: Title of the pages. Pages with the same title share their picks in the browser's local
         storage, if the browser shares it between files.
       every: Step between the frames that are shown, starting at frame 1.
-      options: Options of face detection and cropping.
+      options: Options of face detection and cropping; None for the defaults.
       workers: Number of processes; None for one per core.
 
     Returns:
@@ -120,11 +120,11 @@ def draw(recording: Recording, every: int, options: clips.Options) -> Sheet:
 
     Args:
       recording: The recording.
-      every: As in `write`.
-      options: As in `write`.
+      every: See `write`.
+      options: See `write`.
 
     Raises:
-      ClipError: The recording is not usable, or has no label and is therefore in no build.
+      ClipError: The recording is not usable, or has no label, so that builds leave it out.
     """
     facts = recording.facts()
     square, crops = clips.read_face_frames(recording.source(), options, SIZE)
@@ -143,7 +143,7 @@ def _data_uri(face: np.ndarray) -> str:
 
 
 def _sort_key(recording: Recording) -> tuple[str, str]:
-    """Returns (subject, name)."""
+    """Returns (subject, name of the clip)."""
     try:
         return recording.facts()["subject"], recording.name
     except errors.ClipError:  # raised again in `draw`, where the recording is skipped

@@ -42,7 +42,7 @@ class Protocol:
 
     Attributes:
       name: Name in configs and records.
-      promise: What cannot be on both sides of the split, in words for a reader of results.
+      guarantee: What cannot be on both sides of the split, in words for a reader of results.
       caveat: Title and text of what a reader must know before believing a number.
       original_audio_at_test: Whether a test example pairs its frame with the original audio of its
         clip, so that an audio-only network has one test example per clip. False only where the
@@ -56,7 +56,7 @@ class Protocol:
     """
 
     name: str
-    promise: str
+    guarantee: str
     caveat: tuple[str, str]
     original_audio_at_test: bool
     group: Callable[[Table], np.ndarray]
@@ -362,7 +362,7 @@ register(
     dataclasses.replace(
         _CLIP_RANDOM,
         name="clip_random_altered_sound",
-        promise="No clip is on both sides: the split is that of clip_random, seed by seed. The "
+        guarantee="No clip is on both sides: the split is that of clip_random, seed by seed. The "
         "test clips are tested in all versions of their audio, altered ones too, as in the paper.",
         caveat=(
             "Altered audio is tested under clip_random_altered_sound",

@@ -13,16 +13,19 @@ from mmer_jax.reports import clip_level, plots
 WORST_COUNT = 6  # Number of misclassified clips on a card.
 
 
-def card(
+def make_card(
     row: summary.Row, block: summary.Block, workdir: Path, with_predictions: comparable.Row | None
 ) -> dict[str, Any]:
-    """Returns the template values of a row's card.
+    """Makes the template values of the card of a config row.
 
     Args:
       row: Results of the row.
       block: Block that the row belongs to.
-      workdir: Workdir whose curves/<cell>.json holds the training curves, if they were kept.
-      with_predictions: The row with its predictions, or None if they could not be read.
+      workdir: Workdir of the run; training curves are read from its curves/<cell>.json, if present.
+      with_predictions: The row with its predictions; None if the predictions could not be read.
+
+    Returns:
+      Name of a variable of the card in report.html.j2 -> its value.
     """
     last = row.last
     curves, unreadable = _read_curves(last, workdir)
@@ -40,7 +43,7 @@ def card(
     return {
         "row": row,
         "epochs": max(row.by_epochs),
-        "accuracy_chart": plots.chart(
+        "accuracy_chart": plots.draw_chart(
             f"Accuracy over epochs: {name}",
             [
                 _mean_line(curves, "train_accuracy"),
@@ -55,7 +58,7 @@ def card(
             percent=True,
             reference=last.chance,
         ),
-        "loss_chart": plots.chart(
+        "loss_chart": plots.draw_chart(
             f"Cross-entropy over epochs: {name}",
             [_mean_line(curves, "train_loss"), plots.Line(losses, "test")],
             [plots.Mark(epochs, loss, "test") for epochs, loss in losses],
@@ -71,21 +74,24 @@ def card(
         "seconds": statistics.fmean(seconds) if seconds else None,
         "parameters": last.records[-1]["parameters"],
         "confusion": _confusion_lines(row),
-        "reliability": clip_level.reliability_chart(with_predictions, calibrated)
+        "reliability": clip_level.draw_reliability(with_predictions, calibrated)
         if with_predictions
         else None,
         "temperatures": calibrated.temperatures if calibrated else (),
-        "worst": clip_level.worst_errors(with_predictions, WORST_COUNT) if with_predictions else [],
+        "worst": clip_level.find_worst_errors(with_predictions, WORST_COUNT)
+        if with_predictions
+        else [],
     }
 
 
 def _validation_accuracies(measured: summary.Measured) -> list[float]:
-    """Returns the validation accuracies of the cells that have one."""
+    """Returns the validation accuracies, in 0..1, of the cells that have a validation split."""
     values = (record["validation_accuracy"] for record in measured.records)
     return [value for value in values if value is not None]
 
 
 def _confusion_lines(row: summary.Row) -> list[dict[str, Any]]:
+    """Returns the template values of each row of a confusion matrix, one per true emotion."""
     counts = row.last.confusion
     recalls, precisions = metrics.per_class_recall(counts), metrics.per_class_precision(counts)
     totals = counts.sum(axis=1)
@@ -105,18 +111,19 @@ Curve = list[dict[str, float]]
 
 
 def _mean_line(curves: Sequence[Curve], field: str) -> plots.Line:
-    """Returns the mean over cells at each epoch."""
+    """Returns the line of a field's mean over cells at each epoch."""
     points = [(e, statistics.fmean(values)) for e, values in _group_by_epoch(curves, field)]
     return plots.Line(points, "train")
 
 
 def _range_band(curves: Sequence[Curve], field: str) -> plots.Band:
-    """Returns the range over cells at each epoch; empty for a single cell."""
+    """Returns the band of a field's range over cells at each epoch; empty for a single cell."""
     points = [(e, min(values), max(values)) for e, values in _group_by_epoch(curves, field)]
     return plots.Band(points if len(curves) > 1 else [], "train")
 
 
 def _group_by_epoch(curves: Sequence[Curve], field: str) -> list[tuple[float, list[float]]]:
+    """Returns (epoch, values of a field over all curves), in ascending order of epochs."""
     by_epoch: dict[float, list[float]] = {}
     for curve in curves:
         for entry in curve:
@@ -125,7 +132,7 @@ def _group_by_epoch(curves: Sequence[Curve], field: str) -> list[tuple[float, li
 
 
 def _read_curves(measured: summary.Measured, workdir: Path) -> tuple[list[Curve], list[str]]:
-    """Returns the training curves of a row's cells, and descriptions of unreadable files."""
+    """Returns the training curves of a row's cells, and the unreadable files with their errors."""
     curves, unreadable = [], []
     for record in measured.records:
         path = workdir / "curves" / f"{summary.cell_of(record)}.json"
@@ -139,7 +146,7 @@ def _read_curves(measured: summary.Measured, workdir: Path) -> tuple[list[Curve]
 
 
 def _read_curve(path: Path) -> Curve:
-    """Returns the epochs of one cell in ascending order."""
+    """Reads the training curve of one cell, its epochs in ascending order."""
     fields = ("epoch", "train_loss", "train_accuracy")
     epochs = [
         {field: float(entry[field]) for field in fields} for entry in json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Caveats of results: each is shown only if the records call for it."""
+"""Caveats of results. Each caveat is shown only if it applies to the records."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -12,14 +12,23 @@ FEW_CLIPS = 100
 
 
 class Caveat(NamedTuple):
-    """A short title and a few sentences."""
+    """A caveat of results.
+
+    Attributes:
+      title: Short title.
+      text: A few sentences.
+    """
 
     title: str
     text: str
 
 
-def caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
-    """Returns the caveats that apply to some results, the most important first."""
+def list_caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
+    """Returns the caveats that apply to results, the most important first.
+
+    Args:
+      blocks: The results, as returned by `summary.blocks`.
+    """
     rows = [row for block in blocks for row in block.rows]
     results = [measured for row in rows for measured in row.by_epochs.values()]
     records = [record for measured in results for record in measured.records]
@@ -29,8 +38,8 @@ def caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
             Caveat(
                 "Rendered clips",
                 summary.RENDERED_NOTE
-                + " They show only that every step of the software works, from the video file to "
-                "this page.",
+                + " Rendered clips show only that every step of the software works, from the video "
+                "file to this page.",
             )
         )
     for block in blocks:
@@ -79,16 +88,18 @@ def caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
         caveats.append(
             Caveat(
                 "These are validation results",
-                "The test split was not used (config.split.tested is validation): metrics are of "
-                "the validation split, for choosing hyperparameters. They are not test results.",
+                "The test split was not used (config.split.tested is validation). The metrics were "
+                "computed on the validation split, for choosing hyperparameters, and are not test "
+                "results.",
             )
         )
     if any(measured.spread is not None for measured in results):
         caveats.append(
             Caveat(
                 "± is the standard deviation over seeds",
-                "It describes how much the result varies between training runs, and between splits "
-                "if the seed draws the split. It is not a confidence interval.",
+                "The standard deviation describes how much the result varies between training "
+                "runs, and between splits if the seed draws the split. It is not a confidence "
+                "interval.",
             )
         )
     else:
@@ -103,18 +114,18 @@ def caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
         caveats.append(
             Caveat(
                 "The paper's numbers",
-                "They are printed test accuracies without seeds, confidence intervals or split "
-                "ratio. The learning rate, the image size and several other choices are not in the "
-                "paper and are ours.",
+                "The paper prints test accuracies without seeds, confidence intervals or split "
+                "ratio. It does not give the learning rate, the image size and several other "
+                "choices, which are ours.",
             )
         )
     if any(len(row.by_epochs) > 1 for row in rows):
         caveats.append(
             Caveat(
                 "No best epoch is selected",
-                "Each row is one training run, measured after the numbers of epochs shown. To take "
-                "the best of them would be a choice on test data: read the last column, or one "
-                "that is fixed beforehand.",
+                "Each row is one training run, measured after the numbers of epochs shown. "
+                "Selecting the best of these results would be a choice on test data: read the last "
+                "column, or one that is fixed beforehand.",
             )
         )
     return caveats
@@ -126,6 +137,6 @@ def _has_several_per_clip(records: Iterable[Record]) -> bool:
 
 
 def _subject_count(dataset: dict) -> int | None:
-    """Returns the number of subjects in a dataset, from a count or a list; None if unknown."""
+    """Returns the number of subjects of a record's field `dataset`; None if it is unknown."""
     subjects = dataset.get("subjects")
     return len(subjects) if isinstance(subjects, list) else subjects

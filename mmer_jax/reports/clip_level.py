@@ -1,4 +1,4 @@
-"""Clip-level results as pages show them: metrics, paired tests, calibration, the worst errors."""
+"""Clip-level results for the HTML pages: metrics, paired tests, calibration, worst errors."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
@@ -25,12 +25,12 @@ METRICS: dict[str, tuple[str, Callable[[float], str]]] = {
 
 
 class Cell(NamedTuple):
-    """A cell of a sortable table.
+    """A cell of a sortable HTML table.
 
     Attributes:
       text: Main text.
-      small: Lines in small type below it.
-      value: Value that the column is sorted by.
+      small: Lines in small type below the main text.
+      value: Value of the cell when the table is sorted by its column.
     """
 
     text: str
@@ -40,11 +40,11 @@ class Cell(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ClipLevelRows:
-    """Rows of some workdirs under one protocol, with their predictions.
+    """Config rows that were measured in some workdirs under one protocol, with their predictions.
 
     Attributes:
       rows: Rows whose predictions could be read.
-      names: Unique name of each row, with its table and workdir if necessary.
+      names: Unique name of each of `rows`, with table and workdir if necessary.
       left_out: For each row that could not be read, its name and the reason.
     """
 
@@ -53,13 +53,17 @@ class ClipLevelRows:
     left_out: tuple[str, ...]
 
 
-def read(workdirs: Iterable[Path], protocol: str) -> ClipLevelRows:
-    """Reads the rows that were measured under a protocol, with their predictions.
+def read_rows(workdirs: Iterable[Path], protocol: str) -> ClipLevelRows:
+    """Reads the config rows that were measured under a protocol, with their predictions.
 
-    Each row is read separately, so that an error in one does not hide the others.
+    Each row is read separately, so that an error in one row does not hide the others.
+
+    Args:
+      workdirs: Workdirs of runs.
+      protocol: Name of the protocol.
 
     Raises:
-      UserError: Results of different data would stand in one table.
+      UserError: The rows were tested on different data, so that one table cannot hold them all.
     """
     rows, left_out = [], []
     for workdir in workdirs:
@@ -70,11 +74,11 @@ def read(workdirs: Iterable[Path], protocol: str) -> ClipLevelRows:
             except errors.UserError as error:
                 left_out.append(f"{name}: {error}")
     comparable.check_same_data(rows)
-    return ClipLevelRows(tuple(rows), tuple(unique_names(rows)), tuple(left_out))
+    return ClipLevelRows(tuple(rows), tuple(make_unique_names(rows)), tuple(left_out))
 
 
-def unique_names(rows: Sequence[Row]) -> list[str]:
-    """Returns the names of rows, with their table and workdir if needed to tell them apart."""
+def make_unique_names(rows: Sequence[Row]) -> list[str]:
+    """Returns a unique name for each row: its name, preceded by table and workdir if needed."""
     names = []
     for attributes in (("name",), ("table", "name"), ("workdir", "table", "name")):
         names = [": ".join(str(getattr(row, a)) for a in attributes) for row in rows]
@@ -83,50 +87,60 @@ def unique_names(rows: Sequence[Row]) -> list[str]:
     return names
 
 
-METRICS_HEAD = ("row", *METRICS, "clips", "subjects", "seeds")
-PAIRS_HEAD = ("first", "second", "difference", "McNemar p", "permutation p", "seeds")
+METRICS_HEADINGS = ("row", *METRICS, "clips", "subjects", "seeds")
+PAIRS_HEADINGS = ("first", "second", "difference", "McNemar p", "permutation p", "seeds")
 
 
-def metrics_table(results: ClipLevelRows) -> list[list[Cell]]:
-    """Returns one line per row, with the columns METRICS_HEAD."""
-    lines = []
+def make_metrics_table(results: ClipLevelRows) -> list[list[Cell]]:
+    """Makes a table of metrics with the columns METRICS_HEADINGS.
+
+    Args:
+      results: Config rows with their predictions.
+
+    Returns:
+      Table rows without a header, one per config row.
+    """
+    table = []
     for name, row in zip(results.names, results.rows, strict=True):
-        line = [Cell(name, value=name)]
+        cells = [Cell(name, value=name)]
         for metric, format_value in METRICS.values():
             interval = row.metric(metric)
             spread = () if interval.spread is None else (f"± {format_value(interval.spread)}",)
             ends = f"{format_value(interval.low)}–{format_value(interval.high)}"
-            line.append(Cell(format_value(interval.mean), (*spread, ends), interval.mean))
+            cells.append(Cell(format_value(interval.mean), (*spread, ends), interval.mean))
         clips = len(next(iter(row.tests.values())).label)
         subjects = row.groups.count if row.groups.name == "subject" else 1
-        line += [Cell(str(n), value=n) for n in (clips, subjects, len(row.tests))]
-        lines.append(line)
-    return lines
+        cells += [Cell(str(n), value=n) for n in (clips, subjects, len(row.tests))]
+        table.append(cells)
+    return table
 
 
-def pairs_table(results: ClipLevelRows) -> tuple[list[list[Cell]], list[str]]:
+def make_pairs_table(results: ClipLevelRows) -> tuple[list[list[Cell]], list[str]]:
     """Compares all pairs of rows that were tested on the same clips.
 
     p-values are corrected for the number of pairs by Holm's method.
 
+    Args:
+      results: Config rows with their predictions.
+
     Returns:
-      One line per pair, with the columns PAIRS_HEAD; and notes on the pairs that cannot be
-      compared.
+      Table rows without a header, one per pair, with the columns PAIRS_HEADINGS; and sentences on
+      the pairs that cannot be compared.
     """
     pairs, not_compared = comparable.pairs(results.rows)
     names = dict(zip(results.rows, results.names, strict=True))
     p_values = [significance.holm([pair.mcnemar.p for pair in pairs])]
     p_values.append(significance.holm([pair.permutation for pair in pairs]))
-    lines = [_pair_line(pair, names, p) for pair, *p in zip(pairs, *p_values, strict=True)]
+    table = [_make_pair_row(pair, names, p) for pair, *p in zip(pairs, *p_values, strict=True)]
     notes = [
         f"Not compared ({reason}): "
         + "; ".join(f"{names[first]} and {names[second]}" for first, second in members)
         for reason, members in not_compared.items()
     ]
-    return lines, notes
+    return table, notes
 
 
-def _pair_line(pair: Pair, names: dict[Row, str], p_values: Sequence[float]) -> list[Cell]:
+def _make_pair_row(pair: Pair, names: dict[Row, str], p_values: Sequence[float]) -> list[Cell]:
     mean, low, high = (
         100 * value for value in (pair.difference.mean, pair.difference.low, pair.difference.high)
     )
@@ -139,12 +153,16 @@ def _pair_line(pair: Pair, names: dict[Row, str], p_values: Sequence[float]) -> 
     ]
 
 
-def reliability_chart(row: Row, calibrated: Row | None) -> markupsafe.Markup:
+def draw_reliability(row: Row, calibrated: Row | None) -> markupsafe.Markup:
     """Draws a reliability diagram of a row per clip, all seeds pooled.
 
     Args:
       row: The row.
-      calibrated: The row after temperature scaling (see `scale_temperatures`), or None.
+      calibrated: The row after temperature scaling (see `scale_temperatures`); None if no
+        temperature was fitted.
+
+    Returns:
+      Markup that needs no escaping.
     """
     kinds = {"test": row} | ({"validation": calibrated} if calibrated else {})
     marks, lines = [], [plots.Line([(0, 0), (100, 1)], "reference")]
@@ -160,7 +178,7 @@ def reliability_chart(row: Row, calibrated: Row | None) -> markupsafe.Markup:
         ]
         lines.append(plots.Line(points, kind))
         marks += [plots.Mark(x, y, kind) for x, y in points]
-    return plots.chart(
+    return plots.draw_chart(
         f"Reliability diagram of {row.name}: accuracy against confidence in percent",
         lines,
         marks,
@@ -171,10 +189,13 @@ def reliability_chart(row: Row, calibrated: Row | None) -> markupsafe.Markup:
 
 
 def scale_temperatures(row: Row) -> Row | None:
-    """Returns the row with temperatures fitted on the validation split of each cell.
+    """Scales a row's probabilities with temperatures fitted on the validation splits of its cells.
+
+    Args:
+      row: The row, whose workdir is read again.
 
     Returns:
-      The row, or None if there are no validation examples.
+      The row with scaled probabilities; None if there are no validation examples.
     """
     try:
         (calibrated, *_) = comparable.read(
@@ -203,8 +224,16 @@ class Misclassified(NamedTuple):
     true_probability: float
 
 
-def worst_errors(row: Row, count: int) -> list[Misclassified]:
-    """Returns the `count` misclassified clips with the highest confidence, sorted by it."""
+def find_worst_errors(row: Row, count: int) -> list[Misclassified]:
+    """Finds the misclassified clips with the highest confidence.
+
+    Args:
+      row: The row, whose probabilities are averaged per clip over examples and seeds.
+      count: Maximum number of clips.
+
+    Returns:
+      The clips in descending order of confidence.
+    """
     test = aggregation.by_clip(aggregation.concatenate(list(row.tests.values())))
     misclassified = [
         Misclassified(

@@ -15,19 +15,19 @@ from mmer_jax.protocols import splits
 RATE = 16000
 
 
-def examples(
+def select_examples(
     rows: Mapping[str, ml_collections.ConfigDict], packs: Mapping[str, pack.Pack], clips: int = 2
 ) -> list[dict[str, Any]]:
-    """Selects a few clips of each emotion, with the inputs of the row that has the most.
+    """Selects a few clips of each emotion, with the inputs of the row that has the most modalities.
 
     Args:
-      rows: Name of a row -> config.
-      packs: Name of a row -> pack that it is trained from.
+      rows: Name of a config row -> its config.
+      packs: Name of a config row -> pack that its network is trained from.
       clips: Number of clips per emotion.
 
     Returns:
-      For each clip `clip`, `emotion`, `view`, `audio_variant` and `images`, as
-      `report.write_report` takes them.
+      One dict per clip with the keys `clip`, `emotion`, `view`, `audio_variant` and `images`, in
+      the format that `report.write_report` expects of its argument `examples`.
     """
     row = max(rows, key=lambda name: len(rows[name].modalities))
     config, data = rows[row], packs[row]
@@ -51,7 +51,7 @@ def examples(
 
 
 class Finder:
-    """Finds images and audio of clips by name; a `report.LookUp`.
+    """Finds the images and audio of clips by name; its instances are of the type `report.LookUp`.
 
     Audio is cached, since several rows often misclassify the same clips.
     """
@@ -65,22 +65,31 @@ class Finder:
         """Creates a finder.
 
         Args:
-          rows: Name of a row -> config.
-          packs: Name of a row -> pack that it is trained from.
+          rows: Name of a config row -> its config.
+          packs: Name of a config row -> pack that its network is trained from.
           workdir: Workdir of the run.
         """
         self._rows, self._packs, self._workdir = rows, packs, workdir
         self._audio: dict[tuple[str, str], tuple[np.ndarray, int] | None] = {}
 
     def __call__(self, row: str, clips: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Returns the images of clips in the row's pack, and their audio or None."""
-        if row not in self._rows:  # The row was measured by an earlier command.
+        """Returns the images and audio of clips.
+
+        Args:
+          row: Name of the config row whose pack has the images.
+          clips: Names of the clips.
+
+        Returns:
+          Name of a clip -> {"images": modality -> uint8 [s, s, c], "audio": (int16 [n], sample rate
+          in Hz) or None}. Clips that the pack does not have are absent.
+        """
+        if row not in self._rows:  # An earlier command measured the row.
             return {}
         config, data = self._rows[row], self._packs[row]
         dataset = data.info["dataset"]
         missing = [clip for clip in clips if (dataset, clip) not in self._audio]
         if missing:
-            audio = waveforms(data, config, self._workdir, missing)
+            audio = read_waveforms(data, config, self._workdir, missing)
             self._audio |= {(dataset, clip): audio.get(clip) for clip in missing}
         names, indices = np.unique(data.table["clip"], return_index=True)
         first_index = dict(zip(names.tolist(), indices.tolist(), strict=True))
@@ -98,16 +107,17 @@ def _images(data: pack.Pack, index: int, names: Iterable[str]) -> dict[str, np.n
     return {m.name: np.asarray(data.arrays[m.name][index]) for m in modalities.get(names)}
 
 
-def waveforms(
+def read_waveforms(
     data: pack.Pack,
     config: ml_collections.ConfigDict,
     workdir: pathlib.Path,
     clips: Iterable[str],
 ) -> dict[str, tuple[np.ndarray, int]]:
-    """Reads the audio of clips, as far as it is available.
+    """Reads the audio of those clips whose audio is available.
 
-    A dataset built with the `speech` builder config has the audio. Otherwise it is read from the
-    recordings, if the config names their folder. A machine that has only a pack has no audio.
+    Datasets built with the builder config `speech` have the audio. For any other builder config,
+    the audio is read from the recordings, if the config names their folder. On a machine that has
+    only a pack, no audio is available.
 
     Args:
       data: Pack that the clips are in.
@@ -116,7 +126,7 @@ def waveforms(
       clips: Names of the clips.
 
     Returns:
-      Name of a clip -> (int16 [n], sample rate in Hz).
+      Name of a clip -> (int16 [n], sample rate in Hz). Clips without audio are absent.
     """
     try:
         import soxr
@@ -149,7 +159,7 @@ def waveforms(
 def _recordings(
     data: pack.Pack, config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> Iterable[pathlib.Path]:
-    """Returns the recordings of the dataset that is tested."""
+    """Returns the paths of the recordings of the dataset that is tested on; empty if unknown."""
     name = data.info["dataset"].split(" to ")[-1]
     data_config = config.test_data if config.test_data.dataset else config.data
     folder = data_config.manual_dir

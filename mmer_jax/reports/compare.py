@@ -1,4 +1,4 @@
-"""Comparison of rows of one or several workdirs, as text.
+"""Comparison of config rows within one workdir or across several, as text.
 
     mmer compare runs/honest runs/paper --protocol actor_kfold
 
@@ -26,16 +26,17 @@ from mmer_jax.reports import clip_level
 from mmer_jax.reports.clip_level import METRICS
 from mmer_jax.utils import columns
 
-WIDTH = 100  # Of the notes, in characters.
+NOTE_WIDTH = 100  # characters
 
 
-def text(rows: Sequence[Row], per: str = "clip", in_markdown: bool = False) -> str:
+def format_comparison(rows: Sequence[Row], per: str = "clip", markdown: bool = False) -> str:
     """Formats the metrics and paired tests of rows, protocol by protocol.
 
     Args:
       rows: Rows as returned by `comparable.read`.
-      per: What the rows count, as passed to `comparable.read`.
-      in_markdown: Whether to format tables in Markdown instead of for a terminal.
+      per: Unit of the counts, a key of `aggregation.AGGREGATIONS`; the same as in the call of
+        `comparable.read`.
+      markdown: Whether to format tables in Markdown; if false, for a terminal.
 
     Returns:
       Text without a trailing newline.
@@ -46,32 +47,33 @@ def text(rows: Sequence[Row], per: str = "clip", in_markdown: bool = False) -> s
     return "\n\n".join(
         paragraph
         for protocol, members in by_protocol.items()
-        for paragraph in _block(protocol, members, per, in_markdown)
+        for paragraph in _block(protocol, members, per, markdown)
     )
 
 
-def _block(protocol: str, rows: Sequence[Row], per: str, in_markdown: bool) -> list[str]:
-    format_table = columns.markdown if in_markdown else columns.aligned
-    names = dict(zip(rows, clip_level.unique_names(rows), strict=True))
+def _block(protocol: str, rows: Sequence[Row], per: str, markdown: bool) -> list[str]:
+    format_table = columns.markdown if markdown else columns.aligned
+    names = dict(zip(rows, clip_level.make_unique_names(rows), strict=True))
     title = f"{protocol}, per {per}"
-    paragraphs = [f"### {title}" if in_markdown else title]
-    paragraphs.append("\n".join(format_table(_metrics_lines(rows, names, per))))
+    paragraphs = [f"### {title}" if markdown else title]
+    paragraphs.append("\n".join(format_table(_make_metrics_table(rows, names, per))))
     notes = _row_notes(protocol, rows, names, per)
     pairs, not_compared = comparable.pairs(rows)
     if pairs:
-        paragraphs += [_wrap(note, in_markdown) for note in notes]
-        paragraphs.append("\n".join(format_table(_pair_lines(pairs, names))))
+        paragraphs += [_wrap(note, markdown) for note in notes]
+        paragraphs.append("\n".join(format_table(_make_pairs_table(pairs, names))))
         notes = _pair_notes(pairs, per)
     for reason, members in not_compared.items():
         pair_names = "; ".join(f"{names[first]} and {names[second]}" for first, second in members)
         notes.append(f"Not compared ({reason}): {pair_names}.")
-    return paragraphs + [_wrap(note, in_markdown) for note in notes]
+    return paragraphs + [_wrap(note, markdown) for note in notes]
 
 
-def _metrics_lines(rows: Sequence[Row], names: Mapping[Row, str], per: str) -> list[list[str]]:
+def _make_metrics_table(rows: Sequence[Row], names: Mapping[Row, str], per: str) -> list[list[str]]:
+    """Returns table rows of strings, header first, one per config row."""
     has_temperatures = any(row.temperatures for row in rows)
     head = ["row", *METRICS, *["temperature"] * has_temperatures]
-    lines = [[*head, "chance", "epochs", "seeds", "folds", f"{per}s", "subjects"]]
+    table = [[*head, "chance", "epochs", "seeds", "folds", f"{per}s", "subjects"]]
     for row in rows:
         cells = [names[row]]
         for metric, format_value in METRICS.values():
@@ -85,17 +87,19 @@ def _metrics_lines(rows: Sequence[Row], names: Mapping[Row, str], per: str) -> l
         cells += [percent(np.bincount(labels).max() / len(labels)), str(row.epochs)]
         cells += [str(len(row.tests)), str(len({record["fold"] for record in row.records}))]
         cells.append(_range([len(test.label) for test in row.tests.values()], str))
-        lines.append([*cells, str(row.groups.count if row.groups.name == "subject" else 1)])
-    return lines
+        table.append([*cells, str(row.groups.count if row.groups.name == "subject" else 1)])
+    return table
 
 
 def _range(values: Sequence, format_value: Callable[[Any], str]) -> str:
+    """Formats the smallest and largest value as "low-high", or as one value if they agree."""
     return "-".join(dict.fromkeys(format_value(end) for end in (min(values), max(values))))
 
 
-def _pair_lines(pairs: Sequence[Pair], names: Mapping[Row, str]) -> list[list[str]]:
+def _make_pairs_table(pairs: Sequence[Pair], names: Mapping[Row, str]) -> list[list[str]]:
+    """Returns table rows of strings, header first, one per pair of config rows."""
     head = ["first", "second", "difference", "correct: only first", "only second"]
-    lines = [[*head, "McNemar p", "corrected", "permutation p", "corrected", "seeds"]]
+    table = [[*head, "McNemar p", "corrected", "permutation p", "corrected", "seeds"]]
     mcnemar = significance.holm([pair.mcnemar.p for pair in pairs])
     permutation = significance.holm([pair.permutation for pair in pairs])
     for pair, *corrected in zip(pairs, mcnemar, permutation, strict=True):
@@ -103,7 +107,7 @@ def _pair_lines(pairs: Sequence[Pair], names: Mapping[Row, str]) -> list[list[st
             f"{100 * value:+.1f}"
             for value in (pair.difference.mean, pair.difference.low, pair.difference.high)
         )
-        lines.append(
+        table.append(
             [
                 *(names[pair.first], names[pair.second], f"{difference} ({low} to {high})"),
                 *(str(pair.mcnemar.only_first), str(pair.mcnemar.only_second)),
@@ -111,7 +115,7 @@ def _pair_lines(pairs: Sequence[Pair], names: Mapping[Row, str]) -> list[list[st
                 *(_format_p(pair.permutation), _format_p(corrected[1]), str(len(pair.seeds))),
             ]
         )
-    return lines
+    return table
 
 
 def _format_p(p: float) -> str:
@@ -146,7 +150,7 @@ def _row_notes(protocol: str, rows: Sequence[Row], names: Mapping[Row, str], per
     ]
     if incomplete:
         notes.append(f"Results are incomplete. {'. '.join(incomplete)}.")
-    notes.append(f"Protocol {protocol}: {summary.promise(protocol)}")
+    notes.append(f"Protocol {protocol}: {summary.describe_guarantee(protocol)}")
     if any(row.rendered for row in rows):
         notes.append(summary.RENDERED_NOTE)
     return notes
@@ -155,8 +159,9 @@ def _row_notes(protocol: str, rows: Sequence[Row], names: Mapping[Row, str], per
 def _pair_notes(pairs: Sequence[Pair], per: str) -> list[str]:
     notes = [
         "Difference: accuracy of the first row minus that of the second, in percentage points, "
-        "over the seeds that both have, with its 95% confidence interval. McNemar: exact test on "
-        f"the mean probabilities of all seeds; it assumes independent {per}s"
+        "over the seeds that both rows have, with the 95% confidence interval of the difference. "
+        "McNemar: exact test on the mean probabilities of all seeds; it assumes independent "
+        f"{per}s"
         + (", which triplets of one clip are not" if per == "triplet" else "")
         + ". Permutation: paired test that exchanges the two rows for whole subjects. Corrected: "
         f"by Holm's method for the number of pairs here ({len(pairs)})."
@@ -173,5 +178,5 @@ def _pair_notes(pairs: Sequence[Pair], per: str) -> list[str]:
     return notes
 
 
-def _wrap(note: str, in_markdown: bool) -> str:
-    return note if in_markdown else textwrap.fill(note, WIDTH, break_long_words=False)
+def _wrap(note: str, markdown: bool) -> str:
+    return note if markdown else textwrap.fill(note, NOTE_WIDTH, break_long_words=False)

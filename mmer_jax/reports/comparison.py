@@ -12,8 +12,8 @@ from mmer_jax.results import records
 from mmer_jax.results.records import Record
 
 
-def write(workdirs: Sequence[Path], path: Path) -> Path:
-    """Writes the page.
+def write_comparison(workdirs: Sequence[Path], path: Path) -> Path:
+    """Writes the comparison page.
 
     Args:
       workdirs: Workdirs of two or more runs.
@@ -41,38 +41,39 @@ def write(workdirs: Sequence[Path], path: Path) -> Path:
         "comparison.html.j2",
         workdirs=[str(workdir) for workdir in workdirs],
         protocols=[_protocol_section(name, workdirs) for name in protocols],
-        differences=differences(by_workdir),
-        caveats=list(dict.fromkeys(caveats.caveats(blocks))),
+        differences=list_differences(by_workdir),
+        caveats=list(dict.fromkeys(caveats.list_caveats(blocks))),
         rendered_note=summary.RENDERED_NOTE
         if any(row.rendered for block in blocks for row in block.rows)
         else "",
     )
-    return pages.write(Path(path), page)
+    return pages.write_page(Path(path), page)
 
 
 def _protocol_section(name: str, workdirs: Sequence[Path]) -> dict[str, Any]:
-    results = clip_level.read(workdirs, name)
-    pairs, not_compared = clip_level.pairs_table(results)
+    """Makes the template values of the section on one protocol."""
+    results = clip_level.read_rows(workdirs, name)
+    pairs, not_compared = clip_level.make_pairs_table(results)
     return {
         "name": name,
-        "promise": summary.promise(name),
-        "metrics": clip_level.metrics_table(results),
-        "metrics_head": clip_level.METRICS_HEAD,
+        "guarantee": summary.describe_guarantee(name),
+        "metrics": clip_level.make_metrics_table(results),
+        "metrics_head": clip_level.METRICS_HEADINGS,
         "pairs": pairs,
-        "pairs_head": clip_level.PAIRS_HEAD,
+        "pairs_head": clip_level.PAIRS_HEADINGS,
         "notes": [*results.left_out, *not_compared],
     }
 
 
-def differences(by_workdir: Mapping[Path, Sequence[Record]]) -> list[list[str]]:
-    """Lists the config fields that differ between the rows of the workdirs.
+def list_differences(by_workdir: Mapping[Path, Sequence[Record]]) -> list[list[str]]:
+    """Lists the config fields that differ between the config rows of the workdirs.
 
     Args:
-      by_workdir: Workdir -> its records.
+      by_workdir: Workdir -> the records of the workdir.
 
     Returns:
-      Lines of cells, the head first: name of the field, then its value for each row of each
-      workdir. Empty if nothing differs.
+      Table rows of strings, header first. Each has the name of a field and its value for each
+      config row of each workdir. Empty if nothing differs.
     """
     configs = {}
     for workdir, stored in by_workdir.items():
@@ -84,9 +85,9 @@ def differences(by_workdir: Mapping[Path, Sequence[Record]]) -> list[list[str]]:
                 if not identity.is_excluded(field)
             }
     fields = sorted(set().union(*configs.values()))
-    lines = [
+    table = [
         [field, *(configs[key].get(field, "(absent)") for key in configs)]
         for field in fields
         if len({config.get(field, "(absent)") for config in configs.values()}) > 1
     ]
-    return [["field", *configs], *lines] if lines else []
+    return [["field", *configs], *table] if table else []

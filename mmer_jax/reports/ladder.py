@@ -1,5 +1,10 @@
-"""The leakage ladder in the report: a table, explanations and a drawing."""
+"""Report section on the leakage ladder.
 
+The ladder is the accuracy of one model under protocols that share less and less between training
+and test. The section has a table, explanations and a drawing.
+"""
+
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,12 +17,27 @@ from mmer_jax.evaluation.summary import percent
 from mmer_jax.reports.sections import Section
 from mmer_jax.results import records
 
-HEAD = ("protocol", "accuracy", "95% interval", "trained on", "networks", "seeds", "cannot leak")
+HEADINGS = (
+    "protocol",
+    "accuracy",
+    "95% interval",
+    "trained on",
+    "networks",
+    "seeds",
+    "cannot leak",
+)
 
 
-def lines(rungs: Sequence[ladder.Rung]) -> list[tuple[str, ...]]:
-    """Returns the lines of a table of rungs, the head first; accuracies are in percent."""
-    table: list[tuple[str, ...]] = [HEAD]
+def make_table(rungs: Sequence[ladder.Rung]) -> list[tuple[str, ...]]:
+    """Returns the table rows, header first, one per protocol (rung); accuracies are in percent.
+
+    Args:
+      rungs: Rungs as returned by `ladder.rungs`.
+
+    Returns:
+      Table rows of strings with the columns HEADINGS.
+    """
+    table: list[tuple[str, ...]] = [HEADINGS]
     for rung in rungs:
         mean, spread = rung.accuracy.mean, rung.accuracy.spread
         table.append(
@@ -28,14 +48,18 @@ def lines(rungs: Sequence[ladder.Rung]) -> list[tuple[str, ...]]:
                 "-".join(dict.fromkeys(map(str, rung.train_sizes))),
                 str(rung.networks),
                 str(rung.seeds),
-                summary.promise(rung.protocol).split(":")[0].rstrip(". ") + ".",
+                summary.describe_guarantee(rung.protocol).split(":")[0].rstrip(". ") + ".",
             )
         )
     return table
 
 
-def sections(workdir: Path) -> list[Section]:
-    """Returns a section for each row that was measured under three or more protocols."""
+def make_sections(workdir: Path) -> list[Section]:
+    """Makes a report section for each config row that was measured under three or more protocols.
+
+    Args:
+      workdir: Workdir of a run.
+    """
     stored = records.read(workdir / records.FILE_NAME)
     ladders = []
     for row in dict.fromkeys(record["row"] for record in stored):
@@ -46,18 +70,24 @@ def sections(workdir: Path) -> list[Section]:
         try:
             rungs = ladder.rungs([workdir], row)
         except errors.UserError as error:
-            ladders.append(Section(title, (f"Not drawn: {error}",)))
+            ladders.append(Section(title, (f"Not available: {error}",)))
             continue
-        ladders.append(Section(title, text(rungs), (drawing(rungs),), tuple(lines(rungs))))
+        ladders.append(
+            Section(title, explain(rungs), (draw_ladder(rungs),), tuple(make_table(rungs)))
+        )
     return ladders
 
 
-def text(rungs: Sequence[ladder.Rung]) -> tuple[str, ...]:
-    """Returns the paragraphs that explain a ladder."""
+def explain(rungs: Sequence[ladder.Rung]) -> tuple[str, ...]:
+    """Returns the paragraphs that explain a ladder.
+
+    Args:
+      rungs: Rungs as returned by `ladder.rungs`.
+    """
     sizes = {size for rung in rungs for size in rung.train_sizes}
     training = (
         f"All networks were trained on {sizes.pop()} examples, so the protocols differ only in "
-        "what training and test split may share, and in who is tested."
+        "what the training and test sets may have in common and in which subjects are tested."
         if len(sizes) == 1
         else "The networks were trained on different numbers of examples, which explains part of "
         "the differences between protocols (configs/leakage_ladder.py makes the numbers equal)."
@@ -65,20 +95,28 @@ def text(rungs: Sequence[ladder.Rung]) -> tuple[str, ...]:
     return (
         "Accuracy per clip under each protocol, mean over seeds, with the 95% confidence interval "
         "of a bootstrap over subjects. " + training,
-        "The published results below are of other networks, and the last is of human listeners: "
-        "they are shown for orientation and are not directly comparable.",
+        "The published results below were obtained with other networks, the last one by human "
+        "listeners. They are shown for orientation and are not directly comparable.",
     )
 
 
-_LEFT, _WIDTH, _LINE, _TOP = 205, 560, 26, 14  # Of the drawing, in SVG user units.
+# Drawing layout in SVG user units: left margin, width, row height, top margin.
+_LEFT, _WIDTH, _ROW_HEIGHT, _TOP = 205, 560, 26, 14
 
 
-def drawing(rungs: Sequence[ladder.Rung]) -> str:
-    """Draws the ladder as an SVG element, styled by the page's style sheet like `plots.chart`."""
+def draw_ladder(rungs: Sequence[ladder.Rung]) -> str:
+    """Draws the ladder as an <svg> element, which the page's style sheet colors.
+
+    Args:
+      rungs: Rungs as returned by `ladder.rungs`.
+
+    Returns:
+      Markup that needs no escaping.
+    """
     rows: list[tuple[str, float, float, ladder.Rung | None]]
     rows = [(rung.protocol, rung.accuracy.low, rung.accuracy.high, rung) for rung in rungs]
     rows += [(result.title, result.low, result.high, None) for result in ladder.PUBLISHED]
-    bottom = _TOP + _LINE * len(rows)
+    bottom = _TOP + _ROW_HEIGHT * len(rows)
     svg = ElementTree.Element(
         "svg", {"viewBox": f"0 0 {_WIDTH} {bottom + 24}", "role": "img", "class": "chart wide"}
     )
@@ -101,11 +139,11 @@ def drawing(rungs: Sequence[ladder.Rung]) -> str:
         add_line(x_of(tick), _TOP, x_of(tick), bottom, "grid")
         add_text(x_of(tick), bottom + 16, f"{100 * tick:.0f}%", "middle")
     chance = float(np.mean([rung.chance for rung in rungs]))
-    add_line(x_of(chance), _TOP, x_of(chance), _TOP + _LINE * len(rungs), "reference")
+    add_line(x_of(chance), _TOP, x_of(chance), _TOP + _ROW_HEIGHT * len(rungs), "reference")
     for i, (title, low, high, rung) in enumerate(rows):
-        y = _TOP + _LINE * (i + 0.5)
+        y = _TOP + _ROW_HEIGHT * (i + 0.5)
         kind = "test" if rung else "train"
-        title_lines = _fold(title)
+        title_lines = _wrap(title)
         for k, title_line in enumerate(title_lines):
             add_text(_LEFT - 8, y + 4 - 5 * (len(title_lines) - 1) + 10 * k, title_line, "end")
         add_line(x_of(low), y, x_of(high), y, f"whisker {kind}")
@@ -115,9 +153,6 @@ def drawing(rungs: Sequence[ladder.Rung]) -> str:
     return ElementTree.tostring(svg, encoding="unicode")
 
 
-def _fold(title: str, width: int = 34) -> list[str]:
-    """Breaks a title at the last space before `width`, into at most two lines."""
-    if len(title) <= width:
-        return [title]
-    cut = title.rfind(" ", 0, width)
-    return [title[:cut], title[cut + 1 :]]
+def _wrap(title: str, width: int = 33) -> list[str]:
+    """Breaks a title at spaces into lines of at most `width` characters; words are not broken."""
+    return textwrap.wrap(title, width, break_long_words=False, break_on_hyphens=False)

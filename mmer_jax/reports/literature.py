@@ -3,9 +3,9 @@
     mmer literature --workdir runs/ravdess_strong runs/ravdess_normal
 
 The paper's tables compare accuracies that were measured on different recordings, with different
-emotions and under different protocols. Every line here therefore states all three: for an entry of
-the paper as far as the paper gives them, and for a row measured here with the entries that it can
-be compared with.
+emotions and under different protocols. Every table row here therefore states the recordings, the
+emotions and the protocol, for an entry of the paper as far as the paper gives them. For a config
+row measured here, the table also names the entries with which the row can be compared.
 """
 
 import dataclasses
@@ -20,14 +20,14 @@ from mmer_jax.utils import columns
 UNKNOWN = "not given"
 FIVE = frozenset({"anger", "disgust", "fear", "happiness", "sadness"})
 EIGHT = FIVE | {"neutral", "calm", "surprise"}
-WIDTH = 100  # Of the notes, in characters.
+NOTE_WIDTH = 100  # characters
 
 
 @dataclasses.dataclass(frozen=True)
 class Conditions:
     """Conditions under which an entry was measured, as far as the paper gives them.
 
-    A row measured here can be compared with the entry if it meets them.
+    A config row measured here can be compared with the entry if the row meets the conditions.
 
     Attributes:
       protocol: Name of the protocol.
@@ -46,12 +46,12 @@ class Conditions:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A line of one of the paper's tables.
+    """A row of one of the paper's tables.
 
     Attributes:
-      work: Authors and year of the reference; the printed year can differ.
-      year: Year as printed.
-      accuracy: Accuracy in percent, as printed.
+      work: Authors and year of the reference; the year printed in the table can differ.
+      year: Year, as printed in the table.
+      accuracy: Accuracy in percent, as printed in the table.
       emotions: Number of emotions, if the paper gives it.
       data: Description of the recordings, if the paper gives it.
       protocol: Description of the protocol, if the paper gives it.
@@ -71,14 +71,15 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """One of the paper's tables.
+    """One of the paper's tables of published results.
 
     Attributes:
       number: Number of the table in the paper.
       title: Name of the dataset as commonly written.
-      datasets: Names of the datasets here that belong to it.
-      subjects: Number of subjects of the dataset; None if its subsets need not have all of them.
-      entries: Lines of the table, in the paper's order.
+      datasets: Names, as used in this software, of the datasets that the table is on.
+      subjects: Number of subjects of the dataset; None if comparable results may use fewer
+        subjects.
+      entries: Rows of the table, in the paper's order.
     """
 
     number: int
@@ -191,24 +192,24 @@ def meets(row: MeasuredRow, conditions: Conditions) -> bool:
     )
 
 
-def compare(rows: Sequence[MeasuredRow], best: bool = False, in_markdown: bool = False) -> str:
-    """Formats the two tables, each with the measured rows of its datasets.
+def format_tables(rows: Sequence[MeasuredRow], best: bool = False, markdown: bool = False) -> str:
+    """Formats the paper's two tables, each followed by the config rows measured on its datasets.
 
     Args:
-      rows: Rows as returned by `measured_rows.read_rows`.
-      best: Whether to show, of the rows with the same recordings, emotions and protocol, only the
-        best one.
-      in_markdown: Whether to format tables in Markdown instead of for a terminal.
+      rows: Config rows as returned by `measured_rows.read_rows`.
+      best: Whether to show only the best of the rows with the same recordings, emotions and
+        protocol.
+      markdown: Whether to format tables in Markdown; if false, for a terminal.
 
     Returns:
-      Text without a trailing newline. Its last paragraph names the rows that are left out because
-      they cannot be compared with published results.
+      Text without a trailing newline. If rows cannot be compared with published results, the last
+      paragraph names them.
     """
     comparable = [row for row in rows if row.exclusion_reason is None]
     blocks = []
     for table in TABLES:
         members = [row for row in comparable if row.test_dataset in table.datasets]
-        blocks.append(_block(table, _select_best(members) if best else members, best, in_markdown))
+        blocks.append(_block(table, _select_best(members) if best else members, best, markdown))
     if left_out := [row for row in rows if row.exclusion_reason]:
         names = dict.fromkeys(
             f"{row.workdir}: {row.row.name} ({row.exclusion_reason})" for row in left_out
@@ -216,12 +217,12 @@ def compare(rows: Sequence[MeasuredRow], best: bool = False, in_markdown: bool =
         note = f"Left out: {'; '.join(names)}."
         if any(row.row.rendered for row in left_out):
             note += f" {summary.RENDERED_NOTE}"
-        blocks.append(_wrap(note, in_markdown))
+        blocks.append(_wrap(note, markdown))
     return "\n\n".join(blocks)
 
 
-def _block(table: Table, rows: Sequence[MeasuredRow], best: bool, in_markdown: bool) -> str:
-    format_table = columns.markdown if in_markdown else columns.aligned
+def _block(table: Table, rows: Sequence[MeasuredRow], best: bool, markdown: bool) -> str:
+    format_table = columns.markdown if markdown else columns.aligned
     with_note = [entry for entry in table.entries if entry.note]
     printed = [["work", "year", "accuracy", "emotions", "recordings", "protocol", ""]]
     printed += [
@@ -229,21 +230,21 @@ def _block(table: Table, rows: Sequence[MeasuredRow], best: bool, in_markdown: b
         for e in table.entries
     ]
     title = f"Table {table.number} of the paper: accuracy on {table.title} in %, as printed"
-    paragraphs = [f"### {title}" if in_markdown else title, "\n".join(format_table(printed))]
-    paragraphs.append(_wrap(f"{UNKNOWN}: the paper does not say.", in_markdown))
+    paragraphs = [f"### {title}" if markdown else title, "\n".join(format_table(printed))]
+    paragraphs.append(_wrap(f"{UNKNOWN}: the paper does not say.", markdown))
     paragraphs += [
-        _wrap(f"{_mark(entry, with_note)} {entry.note}", in_markdown) for entry in with_note
+        _wrap(f"{_mark(entry, with_note)} {entry.note}", markdown) for entry in with_note
     ]
     paragraphs.append(f"Measured here on {table.title}" + ("" if rows else ": nothing."))
     if rows:
-        paragraphs.append("\n".join(format_table(_measured_lines(table, rows))))
+        paragraphs.append("\n".join(format_table(_make_measured_table(table, rows))))
         notes = [
             "Test accuracy after the most epochs, mean ± standard deviation over seeds, folds "
             'pooled. "comparable with" names the entries with the same recordings, emotions and '
             "protocol, as far as the paper gives them; a row cannot be compared with any other "
             "entry.",
             *(
-                f"{protocol}: {summary.promise(protocol)}"
+                f"{protocol}: {summary.describe_guarantee(protocol)}"
                 for protocol in dict.fromkeys(row.protocol for row in rows)
             ),
         ]
@@ -253,13 +254,14 @@ def _block(table: Table, rows: Sequence[MeasuredRow], best: bool, in_markdown: b
                 "Of several rows only the best on test data is shown, which is optimistically "
                 "biased.",
             )
-        paragraphs += [_wrap(note, in_markdown) for note in notes]
+        paragraphs += [_wrap(note, markdown) for note in notes]
     return "\n\n".join(paragraphs)
 
 
-def _measured_lines(table: Table, rows: Sequence[MeasuredRow]) -> list[list[str]]:
+def _make_measured_table(table: Table, rows: Sequence[MeasuredRow]) -> list[list[str]]:
+    """Returns table rows of strings, header first, one per config row."""
     head = ["row", "table", "accuracy", "emotions", "recordings", "protocol"]
-    lines = [[*head, "epochs", "seeds", "folds", "chance", "comparable with"]]
+    table_rows = [[*head, "epochs", "seeds", "folds", "chance", "comparable with"]]
     for row in rows:
         last = row.row.last
         accuracy = percent(last.accuracy)
@@ -270,7 +272,7 @@ def _measured_lines(table: Table, rows: Sequence[MeasuredRow]) -> list[list[str]
         )
         if works and table.subjects and row.subject_count and row.subject_count < table.subjects:
             works += f", but {row.subject_count} of {table.subjects} subjects"
-        lines.append(
+        table_rows.append(
             [
                 *(row.row.name, row.table, accuracy, str(len(row.row.emotions))),
                 *(row.data_description, row.protocol, str(max(row.row.by_epochs))),
@@ -278,7 +280,7 @@ def _measured_lines(table: Table, rows: Sequence[MeasuredRow]) -> list[list[str]
                 works or "none of these",
             ]
         )
-    return lines
+    return table_rows
 
 
 def _select_best(rows: Iterable[MeasuredRow]) -> list[MeasuredRow]:
@@ -292,9 +294,9 @@ def _select_best(rows: Iterable[MeasuredRow]) -> list[MeasuredRow]:
 
 
 def _mark(entry: Entry, with_note: Sequence[Entry]) -> str:
-    """Returns the reference mark of an entry's note, or ""."""
+    """Returns the reference mark of an entry's note; "" if the entry has no note."""
     return f"[{with_note.index(entry) + 1}]" if entry.note else ""
 
 
-def _wrap(note: str, in_markdown: bool) -> str:
-    return note if in_markdown else textwrap.fill(note, WIDTH, break_long_words=False)
+def _wrap(note: str, markdown: bool) -> str:
+    return note if markdown else textwrap.fill(note, NOTE_WIDTH, break_long_words=False)

@@ -24,8 +24,8 @@ class Download(NamedTuple):
     """A file that is embedded in a page.
 
     Attributes:
-      name: Name that the browser saves it under.
-      uri: Its content as a data URI.
+      name: Name under which a browser saves the file.
+      uri: Content of the file as a data URI.
     """
 
     name: str
@@ -33,33 +33,50 @@ class Download(NamedTuple):
 
 
 def render(template: str, **values: Any) -> str:
-    """Renders a page from one of the .html.j2 templates in this package."""
+    """Renders a page from a template.
+
+    Args:
+      template: File name of a .html.j2 template in this package.
+      **values: Variables of the template, besides `style` and `script`.
+
+    Returns:
+      The page, as HTML.
+    """
     page = _environment().get_template(template)
     return page.render(style=_read("report.css"), script=_read("report.js"), **values)
 
 
-def write(path: Path, page: str) -> Path:
-    """Writes a page atomically, so that a browser never loads an incomplete one.
+def write_page(path: Path, page: str) -> Path:
+    """Writes a page atomically, so that a browser never loads an incomplete page.
+
+    Args:
+      path: Path of the page; its folder is created if it does not exist.
+      page: The page, as HTML.
 
     Returns:
-      The path.
+      `path`.
     """
     with files.atomic_write(path) as file:
         file.write(page)
     return path
 
 
-def download(name: str, text: str) -> Download:
-    """Embeds a text file that a reader can save from the page."""
+def embed_download(name: str, text: str) -> Download:
+    """Embeds a text file that a reader can save from the page.
+
+    Args:
+      name: Name of the file.
+      text: Content of the file.
+    """
     content = base64.b64encode(text.encode()).decode()
     return Download(name, f"data:application/json;base64,{content}")
 
 
-def audio_data_uri(samples: np.ndarray, rate: int) -> str:
+def encode_wav(samples: np.ndarray, rate: int) -> str:
     """Encodes a waveform as the data URI of a WAV file.
 
     Args:
-      samples: int16 [n], mono.
+      samples: Mono waveform, int16 [n].
       rate: Sample rate in Hz.
     """
     buffer = io.BytesIO()
@@ -72,6 +89,7 @@ def audio_data_uri(samples: np.ndarray, rate: int) -> str:
 
 
 def _read(name: str) -> str:
+    """Reads a text file of this package."""
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
@@ -85,13 +103,13 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=summary.percent, title_of=title_of, brief=_brief, breakable=_breakable
+        percent=summary.percent, title_of=get_title, brief=_brief, breakable=_breakable
     )
     return environment
 
 
-def title_of(modality: str) -> str:
-    """Returns the title of a modality, or its name if this version does not know it."""
+def get_title(modality: str) -> str:
+    """Returns the title of a modality; its name if the modality is not registered."""
     entry = modalities.MODALITIES.get(modality)
     return entry.title if entry else modality
 

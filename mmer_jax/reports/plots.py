@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 import markupsafe
 import numpy as np
 
-WIDTH, HEIGHT = 360, 200
-LEFT, RIGHT, TOP, BOTTOM = 40, 12, 12, 26  # Margins, which hold the tick labels.
+WIDTH, HEIGHT = 360, 200  # Size of a chart in SVG user units.
+LEFT, RIGHT, TOP, BOTTOM = 40, 12, 12, 26  # Margins in SVG user units; they hold the tick labels.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Mark:
       x: Horizontal position.
       y: Vertical position.
       kind: CSS class that sets the color.
-      extent: (low, high) of the error bar, or None.
+      extent: (low, high) of the error bar; None for no error bar.
     """
 
     x: float
@@ -51,7 +51,7 @@ class Mark:
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """The area between two curves.
+    """A shaded area between two curves.
 
     Attributes:
       points: (x, low, high) in ascending x; points that are not finite are omitted.
@@ -62,7 +62,7 @@ class Band:
     kind: str
 
 
-def chart(
+def draw_chart(
     description: str,
     lines: Sequence[Line],
     marks: Sequence[Mark],
@@ -73,18 +73,18 @@ def chart(
     percent: bool = False,
     reference: float | None = None,
 ) -> markupsafe.Markup:
-    """Draws a chart as an <svg> element. Both axes start at zero.
+    """Draws a chart as an <svg> element, with both axes starting at zero.
 
     Args:
       description: Text for screen readers.
-      lines: Lines, in data units.
+      lines: Polylines, in data units.
       marks: Dots, in data units.
       x_ticks: Labeled values of the horizontal axis, such as epochs; the axis ends at the last
         point or the last tick.
-      bands: Areas, drawn below the lines.
+      bands: Shaded areas, in data units, drawn below the lines.
       y_max: End of the vertical axis; if None, a round number above all points.
       percent: Whether to label the vertical axis in percent; values are then in 0..1.
-      reference: Height of a dashed horizontal line (chance level), or None.
+      reference: Value of a dashed horizontal line, such as the chance level; None for no line.
 
     Returns:
       Markup that needs no escaping.
@@ -151,7 +151,7 @@ def chart(
     return markupsafe.Markup(ElementTree.tostring(svg, encoding="unicode"))
 
 
-def png_data_uri(image: np.ndarray) -> str:
+def encode_png(image: np.ndarray) -> str:
     """Encodes an image as the data URI of a PNG file.
 
     Args:
@@ -181,6 +181,6 @@ def _round_ticks(highest: float) -> list[float]:
 
 
 def _thin(ticks: Sequence[int]) -> list[int]:
-    """Returns at most eight of the ticks, including the last one."""
+    """Returns at most eight of the ticks, evenly spaced and including the last tick."""
     every = math.ceil(len(ticks) / 8) or 1
     return list(ticks)[::-1][::every][::-1]

@@ -30,31 +30,31 @@ from mmer_jax.reports import (
 from mmer_jax.reports.sections import Section
 from mmer_jax.results import records
 
-# Functions that return further sections of the report of a workdir.
-SECTIONS = (ladder.sections, robustness.sections)
+# Functions that take a workdir and return further sections of its report.
+SECTIONS = (ladder.make_sections, robustness.make_sections)
 
-# (row, clips) -> {clip: {"images": modality -> uint8 [h, w, 1 or 3],
-# "audio": (int16 [n], sample rate in Hz) or None}}, for the clips that are available.
+# A function of a config row and names of clips that returns, for each clip that is available,
+# {"images": modality -> uint8 [h, w, 1 or 3], "audio": (int16 [n], sample rate in Hz) or None}.
 LookUp = Callable[[str, Sequence[str]], Mapping[str, Mapping[str, Any]]]
 
 
 def write_report(
     workdir: str | os.PathLike,
     examples: Sequence[Mapping[str, Any]] | None = None,
-    promises: Mapping[str, str] | None = None,
+    guarantees: Mapping[str, str] | None = None,
     look_up: LookUp | None = None,
 ) -> Path:
     """Writes the report of a workdir.
 
     Args:
-      workdir: Workdir with records.jsonl, predictions, and curves/<cell>.json if training curves
-        were kept (a list of {epoch, train_loss, train_accuracy, seconds}).
+      workdir: Workdir with records.jsonl, predictions and, if training curves were kept,
+        curves/<cell>.json (a list of {epoch, train_loss, train_accuracy, seconds}).
       examples: About ten examples of the network's inputs, each with `clip`, `emotion`, `view`,
         optionally `audio_variant`, and `images`: modality -> uint8 [h, w, 3] RGB or [h, w, 1] gray.
-      promises: Name of a protocol -> description of what training and test split cannot share;
-        those of the protocol registry by default.
-      look_up: Returns the images and audio of misclassified clips; if None, only their names are
-        shown.
+      guarantees: Name of a protocol -> description of what training and test split cannot share;
+        None for the descriptions of the protocol registry.
+      look_up: Function that returns the images and audio of misclassified clips; if None, the
+        report shows only the names of the clips.
 
     Returns:
       The path of the report.
@@ -68,22 +68,22 @@ def write_report(
     if not stored:
         raise errors.UserError(
             f"nothing to report: {workdir / records.FILE_NAME} holds no records. Run "
-            f"run.py --config=configs/... --workdir={workdir} until it has measured something."
+            f"run.py --config=configs/... --workdir={workdir} until the first record is written."
         )
     blocks = summary.speaker_independent_first(summary.blocks(stored, workdir))
     summary.check_same_data(blocks)
     page = pages.render(
         "report.html.j2",
         tables=list(dict.fromkeys(block.table for block in blocks)),
-        blocks=[_block(block, workdir, promises, look_up) for block in blocks],
-        caveats=caveats.caveats(blocks),
+        blocks=[_block(block, workdir, guarantees, look_up) for block in blocks],
+        caveats=caveats.list_caveats(blocks),
         sections=_sections(workdir),
         rendered_note=summary.RENDERED_NOTE
         if any(row.rendered for block in blocks for row in block.rows)
         else "",
         recorded=any(record["dataset"].get("origin") != summary.RENDERED for record in stored),
         run=run_info.collect(stored),
-        records_file=pages.download(
+        records_file=pages.embed_download(
             records.FILE_NAME, (workdir / records.FILE_NAME).read_text(encoding="utf-8")
         ),
         examples=[_example(example) for example in examples or ()],
@@ -94,20 +94,20 @@ def write_report(
             m.name: (m.reading, m.shows_direction) for m in modalities.MODALITIES.values()
         },
     )
-    return pages.write(workdir / "report" / "index.html", page)
+    return pages.write_page(workdir / "report" / "index.html", page)
 
 
 def _block(
     block: summary.Block,
     workdir: Path,
-    promises: Mapping[str, str] | None,
+    guarantees: Mapping[str, str] | None,
     look_up: LookUp | None,
 ) -> dict[str, Any]:
-    """Returns the template values of one table under one protocol."""
-    results = clip_level.read([workdir], block.protocol)
-    pairs, not_compared = clip_level.pairs_table(results)
+    """Makes the template values of one table of results under one protocol."""
+    results = clip_level.read_rows([workdir], block.protocol)
+    pairs, not_compared = clip_level.make_pairs_table(results)
     by_name = {row.name: row for row in results.rows if row.table == block.table}
-    row_cards = [cards.card(row, block, workdir, by_name.get(row.name)) for row in block.rows]
+    row_cards = [cards.make_card(row, block, workdir, by_name.get(row.name)) for row in block.rows]
     for card in row_cards:
         media: Mapping[str, Mapping[str, Any]] = {}
         if look_up and card["worst"]:
@@ -115,11 +115,11 @@ def _block(
         card["worst"] = [(error, _media_uris(media.get(error.clip))) for error in card["worst"]]
     return {
         "block": block,
-        "promise": summary.promise(block.protocol, promises),
-        "metrics": clip_level.metrics_table(results),
-        "metrics_head": clip_level.METRICS_HEAD,
+        "guarantee": summary.describe_guarantee(block.protocol, guarantees),
+        "metrics": clip_level.make_metrics_table(results),
+        "metrics_head": clip_level.METRICS_HEADINGS,
         "pairs": pairs,
-        "pairs_head": clip_level.PAIRS_HEAD,
+        "pairs_head": clip_level.PAIRS_HEADINGS,
         "notes": [*results.left_out, *not_compared],
         "cards": row_cards,
     }
@@ -130,17 +130,18 @@ def _sections(workdir: Path) -> list[Section]:
 
 
 def _media_uris(media: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Returns the images and audio of a clip as data URIs."""
+    """Returns the images and audio of a clip as data URIs; no images if `media` is None."""
     if media is None:
         return {"images": {}, "audio": None}
     waveform = media.get("audio")
     return {
         "images": _image_uris(media["images"]),
-        "audio": pages.audio_data_uri(*waveform) if waveform else None,
+        "audio": pages.encode_wav(*waveform) if waveform else None,
     }
 
 
 def _example(example: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the template values of one of the `examples` of `write_report`."""
     return {
         "clip": example["clip"],
         "emotion": example["emotion"],
@@ -151,9 +152,10 @@ def _example(example: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _image_uris(images: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Returns the data URI, height and width of each image, by modality."""
     return {
         name: {
-            "uri": plots.png_data_uri(image),
+            "uri": plots.encode_png(image),
             "height": np.shape(image)[0],
             "width": np.shape(image)[1],
         }

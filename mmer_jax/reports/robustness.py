@@ -16,7 +16,7 @@ from mmer_jax.robustness import conditions, results
 from mmer_jax.robustness.conditions import MISSING, NONE, Condition
 from mmer_jax.robustness.results import Curve, Point
 
-COLORS = 7  # classes row1 to row7 of report.css; further rows reuse them
+COLORS = 7  # CSS classes row1 to row7 of report.css; an eighth row reuses row1, and so on
 
 HEADINGS = ("row", "level", "accuracy", "drop", "UAR", "networks")
 READING_NOTE = (
@@ -28,8 +28,15 @@ READING_NOTE = (
 )
 
 
-def sections(workdir: Path) -> list[Section]:
-    """Makes a section for each protocol and corruption that a workdir was tested under."""
+def make_sections(workdir: Path) -> list[Section]:
+    """Makes the report sections, one per protocol and corruption that a workdir was tested under.
+
+    Args:
+      workdir: Workdir of a run.
+
+    Returns:
+      The sections; an empty list if the workdir has no robustness results.
+    """
     grouped: dict[tuple[str, str], list[Curve]] = {}
     for curve in results.compute_curves(workdir):
         grouped.setdefault((curve.table, curve.protocol), []).append(curve)
@@ -44,15 +51,23 @@ def sections(workdir: Path) -> list[Section]:
     return made
 
 
-def table_lines(curves: Iterable[Curve], corruption: str) -> list[tuple[str, ...]]:
-    """Returns the table of a corruption: the headings, then a line per row and level.
+def make_table(curves: Iterable[Curve], corruption: str) -> list[tuple[str, ...]]:
+    """Returns the results for one corruption as table rows of strings, header first.
 
-    The first line of each row is that of its untouched inputs.
+    Each model (a row of the config) has one table row for its untouched inputs, followed by one per
+    corruption level, mildest first. Accuracy and recall are percentages.
+
+    Args:
+      curves: Curves of the models, as returned by `results.compute_curves`.
+      corruption: Name of the corruption, out of `conditions.NAMES`.
+
+    Returns:
+      Table rows with the columns HEADINGS.
     """
-    lines = [HEADINGS]
+    table = [HEADINGS]
     for curve in curves:
         untouched = curve.get_points(NONE)
-        lines += [
+        table += [
             (
                 curve.row,
                 format_level(point.condition),
@@ -63,11 +78,11 @@ def table_lines(curves: Iterable[Curve], corruption: str) -> list[tuple[str, ...
             )
             for point in (*untouched, *_by_severity(curve, corruption))
         ]
-    return lines
+    return table
 
 
 def format_level(condition: Condition) -> str:
-    """Returns a level with its unit, or "without face frames", or "untouched"."""
+    """Formats a condition for a table, as in "4 %", "without face frames" or "untouched"."""
     if condition.corruption == NONE:
         return "untouched"
     if condition.corruption == MISSING:
@@ -75,44 +90,56 @@ def format_level(condition: Condition) -> str:
     return f"{condition.level:g}{corruptions.CORRUPTIONS[condition.corruption].unit}"
 
 
-def corruption_title(corruption: str) -> str:
-    """Returns the title of a corruption, for headings."""
+def get_corruption_title(corruption: str) -> str:
+    """Returns the title of a corruption (a name out of `conditions.NAMES`) for headings."""
     return "a missing input" if corruption == MISSING else corruptions.CORRUPTIONS[corruption].title
 
 
 def describe_corruption(corruption: str) -> list[str]:
-    """Returns sentences on how a corruption alters the inputs."""
+    """Returns the sentences that explain how a corruption alters the inputs.
+
+    Args:
+      corruption: Name of the corruption, out of `conditions.NAMES`.
+    """
     if corruption == MISSING:
         return [
-            "One input at a time is missing: its tower gets zeros, which networks do not meet in "
-            "training unless their row drops modalities there (config.augment.modality_dropout)."
+            "One modality at a time is missing: its tower gets zeros, which networks do not get in "
+            "training unless their config row drops modalities (config.augment.modality_dropout)."
         ]
     definition = corruptions.CORRUPTIONS[corruption]
     if definition.stream == "audio":
         note = (
-            "Images of the noisy audio are computed as those of the data set are. All levels and "
-            "all networks get the same noise for a clip."
+            "Images of the noisy audio are computed in the same way as those of the dataset. All "
+            "levels and all networks get the same noise for a clip."
         )
     else:
         note = (
-            "Faces are altered at the size at which networks see them. Optical flow is not "
-            "altered: it was computed from the original frames."
+            "Faces are altered at the size of the networks' inputs. Optical flow is not altered: "
+            "it was computed from the original frames."
         )
     return [definition.description, note]
 
 
-def reading_notes(curves: Sequence[Curve]) -> list[str]:
-    """Returns sentences on how to read the numbers of some curves."""
+def make_notes(curves: Sequence[Curve]) -> list[str]:
+    """Returns the sentences that explain how to read the tables of some curves.
+
+    Args:
+      curves: At least one curve, all under the same protocol.
+    """
     notes = [READING_NOTE.format(resampled=curves[0].resampled)]
     if any(
         point.cells != curve.get_points(NONE)[0].cells
         for curve in curves
         for point in curve.points.values()
     ):
-        notes.append("Not everything is measured yet: levels differ in their number of networks.")
-    if any(line["tested"] != "test" for curve in curves for line in curve.lines):
+        notes.append(
+            "The measurements are incomplete: the number of networks differs between levels."
+        )
+    if any(result["tested"] != "test" for curve in curves for result in curve.results):
         notes.append("The networks were tested on validation splits; test splits were not read.")
-    if any(line["dataset"]["origin"] != "recorded" for curve in curves for line in curve.lines):
+    if any(
+        result["dataset"]["origin"] != "recorded" for curve in curves for result in curve.results
+    ):
         notes.append(summary.RENDERED_NOTE)
     return notes
 
@@ -124,18 +151,22 @@ def _make_section(
     if corruption != MISSING:
         text.append(
             f"Horizontal axis: {corruptions.CORRUPTIONS[corruption].axis_label}. Vertical axis: "
-            "accuracy per clip with its 95% interval. Dashed: constant prediction of the most "
-            "frequent emotion."
+            "accuracy per clip with its 95% interval. Dashed line: accuracy of always predicting "
+            "the most frequent emotion."
         )
         drawings = (
             _draw_chart(protocol, corruption, curves, classes),
             _draw_legend(curves, classes),
         )
     return Section(
-        f"Robustness under {protocol}: {corruption_title(corruption)}",
-        (*text, *reading_notes(curves), f"Protocol {protocol}: {summary.promise(protocol)}"),
+        f"Robustness under {protocol}: {get_corruption_title(corruption)}",
+        (
+            *text,
+            *make_notes(curves),
+            f"Protocol {protocol}: {summary.describe_guarantee(protocol)}",
+        ),
         drawings,
-        tuple(table_lines(curves, corruption)),
+        tuple(make_table(curves, corruption)),
     )
 
 
@@ -154,8 +185,8 @@ def _draw_chart(
             for x, p in points
         ]
         ticks |= {round(x) for x, _ in points}
-    return plots.chart(
-        f"Accuracy against the level of {corruption_title(corruption)} under {protocol}",
+    return plots.draw_chart(
+        f"Accuracy against the level of {get_corruption_title(corruption)} under {protocol}",
         lines,
         marks,
         sorted(ticks),
@@ -166,7 +197,7 @@ def _draw_chart(
 
 
 def _draw_legend(curves: Sequence[Curve], classes: Mapping[str, str]) -> markupsafe.Markup:
-    """Draws an <svg> element with the line and the name of each row."""
+    """Draws an <svg> element with the colored line and the name of each row of the config."""
     height = 18
     size = f"0 0 {plots.WIDTH} {height * len(curves)}"
     svg = ElementTree.Element("svg", {"viewBox": size, "role": "img", "class": "chart"})
@@ -181,15 +212,15 @@ def _draw_legend(curves: Sequence[Curve], classes: Mapping[str, str]) -> markups
 
 
 def _untouched_position(corruption: str, curve: Curve) -> float:
-    """Returns the position of untouched inputs on the horizontal axis."""
+    """Returns the position of a row's untouched inputs on the horizontal axis of a chart."""
     definition = corruptions.CORRUPTIONS[corruption]
     if definition.clean_position is not None:
         return definition.clean_position
-    return definition.axis_position(curve.lines[0]["dataset"]["size"])
+    return definition.axis_position(curve.results[0]["dataset"]["size"])
 
 
 def _by_severity(curve: Curve, corruption: str) -> list[Point]:
-    """Sorts the points of a corruption, the mildest first; missing inputs in joining order."""
+    """Returns the points of a corruption, mildest first; those of MISSING in joining order."""
     points = curve.get_points(corruption)
     if corruption == MISSING:
         names = list(modalities.MODALITIES)
@@ -201,6 +232,7 @@ def _by_severity(curve: Curve, corruption: str) -> list[Point]:
 
 
 def _format_percent(interval: intervals.Interval) -> str:
+    """Formats a value in 0..1 in percent, with standard deviation and interval."""
     spread = "" if interval.spread is None else f" ±{percent(interval.spread)}"
     return f"{percent(interval.mean)}{spread} ({percent(interval.low)}-{percent(interval.high)})"
 

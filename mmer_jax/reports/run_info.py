@@ -9,7 +9,14 @@ from mmer_jax.results.records import Record
 
 
 def collect(records: Sequence[Record]) -> dict[str, Any]:
-    """Collects the provenance of records, as template values; equal values are listed once."""
+    """Collects the provenance of records for the report; equal values are listed once.
+
+    Args:
+      records: Records of a workdir.
+
+    Returns:
+      The variable `run` of report.html.j2.
+    """
     by_name: dict[str, list[dict]] = {}
     for record in records:
         name = str(record["dataset"].get("name", "unnamed"))
@@ -42,7 +49,7 @@ def collect(records: Sequence[Record]) -> dict[str, Any]:
             {
                 "digest": digest,
                 "text": text,
-                "download": pages.download(f"config-{digest}.json", text),
+                "download": pages.embed_download(f"config-{digest}.json", text),
             }
             for digest, text in {
                 record["config_digest"]: json.dumps(record["config"], indent=2)

@@ -1,4 +1,4 @@
-"""The type of report sections that other modules contribute."""
+"""The type of the report sections that `ladder` and `robustness` contribute."""
 
 import dataclasses
 
@@ -10,8 +10,8 @@ class Section:
     Attributes:
       title: Heading.
       text: Paragraphs of plain text.
-      drawings: SVG markup as returned by `plots.chart`, inserted without escaping.
-      table: Lines of cells, the head first; empty for no table.
+      drawings: SVG markup as returned by `plots.draw_chart`, inserted without escaping.
+      table: Table rows of strings, header first; empty if the section has no table.
     """
 
     title: str

@@ -10,26 +10,27 @@ from mmer_jax.evaluation.summary import percent
 from mmer_jax.results.records import Record
 from mmer_jax.utils import columns
 
-WIDTH = 100  # Of the notes, in characters.
-NOTHING = "-"  # For a result that was not measured, or a number that the paper does not have.
+NOTE_WIDTH = 100  # characters
+NOTHING = "-"  # Stands for a result that was not measured, or a number that is not in the paper.
 
 
-def terminal_table(
+def format_tables(
     records: Sequence[Record],
-    promises: Mapping[str, str] | None = None,
+    guarantees: Mapping[str, str] | None = None,
     workdir: str | os.PathLike | None = None,
 ) -> str:
     """Formats records as one table for each (table, protocol), with accuracies in percent.
 
     Confidence intervals (95%) come from a bootstrap over subjects if `workdir` has predictions. If
-    not, rows with one seed have Wilson intervals. With several seeds accuracies are the mean and
-    the sample standard deviation over seeds.
+    it has none, config rows with one seed have Wilson intervals. With several seeds, the table
+    shows the mean accuracy and the sample standard deviation over seeds.
 
     Args:
       records: Records as returned by `records.read`.
-      promises: Name of a protocol -> description of what training and test split cannot share;
-        those of the protocol registry by default.
-      workdir: Workdir of the records, for its predictions.
+      guarantees: Name of a protocol -> description of what training and test split cannot share;
+        None for the descriptions of the protocol registry.
+      workdir: Workdir of the records, from which predictions are read; None to use the records
+        only.
 
     Returns:
       Text without a trailing newline.
@@ -44,15 +45,17 @@ def terminal_table(
         )
     blocks = summary.speaker_independent_first(summary.blocks(records, workdir))
     summary.check_same_data(blocks)
-    return "\n\n".join(_block(block, summary.promise(block.protocol, promises)) for block in blocks)
+    return "\n\n".join(
+        _block(block, summary.describe_guarantee(block.protocol, guarantees)) for block in blocks
+    )
 
 
-def _block(block: summary.Block, promise: str) -> str:
+def _block(block: summary.Block, guarantee: str) -> str:
     has_seeds = any(len(row.last.seeds) > 1 for row in block.rows)
     has_intervals = any(row.last.interval for row in block.rows)
     head = ["row"] + [f"{epochs} epoch{'s' * (epochs != 1)}" for epochs in block.epochs]
     head += ["95% interval"] * has_intervals + ["seeds"] * has_seeds + ["chance", "tests", "clips"]
-    lines = [head] + [_line(row, block, has_intervals, has_seeds) for row in block.rows]
+    table = [head] + [_make_table_row(row, block, has_intervals, has_seeds) for row in block.rows]
 
     notes = [
         "Test accuracy in %"
@@ -62,17 +65,17 @@ def _block(block: summary.Block, promise: str) -> str:
         + _interval_note(block)
         + " Chance: always predicting the most frequent emotion. Tests: number of test examples. "
         "Clips: number of test clips.",
-        f"Protocol {block.protocol}: {promise}",
+        f"Protocol {block.protocol}: {guarantee}",
     ]
     if any(row.rendered for row in block.rows):
         notes.append(summary.RENDERED_NOTE)
-    wrapped = [textwrap.fill(note, WIDTH, break_long_words=False) for note in notes]
+    wrapped = [textwrap.fill(note, NOTE_WIDTH, break_long_words=False) for note in notes]
     title = f"{block.table}, {block.protocol}"
-    return "\n".join([title, "", *columns.aligned(lines), "", *wrapped])
+    return "\n".join([title, "", *columns.aligned(table), "", *wrapped])
 
 
 def _interval_note(block: summary.Block) -> str:
-    """Returns a sentence that explains the intervals in a block's table, or "" if it has none."""
+    """Returns a sentence that explains a table's intervals; "" if the table has none."""
     with_interval = [row.last for row in block.rows if row.last.interval]
     if not with_interval:
         return ""
@@ -89,9 +92,10 @@ def _interval_note(block: summary.Block) -> str:
     return note + "; Wilson score interval where there are no predictions."
 
 
-def _line(
+def _make_table_row(
     row: summary.Row, block: summary.Block, has_intervals: bool, has_seeds: bool
 ) -> list[str]:
+    """Returns the cells of the table row of a config row."""
     cells = [row.name]
     for epochs in block.epochs:
         measured = row.by_epochs.get(epochs)

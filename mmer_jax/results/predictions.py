@@ -30,12 +30,12 @@ SUBSETS = ("test", "validation")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
-    """Predictions for the examples of one subset, after one number of epochs.
+    """Predictions for the examples of one subset after a given number of training epochs.
 
     Attributes:
-      clip: str [n], names of the clips.
-      view: int32 [n], number of the example within its clip.
-      label: int32 [n], true classes.
+      clip: str [n], name of each example's clip.
+      view: int32 [n], number of each example within its clip.
+      label: int32 [n], index of each example's true class.
       probabilities: float32 [n, classes], softmax output of the network.
     """
 
@@ -69,7 +69,7 @@ class CellPredictions:
 
     Attributes:
       emotions: Class names, in the order of the probabilities' columns.
-      examples: (epoch, subset) -> predictions.
+      examples: (number of epochs trained, name of a subset) -> predictions.
     """
 
     emotions: tuple[str, ...]
@@ -77,7 +77,7 @@ class CellPredictions:
 
     @property
     def epochs(self) -> tuple[int, ...]:
-        """The measured epochs in ascending order."""
+        """The numbers of epochs after which the cell was measured, in ascending order."""
         return tuple(sorted({epoch for epoch, _ in self.examples}))
 
 
@@ -86,17 +86,18 @@ def save(
 ) -> None:
     """Adds the predictions of one epoch to a cell's file.
 
-    The file is replaced atomically. Predictions of other epochs are kept, those of the same epoch
-    and subset are replaced.
+    The file is replaced atomically. Predictions of other epochs are kept; predictions of the same
+    epoch and subset are overwritten.
 
     Args:
       path: Path of the cell's file, which is created with its folder if it does not exist.
       epoch: Number of epochs trained.
-      subsets: Name of a subset, of SUBSETS -> its predictions.
+      subsets: Name of a subset, one of SUBSETS -> its predictions.
       emotions: Class names, in the order of the probabilities' columns.
 
     Raises:
-      ValueError: The emotions or the examples of a subset differ from those in the file.
+      ValueError: A name in `subsets` is not in SUBSETS, the probabilities do not have one column
+        for each of `emotions`, or emotions or examples differ from those in the file.
       UserError: The existing file cannot be read.
     """
     path, emotions = Path(path), tuple(emotions)
@@ -134,7 +135,10 @@ def save(
 
 
 def load(path: str | os.PathLike) -> CellPredictions:
-    """Reads the file of a cell.
+    """Reads the predictions of a cell.
+
+    Args:
+      path: Path of the cell's file, which `save` has written.
 
     Raises:
       UserError: The file does not exist or is not a file of predictions.

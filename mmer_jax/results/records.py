@@ -93,7 +93,7 @@ class Key(NamedTuple):
     epochs: int
 
 
-def key(record: Record) -> Key:
+def make_key(record: Record) -> Key:
     """Returns the key of a record."""
     return Key(
         record["table"],
@@ -111,29 +111,33 @@ def process_file_name(process: int | str) -> str:
     `merge` moves the records of all other processes into the file of process 0.
 
     Args:
-      process: Index of the process, or "*" for a glob pattern that matches all but the first.
+      process: Index of the process; "*" for a glob pattern that matches the files of all processes
+        but the first.
     """
     return FILE_NAME if process == 0 else f"records.process{process}.jsonl"
 
 
 def merge(workdir: str | os.PathLike) -> None:
-    """Moves the records of processes other than the first into FILE_NAME.
+    """Moves the records that processes other than the first have written into FILE_NAME.
 
-    If it is interrupted, a second call completes it: records that are already in FILE_NAME are not
-    added again.
+    If the call is interrupted, a second call completes the move: records that are already in
+    FILE_NAME are not added again.
+
+    Args:
+      workdir: Workdir of the run, which holds FILE_NAME and the files of the other processes.
     """
     workdir = Path(workdir)
     for process_file in sorted(workdir.glob(process_file_name("*"))):
-        merged_keys = {key(record) for record in read(workdir / FILE_NAME)}
+        merged_keys = {make_key(record) for record in read(workdir / FILE_NAME)}
         for record in read(process_file):
-            if key(record) not in merged_keys:
+            if make_key(record) not in merged_keys:
                 _append_line(workdir / FILE_NAME, record)
         process_file.unlink()
 
 
-def has(records: Iterable[Record], target: Key) -> bool:
-    """Returns whether one of the records has the key `target`."""
-    return any(key(record) == target for record in records)
+def has_key(records: Iterable[Record], target: Key) -> bool:
+    """Returns whether any of the records has the key `target`."""
+    return any(make_key(record) == target for record in records)
 
 
 def append(path: str | os.PathLike, record: Record) -> None:
@@ -152,11 +156,15 @@ def append(path: str | os.PathLike, record: Record) -> None:
     try:
         append_line(path, record)
     except ValueError as error:
-        raise ValueError(f"record of {key(record)}: {error}") from error
+        raise ValueError(f"record of {make_key(record)}: {error}") from error
 
 
 def append_line(path: str | os.PathLike, fields: Mapping[str, Any]) -> None:
-    """Appends one line of arbitrary fields in the way of `append`.
+    """Appends a JSON object with arbitrary fields to a file, in one write, and syncs the file.
+
+    Args:
+      path: Path of the file, which is created with its folder if it does not exist.
+      fields: The fields; no field is required. The field `written_at` is added.
 
     Raises:
       ValueError: A value cannot be stored as JSON.
@@ -166,6 +174,7 @@ def append_line(path: str | os.PathLike, fields: Mapping[str, Any]) -> None:
 
 
 def _append_line(path: str | os.PathLike, fields: Mapping[str, Any]) -> None:
+    """Appends a JSON object like `append_line`, but without the field `written_at`."""
     try:
         line = json.dumps(fields, allow_nan=False, default=_to_plain)
     except (TypeError, ValueError) as error:
@@ -190,34 +199,36 @@ def read(path: str | os.PathLike) -> list[Record]:
       path: Path of the file.
 
     Returns:
-      The records, sorted by the position of their row in the config's table of rows and, within a
-      row, in the order in which they were written. (Of several cells that train concurrently, any
-      may finish first.) An empty list if the file does not exist.
+      The records, sorted by the position of their row in `config.table_rows` and, within a row, in
+      the order in which they were written. (Of several cells that train concurrently, any may
+      finish first.) An empty list if the file does not exist.
 
     Raises:
-      UserError: A complete line is not a record.
+      UserError: A complete line of the file is not a record.
     """
     stored = cast(list[Record], read_lines(path, REQUIRED))
     return sorted(stored, key=_index_in_table)
 
 
 def _index_in_table(record: Record) -> int:
+    """Returns the position of a record's row among the config's rows; unknown rows are last."""
     table_rows = list((record["config"] or {}).get("table_rows", ()))
     return table_rows.index(record["row"]) if record["row"] in table_rows else len(table_rows)
 
 
 def read_lines(path: str | os.PathLike, required: Iterable[str]) -> list[dict[str, Any]]:
-    """Reads all complete lines of a file that `append_line` has written.
+    """Reads all JSON objects of a file that `append_line` has written.
 
     Args:
       path: Path of the file.
-      required: Names of the fields that each line must have.
+      required: Names of the fields that each object must have.
 
     Returns:
-      The lines in the order of the file; an empty list if the file does not exist.
+      The objects in the order of the file, without an incomplete last line; an empty list if the
+      file does not exist.
 
     Raises:
-      UserError: A complete line is not a JSON object with the required fields.
+      UserError: A complete line of the file is not a JSON object with the required fields.
     """
     try:
         lines = Path(path).read_bytes().split(b"\n")
@@ -241,8 +252,8 @@ def read_lines(path: str | os.PathLike, required: Iterable[str]) -> list[dict[st
 
 
 _REPAIR = (
-    "Records are appended and never edited. Remove that line and run the same command again: it "
-    "measures only the missing results."
+    "Records are appended and never edited. Remove that line and run the same command again, "
+    "which measures only the missing results."
 )
 
 
@@ -269,6 +280,7 @@ def _to_plain(value: Any) -> Any:
 
 
 def _check(record: Record) -> None:
+    """Raises a ValueError if a record lacks a required field, or if its fields contradict."""
     missing = [field for field in REQUIRED if field not in record]
     if missing:
         raise ValueError(f"the record lacks {', '.join(missing)}")

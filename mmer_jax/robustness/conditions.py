@@ -17,7 +17,7 @@ class Condition(NamedTuple):
 
     Attributes:
       corruption: NONE, MISSING or a name in `media.corruptions.CORRUPTIONS`.
-      level: Level of the corruption; for MISSING the name of the absent modality, for NONE None.
+      level: Level of the corruption; the name of the absent modality for MISSING; None for NONE.
     """
 
     corruption: str
@@ -36,17 +36,17 @@ UNTOUCHED = Condition(NONE, None)
 
 
 def altered_modalities(condition: Condition, names: Iterable[str]) -> list[str]:
-    """Returns those of some modalities that a condition alters, in joining order.
+    """Returns the modalities among `names` that a condition alters, in joining order.
 
     Corruptions of images alter face frames only: optical flow is not computed again from the
     corrupted frames.
 
     Args:
       condition: The test condition.
-      names: Names of modalities.
+      names: Names of the modalities of a network.
 
     Raises:
-      UserError: A name is unknown or repeated, or there is none.
+      UserError: A name in `names` is unknown or repeated, or `names` is empty.
     """
     inputs = modalities.get(names)
     if condition.corruption == NONE:
@@ -66,15 +66,18 @@ def list_conditions(
     """Lists the conditions that alter some input of a network.
 
     Args:
-      names: Modalities of the network. The only modality of a network cannot be missing.
-      requested: Corruptions, out of NAMES.
-      levels: Corruption -> levels, in place of the corruption's default levels.
+      names: Names of the network's modalities. A network with one modality is never
+        tested with this modality missing.
+      requested: Names of corruptions, out of NAMES.
+      levels: Name of a corruption -> its levels; the default levels for corruptions that are
+        absent.
 
     Returns:
       Conditions without repetition, in the order of `requested`.
 
     Raises:
-      UserError: A corruption is unknown, or a level is out of its range.
+      UserError: A corruption in `requested` is unknown, or a level is out of the corruption's
+        range.
     """
     conditions = []
     for corruption in requested:
@@ -96,11 +99,11 @@ def corrupt(condition: Condition, images: np.ndarray, clips: Sequence[str]) -> n
     Args:
       condition: A corruption whose stream is "image", with its level.
       images: uint8 [n, s, s, c].
-      clips: Name of each image's clip. Random choices depend on the clip and the corruption alone,
-        so that all frames of a clip, all levels and all networks share them.
+      clips: Names of the clips, one per image. Random choices depend on the clip and the corruption
+        alone, so that all frames of a clip, all levels and all networks share them.
 
     Returns:
-      uint8 [n, s, s, c].
+      The corrupted images, uint8 [n, s, s, c].
     """
     apply = corruptions.CORRUPTIONS[condition.corruption].apply
     return np.stack(
@@ -112,5 +115,10 @@ def corrupt(condition: Condition, images: np.ndarray, clips: Sequence[str]) -> n
 
 
 def make_rng(clip: str, purpose: str) -> np.random.Generator:
-    """Returns a random generator whose seed is the clip's name and a purpose, and nothing else."""
+    """Returns a random generator whose seed depends on its two arguments alone.
+
+    Args:
+      clip: Name of the clip.
+      purpose: What the random numbers are for, such as the name of a corruption.
+    """
     return np.random.default_rng(list(f"{clip} {purpose}".encode()))

@@ -2,7 +2,7 @@
 
 Nothing is trained. Each cell's saved parameters predict the cell's own test examples: first
 untouched, which must reproduce the cell's stored predictions, then with each corruption at each
-level. Results that exist already are not measured again.
+level. Conditions that have already been measured are skipped.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +26,9 @@ from mmer_jax.training.normalization import Normalization
 from mmer_jax.utils import provenance
 from mmer_jax.utils.progress import Progress
 
-# Largest allowed difference from the stored probabilities: on the same kind of device, and on
-# another, whose convolutions may have a lower precision.
+# Largest allowed difference from the stored probabilities. TOLERANCE applies on the kind of device
+# that trained the network, TOLERANCE_ELSEWHERE on others, which may compute convolutions with a
+# lower precision.
 TOLERANCE, TOLERANCE_ELSEWHERE = 1e-4, 2e-2
 
 
@@ -45,21 +46,24 @@ def run(
 
     Args:
       workdir: Workdir of a finished run; results are added to it.
-      protocols: Names of protocols; all if empty.
-      rows: Names of rows; all if empty.
-      requested: Corruptions, out of `conditions.NAMES`.
-      levels: Corruption -> levels, in place of the corruption's default levels.
-      pack_folder: Path of the pack that the rows were trained from, if it was moved.
-      manual_dir: Folder of the recordings, for noisy audio, if it was moved.
+      protocols: Names of evaluation protocols to test; all if empty.
+      rows: Names of config rows to test; all if empty.
+      requested: Names of corruptions, out of `conditions.NAMES`.
+      levels: Name of a corruption -> its levels; the default levels for corruptions that are
+        absent.
+      pack_folder: New location of the pack that the networks were trained from, if the pack has
+        been moved.
+      manual_dir: New location of the original recordings, if they have been moved; used only for
+        audio noise.
 
     Returns:
-      Messages on what could not be tested, and why.
+      Messages that state what could not be tested, and why; empty if everything was tested.
 
     Raises:
-      UserError: There is nothing to test, the workdir lacks a name, or a network does not reproduce
-        its stored predictions.
+      UserError: There is nothing to test, the workdir has no results for a name in `protocols` or
+        `rows`, or a network does not reproduce its stored predictions.
     """
-    done = {results.make_key(line) for line in results.read(workdir)}
+    done = {results.make_key(result) for result in results.read_results(workdir)}
     problems, count = [], 0
     by_row: dict[str, list[dict]] = {}
     for record in _networks(workdir, protocols, rows):
@@ -86,7 +90,7 @@ def run(
 
 
 def _networks(workdir: Path, protocols: Sequence[str], rows: Sequence[str]) -> list[dict]:
-    """Returns each network's record after its last epoch, the one of the saved parameters."""
+    """Returns each network's record after the most epochs, when its parameters were saved."""
     all_records = records.read(workdir / records.FILE_NAME)
     if not all_records:
         raise errors.UserError(
@@ -102,7 +106,7 @@ def _networks(workdir: Path, protocols: Sequence[str], rows: Sequence[str]) -> l
         if (
             record["protocol"] in (protocols or [record["protocol"]])
             and record["row"] in (rows or [record["row"]])
-            and not record["config"]["fusion"]["method"]  # late fusion sees no inputs
+            and not record["config"]["fusion"]["method"]  # late fusion has no inputs of its own
         ):
             last[_cell(record).name] = record
     if not last:
@@ -124,17 +128,17 @@ def _test_row(
     manual_dir: Path | None,
     done: set[results.Key],
 ) -> list[str]:
-    """Tests cells of one row under the conditions that each lacks.
+    """Tests the cells of one row, each under the conditions that have no results yet.
 
     Args:
-      missing: (record of a cell, conditions without results) for each cell.
-      workdir: As in `run`.
-      pack_folder: As in `run`.
-      manual_dir: As in `run`.
-      done: Keys of the results that exist.
+      missing: For each cell, its record and the conditions that have no results yet.
+      workdir: See `run`.
+      pack_folder: See `run`.
+      manual_dir: See `run`.
+      done: Keys of the existing results.
 
     Returns:
-      Messages on what could not be tested, and why.
+      Messages that state what could not be tested, and why.
     """
     record = missing[-1][0]
     config = workdirs.load_config(record, {"pack": str(pack_folder)} if pack_folder else {})
@@ -187,7 +191,7 @@ _AUDIO_CORRUPTIONS = [c.name for c in corruptions.CORRUPTIONS.values() if c.stre
 
 
 def _audio_levels(missing: Sequence[tuple[dict, list[Condition]]]) -> dict[str, list[float]]:
-    """Returns corruption -> levels, for the corruptions of audio that some cell lacks."""
+    """Returns the levels, by corruption of audio, for which any cell has no results yet."""
     unique = dict.fromkeys(condition for _, conditions in missing for condition in conditions)
     levels: dict[str, list[float]] = {}
     for corruption, level in unique:
@@ -197,7 +201,7 @@ def _audio_levels(missing: Sequence[tuple[dict, list[Condition]]]) -> dict[str, 
 
 
 def _audio_indices(tests: Sequence[selection.Examples], names: Sequence[str]) -> np.ndarray:
-    """Returns the indices of the pack's examples whose audio some test uses; int [n], sorted."""
+    """Returns the sorted pack indices, int [n], of the examples whose audio any test uses."""
     waveforms = [m.name for m in modalities.get(names) if m.stream == "audio"]
     return np.unique(np.concatenate([test.indices[name] for test in tests for name in waveforms]))
 
@@ -218,11 +222,12 @@ def _inputs(
       norm: Normalization of the cell's inputs.
       condition: The condition.
       altered: Modalities that the condition alters.
-      noisy: Corruption -> images of noisy audio.
+      noisy: Name of a corruption -> images of noisy audio.
 
     Returns:
-      Modality -> uint8 [m, s, s, c], the different images; modality -> int [n], the index of each
-      example's image among these; the normalization, with the group of each of the m images.
+      A tuple (images, inverse, norm). `images` maps each modality to the m distinct images, uint8
+      [m, s, s, c]; `inverse` maps each modality to the index of each example's image in `images`,
+      int [n]; `norm` is the normalization with the group of each of the m images.
     """
     images, inverse, groups = {}, {}, {}
     for name, example_indices in test.indices.items():
@@ -248,7 +253,8 @@ def _check_same(examples: Predictions, record: Mapping[str, Any], workdir: Path)
       The largest absolute difference of a probability.
 
     Raises:
-      UserError: The examples differ, or the difference is larger than rounding explains.
+      UserError: The examples are not the stored ones, or the difference is larger than rounding
+        explains.
     """
     cell = _cell(record).name
     path = workdir / "predictions" / f"{cell}.npz"
@@ -274,7 +280,7 @@ def _check_same(examples: Predictions, record: Mapping[str, Any], workdir: Path)
 
 
 def _provenance() -> dict[str, Any]:
-    """Returns the provenance of results measured now."""
+    """Returns the fields of a result that describe the current device and software."""
     return {
         "device": sharding.describe(),
         "versions": provenance.versions(),

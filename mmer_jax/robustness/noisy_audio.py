@@ -1,8 +1,8 @@
 """Spectrograms and other images of noisy audio, for the test examples of a pack.
 
-A pack stores images of the waveform, but noise has to be added to the waveform itself. `speech`
-builds store it; for other builds it is read from the recordings again, into a `speech` build in
-WORKDIR/data.
+A pack stores images of the waveform, but noise has to be added to the waveform itself. Datasets
+built with the builder config `speech` store waveforms. For any other builder config, the waveforms
+are read from the recordings again, into a `speech` build in WORKDIR/data.
 """
 
 import dataclasses
@@ -30,13 +30,13 @@ NoisyImages = dict[tuple[int, float], dict[str, np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class ClipAudio:
-    """A clip's audio and the versions of it that are tested.
+    """The audio of a clip, and the names of its versions that are tested.
 
     Attributes:
       clip: Name of the clip.
-      samples: int16 [n].
+      samples: Waveform, int16 [n].
       rate: Samples per second.
-      variants: Versions, out of `media.augment.AUDIO_VARIANTS`.
+      variants: Names of versions, out of `media.augment.AUDIO_VARIANTS`.
     """
 
     clip: str
@@ -62,22 +62,22 @@ def compute_images(
     """Computes the images of corrupted audio for some examples of a pack.
 
     Args:
-      data: The pack that the record's cell was tested on.
-      record: Record of the cell, whose config has the folder of the recordings.
+      data: The pack that the cell of `record` was tested on.
+      record: Record of the cell; its config has the folder of the recordings.
       workdir: The workdir of the record.
-      manual_dir: Folder of the recordings, if they were moved.
-      indices: Indices of the examples in the pack. Noise is added to the version of the audio
-        (`audio_variant`) that the example has.
+      manual_dir: New location of the recordings, if they have been moved.
+      indices: Indices of the examples in the pack. Noise is added to each example's version of the
+        audio (`audio_variant`).
       corruption: Name of a corruption of audio.
       levels: Levels of the corruption.
-      names: Modalities whose images are computed from audio.
+      names: Names of the modalities whose images are computed from audio.
 
     Returns:
       (index, level) -> modality -> uint8 [s, s, c], where s is the pack's image size.
 
     Raises:
-      UserError: The audio is not available, or is not the audio that the pack was made from; the
-        message says what to do.
+      UserError: The audio is not available, or is not the audio that the pack was made from. The
+        message says how to fix this.
     """
     build_folder, recordings = _find_audio(data, record, workdir, manual_dir)
     try:
@@ -104,7 +104,7 @@ def compute_images(
         clip, variant = str(data.table["clip"][i]), str(data.table["audio_variant"][i])
         by_clip.setdefault(clip, {})[variant] = i
     _check_same_audio(built, data, by_clip)
-    # The options of a pack of two data sets are grouped by subset.
+    # The options of a pack of two datasets are grouped by subset.
     options = data.info["options"].get("test", data.info["options"])
     fields = [field.name for field in dataclasses.fields(augment.AudioAmounts)]
     amounts = augment.AudioAmounts(**{name: options[name] for name in fields if name in options})
@@ -142,12 +142,12 @@ def compute_clip_images(
     """Computes the images of one clip's corrupted audio, in a worker process.
 
     Args:
-      audio: The clip's audio. Each version is computed first, as in a build, and corrupted then.
-        All levels and versions of a clip get the same noise.
-      amounts: Parameters of the versions.
+      audio: The clip's audio. Each version is first computed as in a build, then corrupted. All
+        levels and versions of a clip get the same noise.
+      amounts: Parameters of the augmentations that make the versions.
       corruption: Name of a corruption of audio.
       levels: Levels of the corruption.
-      names: Modalities.
+      names: Names of modalities.
 
     Returns:
       (clip, variant, level) -> modality -> uint8 [clips.SIZE, clips.SIZE, c].
@@ -173,7 +173,7 @@ def compute_clip_images(
 def _find_audio(
     data: pack.Pack, record: Mapping[str, Any], workdir: Path, manual_dir: Path | None
 ) -> tuple[Path, Path | None]:
-    """Returns the folder of the pack's build, and that of the recordings if it has no audio."""
+    """Returns the build's folder, and the recordings' folder or None if the build has audio."""
     build_folder = data.path.parent.parent
     is_audio = data.info["builder_config"].partition("-")[0] == "speech"
     if is_audio and manual_dir is None and (build_folder / "dataset_info.json").exists():
@@ -193,12 +193,12 @@ def _find_audio(
 
 
 def _tested_dataset(data: pack.Pack) -> str:
-    """Returns the name of the data set tested on: of "A to B" it is B."""
+    """Returns the name of the dataset that is tested on: B if the pack's name is "A to B"."""
     return data.info["dataset"].split(" to ")[-1]
 
 
 def _check_same_audio(built, data: pack.Pack, by_clip: Mapping[str, Mapping[str, int]]) -> None:
-    """Refuses a build whose audio is not what the pack's images were computed from."""
+    """Raises a UserError if a build's audio is not what the pack's images were computed from."""
     from mmer_jax.datasets import tfds_io
 
     content_ids = {e["clip"]: e["content_id"] for e in tfds_io.read(built, ["clip", "content_id"])}

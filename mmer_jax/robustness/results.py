@@ -1,8 +1,8 @@
 """Robustness results: WORKDIR/robustness.jsonl, and the curves computed from it.
 
-The file has one JSON object per line for each (cell, epochs, corruption, level), appended and never
-rewritten. The predictions of each test are in predictions/robustness/<cell>/<condition>.npz, so
-that figures and intervals need no network.
+The file has one result, a JSON object on a line of its own, for each (cell, epochs, corruption,
+level). Results are appended and never rewritten. The predictions of each test are in
+predictions/robustness/<cell>/<condition>.npz, so that figures and intervals need no network.
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ REQUIRED = (
 
 
 class Key(NamedTuple):
-    """Fields that identify a line: a cell after some epochs, and a condition."""
+    """Fields that identify a result: a cell after a number of epochs, and a condition."""
 
     table: str
     row: str
@@ -62,20 +62,20 @@ class Key(NamedTuple):
 
 
 def make_key(fields: Mapping[str, Any], condition: Condition | None = None) -> Key:
-    """Returns the key of a line.
+    """Returns the key of a result.
 
     Args:
-      fields: A line; or the record of a cell, if `condition` is given.
-      condition: Condition under which the cell is tested.
+      fields: Fields of the result; or the record of a cell, if `condition` is given.
+      condition: Condition under which the cell is tested; None if `fields` includes the condition.
     """
     if condition is not None:
         fields = {**fields, **condition._asdict()}
     return Key(*(fields[field] for field in Key._fields))
 
 
-def get_condition(line: Mapping[str, Any]) -> Condition:
-    """Returns the condition of a line."""
-    return Condition(line["corruption"], line["level"])
+def get_condition(result: Mapping[str, Any]) -> Condition:
+    """Returns the condition that a result was measured under."""
+    return Condition(result["corruption"], result["level"])
 
 
 def save(
@@ -86,7 +86,7 @@ def save(
     examples: Predictions,
     details: Mapping[str, Any],
 ) -> None:
-    """Writes the predictions of a cell's network under a condition, and appends their line.
+    """Writes a cell's predictions under a condition, and appends their metrics to the results file.
 
     Args:
       workdir: The workdir of the run.
@@ -94,15 +94,15 @@ def save(
       condition: Condition of the test.
       altered: Modalities that the condition alters.
       examples: The test examples with their predicted probabilities.
-      details: Further fields of the line: device, versions and so on.
+      details: Further fields of the result, such as device and versions.
     """
-    # Predictions first: a line without them would count as finished.
+    # Predictions are saved first: a result without predictions would count as finished.
     path = _predictions_path(workdir, record, condition)
     predictions.save(path, record["epochs"], {"test": examples}, record["emotions"])
     by_clip = aggregation.by_clip(examples)
     measured = metrics.measure(by_clip.label, by_clip.probabilities)
     del measured["accuracy_interval"]  # clips of a subject are dependent: see `compute_curves`
-    line = {
+    result = {
         **{field: record[field] for field in RECORD_FIELDS},
         **condition._asdict(),
         "altered": list(altered),
@@ -115,31 +115,35 @@ def save(
         **measured,
         **details,
     }
-    records.append_line(workdir / FILE_NAME, line)
+    records.append_line(workdir / FILE_NAME, result)
 
 
-def read(workdir: Path) -> list[dict[str, Any]]:
-    """Reads the lines of a workdir.
+def read_results(workdir: Path) -> list[dict[str, Any]]:
+    """Reads the robustness results of a workdir.
+
+    Args:
+      workdir: Workdir of the run.
 
     Returns:
-      The last line of each key; an empty list if the workdir has no robustness results.
+      One dict per key (see `make_key`); if a key was measured more than once, the last one written.
+      Empty if nothing has been measured.
 
     Raises:
-      UserError: A line is not a robustness result.
+      UserError: A line of the file is not a robustness result.
     """
-    lines = records.read_lines(workdir / FILE_NAME, REQUIRED)
-    return list({make_key(line): line for line in lines}.values())
+    results = records.read_lines(workdir / FILE_NAME, REQUIRED)
+    return list({make_key(result): result for result in results}.values())
 
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """Metrics of a row under one condition, per clip, over seeds and folds.
+    """Metrics of a config row under one condition, per clip, over seeds and folds.
 
     Attributes:
       condition: The condition.
       accuracy: In 0..1.
       recall: Unweighted average recall, in 0..1.
-      drop: Accuracy of the same networks on untouched inputs minus `accuracy`, in -1..1; paired
+      drop: Accuracy of the same networks on untouched inputs minus `accuracy`, in -1..1, paired
         over clips.
       cells: Number of networks.
     """
@@ -153,67 +157,74 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """Metrics of a row under one protocol, for all conditions under which it was tested.
+    """Metrics of a config row under one protocol, for all conditions that it was tested under.
 
     Attributes:
-      table: Table of the row.
+      table: Name of the table that the row belongs to.
       protocol: Name of the protocol.
       row: Name of the row.
-      lines: Lines of the results file that the points are computed from.
-      points: Condition -> point, in the order of testing.
+      results: Results that the points are computed from.
+      points: Condition -> its metrics, in the order of testing.
       resampled: What the bootstrap resamples: "subject" or "clip".
-      chance: Accuracy of a constant prediction of the most frequent emotion, in 0..1.
+      chance: Accuracy of always predicting the most frequent emotion, in 0..1.
     """
 
     table: str
     protocol: str
     row: str
-    lines: tuple[dict[str, Any], ...]
+    results: tuple[dict[str, Any], ...]
     points: dict[Condition, Point]
     resampled: str
     chance: float
 
     def get_points(self, corruption: str) -> list[Point]:
-        """Returns the points of one corruption, in the order of testing."""
+        """Returns the points of one corruption, by its name, in the order of testing."""
         return [p for c, p in self.points.items() if c.corruption == corruption]
 
 
 def compute_curves(
     workdir: Path, protocols: Sequence[str] = (), rows: Sequence[str] = ()
 ) -> list[Curve]:
-    """Computes the curves of a workdir, each row after its largest number of epochs.
+    """Computes the curves of a workdir, for each row after its largest number of epochs.
 
     Args:
       workdir: The workdir of the run.
       protocols: Names of protocols; all if empty.
-      rows: Names of rows; all if empty.
+      rows: Names of config rows; all if empty.
+
+    Returns:
+      One curve for each (table, protocol, row) that has results.
 
     Raises:
-      UserError: A file of predictions is missing, or does not belong to its line.
+      UserError: The predictions of a result are missing, or belong to another result.
     """
     grouped: dict[tuple[str, str, str], list[dict]] = {}
-    for line in read(workdir):
-        if (not protocols or line["protocol"] in protocols) and (not rows or line["row"] in rows):
-            name = (line["table"], line["protocol"], line["row"])
-            grouped.setdefault(name, []).append(line)
-    return [_compute_curve(workdir, *name, lines) for name, lines in grouped.items()]
+    for result in read_results(workdir):
+        if (not protocols or result["protocol"] in protocols) and (
+            not rows or result["row"] in rows
+        ):
+            name = (result["table"], result["protocol"], result["row"])
+            grouped.setdefault(name, []).append(result)
+    return [_compute_curve(workdir, *name, results) for name, results in grouped.items()]
 
 
-def _compute_curve(workdir: Path, table: str, protocol: str, row: str, lines: list[dict]) -> Curve:
-    epochs = max(line["epochs"] for line in lines)
+def _compute_curve(
+    workdir: Path, table: str, protocol: str, row: str, results: list[dict]
+) -> Curve:
+    epochs = max(result["epochs"] for result in results)
     by_condition: dict[Condition, dict[tuple[int, int], Predictions]] = {}
-    lines = [line for line in lines if line["epochs"] == epochs]
-    for line in lines:
-        cells = by_condition.setdefault(get_condition(line), {})
-        cells[line["seed"], line["fold"]] = _load(workdir, line)
+    results = [result for result in results if result["epochs"] == epochs]
+    for result in results:
+        cells = by_condition.setdefault(get_condition(result), {})
+        cells[result["seed"], result["fold"]] = _load(workdir, result)
     untouched = by_condition[UNTOUCHED]  # always tested first
-    dataset = lines[0]["dataset"]["name"]
-    counts = np.sum([line["confusion"] for line in lines], axis=0).sum(axis=1)
+    dataset = results[0]["dataset"]["name"]
+    counts = np.sum([result["confusion"] for result in results], axis=0).sum(axis=1)
     return Curve(
         table,
         protocol,
         row,
-        tuple(lines),
+        tuple(results),
         {
             condition: _compute_point(
                 condition, cells, {cell: untouched[cell] for cell in cells}, dataset
@@ -231,7 +242,7 @@ def _compute_point(
     untouched: Mapping[tuple[int, int], Predictions],
     dataset: str,
 ) -> Point:
-    """Computes a point from the examples of each (seed, fold), the same ones in both mappings."""
+    """Computes a point; both mappings go from (seed, fold), with the same keys, to predictions."""
     tests, baselines = _join_folds(cells), _join_folds(untouched)
     groups = aggregation.groups(tests, dataset).labels
     drops = [_is_correct(b) - _is_correct(t) for b, t in zip(baselines, tests, strict=True)]
@@ -249,7 +260,7 @@ def _compute_point(
 
 
 def _join_folds(cells: Mapping[tuple[int, int], Predictions]) -> list[Predictions]:
-    """Joins the folds of each seed; seeds and folds ascend."""
+    """Returns the examples of each seed with all folds joined; seeds and folds ascend."""
     seeds = sorted({seed for seed, _ in cells})
     return [
         aggregation.concatenate([cells[cell] for cell in sorted(cells) if cell[0] == seed])
@@ -258,20 +269,25 @@ def _join_folds(cells: Mapping[tuple[int, int], Predictions]) -> list[Prediction
 
 
 def _is_correct(examples: Predictions) -> np.ndarray:
+    """Returns 1 for each correctly classified example and 0 for the others, float64 [n]."""
     return (examples.probabilities.argmax(axis=1) == examples.label).astype(np.float64)
 
 
-def _load(workdir: Path, line: Mapping[str, Any]) -> Predictions:
-    """Loads a line's predictions, one example per clip, sorted by clip; checks their counts."""
-    path = _predictions_path(workdir, line, get_condition(line))
-    examples = predictions.load(path).examples.get((line["epochs"], "test"))
+def _load(workdir: Path, result: Mapping[str, Any]) -> Predictions:
+    """Loads the predictions of a result, one example per clip, sorted by clip.
+
+    Raises:
+      UserError: The predictions do not have the confusion matrix of the result.
+    """
+    path = _predictions_path(workdir, result, get_condition(result))
+    examples = predictions.load(path).examples.get((result["epochs"], "test"))
     if examples is not None:
         examples = aggregation.by_clip(examples)
         counts = metrics.confusion(
-            examples.label, examples.probabilities.argmax(1), len(line["emotions"])
+            examples.label, examples.probabilities.argmax(1), len(result["emotions"])
         )
         # Probabilities are stored as float32 and averaged again here: one tie may break otherwise.
-        if np.abs(counts - np.array(line["confusion"])).sum() <= 2:
+        if np.abs(counts - np.array(result["confusion"])).sum() <= 2:
             order = np.argsort(examples.clip)
             fields = (field.name for field in dataclasses.fields(Predictions))
             return Predictions(*(getattr(examples, field)[order] for field in fields))

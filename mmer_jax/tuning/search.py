@@ -26,7 +26,8 @@ from mmer_jax.utils.progress import Progress
 
 FILE_NAME = "tuning.json"
 
-# Fields with the same value in every trial, whatever the config has. Parameters are not needed.
+# Config fields that have the same value in every trial, whatever their value in the config. Trials
+# keep no parameters, because nothing reads them.
 EVERY_TRIAL = {"split.tested": "validation", "run.keep_params": False}
 
 Trial = Mapping[str, Any]
@@ -41,27 +42,34 @@ def tune(
     trials: int,
     seed: int,
 ) -> list[Trial]:
-    """Runs the trials that the workdir lacks, and ranks all of them.
+    """Runs the trials that are not finished yet, and ranks all trials.
 
     Args:
-      config: Config of one row and one protocol, as loaded.
+      config: Config with one row and one protocol, as returned by `get_config` of a config file.
       workdir: Folder of the trials and of tuning.json; an existing search is continued.
       overrides: Dotted fields given on the command line, already set in `config`.
-      specs: What is searched, as FIELD=WHAT; see `space.parse`.
-      trials: Number of trials. The first one has the config's own values.
-      seed: Seed of the values of the other trials.
+      specs: Fields to search and their distributions, as FIELD=WHAT; see `space.parse`.
+      trials: Number of trials. The first trial has the config's own values.
+      seed: Seed of the values that are drawn for the other trials.
 
     Returns:
-      The trials, the best first. Each one has `trial`, its number; `values`, by field; and metrics
-      of the validation split, per clip, which are None if the trial diverged: `accuracy` in 0..1,
-      over seeds; its `spread`, the standard deviation over seeds (None with one seed); its
-      `interval`, the 95% interval over subjects; `negative_log_likelihood` in nats; and
-      `difference`, [mean, low, high] of the accuracy minus that of trial 0.
+      The trials, the best first. Each trial is a dict with the keys below. All but `trial` and
+      `values` are metrics of the validation split, per clip, and None if the trial diverged.
+
+      - `trial`: number of the trial, from 0.
+      - `values`: dotted name of a searched field -> its value in the trial.
+      - `accuracy`: mean accuracy over seeds, in 0..1.
+      - `spread`: standard deviation of the accuracy over seeds; None with one seed.
+      - `interval`: [low, high], 95% interval of the accuracy over subjects.
+      - `negative_log_likelihood`: in nats.
+      - `difference`: [mean, low, high], the accuracy minus the accuracy of trial 0 and the 95%
+        interval of this difference; None for trial 0, and for all trials if trial 0 diverged.
 
     Raises:
-      UserError: A spec is wrong, the config has no validation split that can be used, or the
-        workdir holds trials of another search.
-      training.Interrupted: On SIGTERM or SIGINT; the same call continues the search.
+      UserError: A text in `specs` cannot be parsed, the config has no validation split that can be
+        used, or the workdir holds trials of another search.
+      training.Interrupted: The process received SIGTERM or SIGINT; the same call continues the
+        search.
     """
     if trials < 2:
         raise errors.UserError(f"--trials is {trials}; it must be 2 or more")
@@ -70,7 +78,7 @@ def tune(
     row = _only_row(config, overrides)
     fields = [space.parse(config, spec) for spec in specs]
     if len({field.name for field in fields}) < len(fields):
-        raise errors.UserError("--search has a field twice")
+        raise errors.UserError("--search names a field twice")
     flat = identity.flatten(row.to_dict())
     own = {field.name: flat[field.name] for field in fields}
     trial_values = space.draw(fields, own, trials, seed)
@@ -96,10 +104,10 @@ def tune(
 
 
 def rank(trials: Sequence[Trial]) -> list[Trial]:
-    """Sorts trials by accuracy, then negative log-likelihood, then number, the best first.
+    """Returns trials sorted by accuracy, negative log-likelihood and number, the best first.
 
     Args:
-      trials: Trials as `tune` returns them, in any order. Those that diverged are sorted last.
+      trials: Trials as returned by `tune`, in any order. Trials that diverged are sorted last.
     """
     return sorted(
         trials,
@@ -115,7 +123,7 @@ def rank(trials: Sequence[Trial]) -> list[Trial]:
 def _only_row(
     config: ml_collections.ConfigDict, overrides: Mapping[str, object]
 ) -> ml_collections.ConfigDict:
-    """Returns the config of the row that is tuned, after checking that it can be."""
+    """Returns the resolved config of the only row, after checking that it can be tuned."""
     resolve.split_names(config)
     names = resolve.requested_rows(config)
     if len(names) > 1:
@@ -139,7 +147,11 @@ def _prepare(
     n: int,
     values: Mapping[str, space.Value],
 ) -> tuple[ml_collections.ConfigDict, dict[str, object]]:
-    """Returns the config and overrides of a trial, checked before any trial runs."""
+    """Returns the config and the overrides of a trial, after checking them.
+
+    Raises:
+      UserError: The values of the trial are not valid.
+    """
     config = config.copy_and_resolve_references()
     trial_fields = {**EVERY_TRIAL, **values}
     config.update_from_flattened_dict(trial_fields)
@@ -166,13 +178,16 @@ def _run_trial(
       config: Config of the trial.
       overrides: Overrides of the trial.
       folder: Workdir of the trial.
-      baseline: Workdir of trial 0; None for that trial itself, or if it diverged.
+      baseline: Workdir of trial 0; None for trial 0 itself, or if trial 0 diverged.
+
+    Returns:
+      Metrics with the keys _METRICS; see `tune`.
 
     Raises:
-      UserError: The two trials were measured on different data.
+      UserError: The trial and the baseline were measured on different data.
     """
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # the tables of the run are not the output
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for the table of trials
             run_experiment(config, folder, overrides)
     except training.TrainingDivergedError as error:
         _log(f"diverged: {error}")
@@ -189,7 +204,11 @@ def _run_trial(
 
 
 def _read_finished(workdir: pathlib.Path, settings: Mapping[str, Any]) -> list[dict]:
-    """Reads the finished trials of a workdir, and refuses those of another search."""
+    """Reads the finished trials of a workdir.
+
+    Raises:
+      UserError: The trials belong to a search with other settings.
+    """
     path = workdir / FILE_NAME
     if not path.exists():
         return []

@@ -1,8 +1,8 @@
 """Search space: the fields of a config that are searched, and the distribution of their values.
 
-    optimizer.learning_rate=log:1e-4:3e-3      log-uniform between the two
-    model.dropout_output=0.2:0.6               uniform between the two; integers for integer fields
-    optimizer.weight_decay=1e-5,1e-4,1e-3      one of these
+    optimizer.learning_rate=log:1e-4:3e-3   log-uniform between the two
+    model.dropout_output=0.2:0.6            uniform between the two; integers for integer fields
+    optimizer.weight_decay=1e-5,1e-4,1e-3   one of the values, with equal probability
 
 Bergstra and Bengio, Random search for hyper-parameter optimization, JMLR 13 (2012).
 """
@@ -44,8 +44,8 @@ class Field:
     """A field of the config, and the distribution of its values.
 
     Attributes:
-      name: Dotted name.
-      draw: Draws a value with a random generator.
+      name: Dotted name of the field.
+      draw: Function that draws a value with a random generator.
     """
 
     name: str
@@ -56,12 +56,12 @@ def parse(config: ml_collections.ConfigDict, text: str) -> Field:
     """Parses a field and its distribution from the command line.
 
     Args:
-      config: Config as loaded, which has the type of each field.
+      config: Config whose fields can be searched; the type of a value is that of its field.
       text: FIELD=WHAT, where WHAT is LOW:HIGH, log:LOW:HIGH or A,B,C.
 
     Raises:
-      UserError: The field does not exist or cannot be searched, or WHAT is not a distribution of
-        values of its type.
+      UserError: FIELD does not exist or cannot be searched, or WHAT is not a distribution of values
+        of the type of FIELD.
     """
     name, equals, what = text.partition("=")
     if not equals or not what:
@@ -90,7 +90,7 @@ def parse(config: ml_collections.ConfigDict, text: str) -> Field:
 
 
 def _make_draw(field_type: type, what: str, text: str) -> Callable[[np.random.Generator], Value]:
-    """Makes the function that draws a value; `text` is for messages."""
+    """Makes the function that draws a value; `text` is quoted in error messages."""
     ends = what.removeprefix("log:").split(":")
     if field_type not in (int, float) or len(ends) == 1:
         values = [_parse_value(field_type, word, text) for word in what.split(",")]
@@ -150,12 +150,12 @@ def draw(
 
     Args:
       fields: The fields that are searched.
-      own: Field -> its value in the config.
-      trials: Number of trials; fewer are returned if there are fewer different values.
+      own: Name of a field -> its value in the config.
+      trials: Number of trials; fewer are returned if the fields have fewer different values.
       seed: Seed of the random generator.
 
     Returns:
-      Field -> value, for each trial.
+      For each trial, name of a field -> its value.
     """
     rng = np.random.default_rng(seed)
     drawn, repetitions = [dict(own)], 0
@@ -168,5 +168,9 @@ def draw(
 
 
 def format_flags(values: Mapping[str, Value]) -> str:
-    """Formats a trial's values as flags of run.py, quoted for a shell."""
+    """Formats the values of a trial as flags of run.py, quoted for a shell.
+
+    Args:
+      values: Dotted name of a field -> its value.
+    """
     return " ".join(shlex.quote(f"--config.{name}={value}") for name, value in values.items())

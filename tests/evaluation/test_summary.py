@@ -88,11 +88,11 @@ def test_the_paper_number_requires_all_records_to_have_it(make_record):
     assert not summary.blocks([without])[0].has_paper
 
 
-def test_promises_are_passed_or_taken_from_the_registry():
-    assert summary.promise("p", {"p": "Nothing."}) == "Nothing."
-    assert "does not know" in summary.promise("unheard_of", {})
+def test_guarantees_are_passed_or_taken_from_the_registry():
+    assert summary.describe_guarantee("p", {"p": "Nothing."}) == "Nothing."
+    assert "does not know" in summary.describe_guarantee("unheard_of", {})
 
 
-def test_every_protocol_has_a_promise():
+def test_every_protocol_has_a_guarantee():
     for name in registry.PROTOCOLS:
-        assert len(summary.promise(name)) > 10
+        assert len(summary.describe_guarantee(name)) > 10

@@ -95,7 +95,7 @@ def test_only_epochs_measured_in_all_cells_are_counted(write_cells):
     workdir, _ = write_cells(cells=((0, 0),))
     write_cells(cells=((0, 1),), epochs=(10,))
     assert confusion.count(workdir, "mel", "clip_random").epochs == 10
-    with pytest.raises(errors.UserError, match=r"after 20 epochs; common to them: \[10\]"):
+    with pytest.raises(errors.UserError, match=r"after 20 epochs; common to all cells: \[10\]"):
         confusion.count(workdir, "mel", "clip_random", 20)
 
 

@@ -50,7 +50,7 @@ def test_flow_shows_place_and_direction_of_motion(moving):
     faces_and_flows = [axes for axes in figure.axes if axes.get_title() != "key"]
     assert len(faces_and_flows) == 6 and len(figure.axes) == 7
     for axes, i in zip(figure.axes[-4:-1], (4, 12, 20), strict=True):
-        assert axes.get_title() == "flow into it"
+        assert axes.get_title() == f"flow, frames {i - 1}–{i}"
         colors, scale = get_image(axes), 224 / 96
         x = round((2 + 2 * i + 20) * scale)  # the square's middle
         moving = colors[100:124, x - 12 : x + 12]

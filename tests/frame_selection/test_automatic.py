@@ -48,7 +48,7 @@ def test_lighting_does_not_count():
 
 
 def test_the_distance_is_the_documented_formula():
-    """Against the formula in NumPy, with the same optical flow."""
+    """Compares the distances with the formula in NumPy, with the same optical flow."""
     images = make_faces(np.linspace(0, 1, 12), [0, 0, 0, 1, 1, 2, 3, 3, 5, 5, 5, 6])
     gray = np.stack([p[..., 0].astype(float) for p in images])
     gray = (gray - gray.mean((1, 2), keepdims=True)) / gray.std((1, 2), keepdims=True)

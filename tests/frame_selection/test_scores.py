@@ -159,7 +159,7 @@ def test_every_frame_is_scored_by_the_network_tested_on_its_subject(workdir, tmp
 
 
 def test_a_score_is_the_largest_probability_of_that_network(workdir, frames_pack, tmp_path):
-    """Against the model's output."""
+    """Compares the scores with the model's output."""
     out = tmp_path / "scores.csv"
     scores.score_workdir(workdir, out)
     resolved = resolve.resolve_row(small_config(frames_pack), "face")
@@ -260,5 +260,5 @@ def test_a_mistake_gives_one_message(workdir, frames_pack, small_pack, tmp_path,
     faces = np.array(data.arrays["face"])
     faces[0] += 1
     pack.write_pack(changed, data.info, data.table, {"face": faces})
-    assert "holds other data than" in message(workdir, "--pack", str(changed))
+    assert "is not the data that the networks of" in message(workdir, "--pack", str(changed))
     assert not (tmp_path / "scores.csv").exists()

@@ -71,7 +71,7 @@ def test_each_usable_clip_is_shown_with_every_second_frame(page, baum1):
 
 
 def test_the_image_is_the_face_of_that_frame(page, baum1):
-    """Against the example of a `frames` build with the same frame number."""
+    """Compares a tile with the example of a `frames` build that has the same frame index."""
     recording = processing.select_recordings("baum1_acted", baum1)[0]
     examples = clips.process_recording(recording, "frames", clips.Options()).examples
     images = [

@@ -1,4 +1,4 @@
-"""Each protocol keeps its promise, on every clip that RAVDESS has and on a set like BAUM-1."""
+"""Each protocol holds its guarantee, for every clip that RAVDESS has and on a set like BAUM-1."""
 
 import functools
 import itertools
@@ -399,7 +399,7 @@ def test_triplet_random_puts_a_sibling_in_training_with_the_probability_it_state
         train = set(table["clip"][parts.train])
         share.append(np.mean([c in train for c in table["clip"][parts.test].tolist()]))
     assert np.mean(share) == pytest.approx(1 - 0.2**2, abs=0.01)
-    assert "0.96" in registry.get("triplet_random").promise
+    assert "0.96" in registry.get("triplet_random").guarantee
 
 
 def test_too_few_recordings_are_named():

@@ -100,7 +100,7 @@ def test_metrics_per_clip_over_seeds_and_folds(write):
     assert accuracy.per_seed == pytest.approx(accuracies)
     assert row.metric("macro_f1").per_seed == pytest.approx(f1)
     assert accuracy.low < accuracy.mean < accuracy.high
-    text = compare.text([row])
+    text = compare.format_comparison([row])
     values = (accuracy.mean, accuracy.spread, accuracy.low, accuracy.high)
     assert "{} ±{} ({}-{})".format(*map(summary.percent, values)) in text
     line = next(line for line in text.splitlines() if line.startswith("mel"))

@@ -213,7 +213,7 @@ def test_the_report_is_readable_without_scripts(tab, workdir):
 
 def test_the_comparison_page(tab, workdir, write_cell, tmp_path):
     other = write_cell("clip_random", 15, workdir="other")
-    path = comparison.write([workdir, other], tmp_path / "compared.html")
+    path = comparison.write_comparison([workdir, other], tmp_path / "compared.html")
     check_page(tab, path)
     name = "Pairs, clip_random"
     assert len(column(tab, name, 0)) >= 3

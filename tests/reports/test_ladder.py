@@ -23,7 +23,7 @@ def test_rungs_are_in_order_with_the_expected_accuracy(write_cell):
     assert [(r.seeds, r.networks) for r in rungs] == [(2, 2), (1, 1), (1, 1)]
     assert all(r.accuracy.low <= r.accuracy.mean <= r.accuracy.high for r in rungs)
     assert all(r.chance == 0.5 and r.train_sizes == (540, 540) for r in rungs)
-    lines = report_ladder.lines(rungs)
+    lines = report_ladder.make_table(rungs)
     assert lines[1][:4] == ("triplet_random", "95.0 ±7.1", lines[1][2], "540")
     assert lines[3][-1] == "No subject is on both sides."
 
@@ -40,9 +40,9 @@ def test_a_ladder_may_span_workdirs_but_has_each_protocol_once(write_cell):
 def test_the_report_has_a_ladder_from_three_rungs_on(write_cell):
     write_cell("triplet_random", 20)
     folder = write_cell("clip_random", 16)
-    assert report_ladder.sections(folder) == []
+    assert report_ladder.make_sections(folder) == []
     write_cell("actor_kfold", 12, n_train=600)
-    (section,) = report_ladder.sections(folder)
+    (section,) = report_ladder.make_sections(folder)
     assert "different numbers of examples" in section.text[0]
     svg = ElementTree.fromstring(section.drawings[0])
     texts = [text.text for text in svg.iter("text")]
@@ -59,7 +59,7 @@ def test_the_report_has_a_ladder_from_three_rungs_on(write_cell):
 def test_the_text_states_equal_training_sizes(write_cell):
     for protocol in ("triplet_random", "clip_random", "actor_kfold"):
         folder = write_cell(protocol, 15)
-    (section,) = report_ladder.sections(folder)
+    (section,) = report_ladder.make_sections(folder)
     assert "trained on 540 examples" in section.text[0]
 
 
@@ -71,3 +71,14 @@ def test_the_command_draws_a_ladder(write_cell, tmp_path, capsys):
     assert "| triplet_random | 100.0 |" in capsys.readouterr().out
     assert figures.main(["ladder", str(folder), "--row", "voice", "--out", str(tmp_path)]) == 2
     assert "unknown row 'voice'" in capsys.readouterr().err
+
+
+def test_long_titles_are_wrapped_at_spaces():
+    titles = [published.title for published in ladder.PUBLISHED]
+    assert report_ladder._wrap(titles[0]) == ["Churaev and Savchenko 2021,", "conventional split"]
+    assert report_ladder._wrap(titles[1]) == [
+        "the same, split by actor: 20 to",
+        "30 points lower",
+    ]
+    name = "a_protocol_whose_name_is_longer_than_a_line"
+    assert report_ladder._wrap(name) == [name]

@@ -59,7 +59,7 @@ def write(make_record, tmp_path):
 
 
 def line_of(text: str, start: str) -> list[str]:
-    """Returns the cells of the line that starts with `start`."""
+    """Returns the cells of the table row that starts with `start`."""
     line = next(line for line in text.splitlines() if line.startswith(f"{start} "))
     return re.split(r"\s{2,}", line.strip())
 
@@ -68,7 +68,7 @@ def test_the_printed_numbers_and_their_conditions():
     nine, ten = literature.TABLES
     assert {e.work: e.accuracy for e in nine.entries} == BAUM1
     assert {e.work: e.accuracy for e in ten.entries} == RAVDESS
-    text = literature.compare([])
+    text = literature.format_tables([])
     luna = line_of(text, "Luna-Jiménez et al. (2021)")
     assert luna[1:6] == ["2021", "80.08", "8", "not given", "speaker-independent, 5 folds"]
     assert line_of(text, "Ma et al. (2020)")[3:] == ["not given"] * 3
@@ -85,7 +85,7 @@ def test_a_row_states_its_data_and_comparable_entries(write):
         {"seed": 1, "accuracy_target": 0.9},
         {"seed": 0, "epochs": 40},
     )
-    text = literature.compare(rows)
+    text = literature.format_tables(rows)
     cells = line_of(text, "face_mel")
     accuracy = summary.percent(rows[0].row.last.accuracy)
     assert rows[0].row.last.seeds == (0,)  # Only one seed was measured after the most epochs.
@@ -114,20 +114,20 @@ def test_a_row_states_its_data_and_comparable_entries(write):
 )
 def test_only_rows_that_meet_the_conditions_are_comparable(write, change, works):
     (row,) = write(change)
-    assert line_of(literature.compare([row]), "face_mel")[-1].startswith(works)
+    assert line_of(literature.format_tables([row]), "face_mel")[-1].startswith(works)
 
 
 def test_five_speaker_independent_folds_on_eight_emotions_compare_with_luna_jimenez(write):
     fields = {"emotions": EIGHT, "protocol": "actor_kfold", "dataset": dataset(intensities=())}
     (row,) = write(*({**fields, "fold": fold} for fold in range(5)))
-    cells = line_of(literature.compare([row]), "face_mel")
+    cells = line_of(literature.format_tables([row]), "face_mel")
     assert cells[-1] == "Luna-Jiménez et al. (2021)"
     assert cells[-3] == "5"  # Number of folds.
 
 
 def test_rows_are_in_the_table_of_the_dataset_they_were_tested_on(write):
     rows = write({"row": "over", "dataset": dataset("ravdess to baum1_acted")})
-    text = literature.compare(rows)
+    text = literature.format_tables(rows)
     assert "trained on ravdess, tested on baum1_acted" in text
     assert text.index("over  ") < text.index("Table 10")
     assert "Measured here on RAVDESS: nothing." in text
@@ -138,7 +138,7 @@ def test_rows_on_rendered_clips_or_shuffled_labels_are_left_out_and_named(write)
         {"row": "drawn", "dataset": dataset(origin="rendered")},
         {"row": "mixed", "config": {"split": {"shuffle_labels": True}}},
     )
-    text = literature.compare(rows)
+    text = literature.format_tables(rows)
     assert "Measured here on RAVDESS: nothing." in text
     last = text.replace("\n", " ")
     assert "run: drawn (rendered clips)" in last and "mixed (trained on shuffled labels)" in last
@@ -151,13 +151,13 @@ def test_best_keeps_one_row_per_setting(write):
         {"row": "high", "accuracy_target": 0.9},
         {"row": "other", "accuracy_target": 0.3, "protocol": "clip_random"},
     )
-    text = literature.compare(rows, best=True)
+    text = literature.format_tables(rows, best=True)
     assert "high  " in text and "other  " in text and "low  " not in text
     assert "optimistically biased" in " ".join(text.split())
 
 
 def test_markdown_tables_have_equal_numbers_of_columns(write):
-    text = literature.compare(write({}), in_markdown=True)
+    text = literature.format_tables(write({}), markdown=True)
     bars = [line.count("|") for line in text.splitlines() if line.startswith("|")]
     assert set(bars) == {8, 12}
     assert "### Table 10" in text

@@ -15,7 +15,7 @@ from mmer_jax.results import records
 
 
 def values(text: str, label: str) -> list[list[str]]:
-    """Returns the sort values of a sortable table, line by line."""
+    """Returns the sort values of a sortable table, table row by table row."""
     (table,) = re.findall(rf'aria-label="{label}">(.*?)</table>', text, re.S)
     return [re.findall(r'data-value="(.*?)"', line) for line in table.split("<tr>")[2:]]
 
@@ -134,7 +134,7 @@ def test_other_versions_of_the_data_are_rejected(write_cell, tmp_path, capsys):
     other = {"name": "ravdess", "origin": "recorded", "version": "2"}
     second = write_cell("actor_kfold", 12, workdir="other", dataset=other)
     with pytest.raises(errors.UserError, match=r"ravdess, version 1 in .*run.*; 2 in .*other"):
-        comparison.write([first, second], tmp_path / "page.html")
+        comparison.write_comparison([first, second], tmp_path / "page.html")
     write_cell("actor_kfold", 12, row="late", dataset=other)
     with pytest.raises(errors.UserError, match=r"ravdess, version 1 in row mel.*; 2 in row late"):
         report.write_report(first)
@@ -146,7 +146,7 @@ def test_names_are_escaped_on_comparison_pages(write_cell, tmp_path):
     bad = "<script>alert(1)</script>"
     first = write_cell("actor_kfold", 20, row=bad.replace("/", ""), config={bad: bad})
     second = write_cell("actor_kfold", 12, workdir="other", config={bad: "x"})
-    text = comparison.write([first, second], tmp_path / "page.html").read_text()
+    text = comparison.write_comparison([first, second], tmp_path / "page.html").read_text()
     assert text.count("<script>") == 1
     assert html.escape("<script>") in text
 
@@ -155,7 +155,7 @@ def test_a_row_that_cannot_be_read_does_not_hide_the_others(write_cell):
     workdir = write_cell("clip_random", 12)
     write_cell("clip_random", 14, row="other")
     (workdir / "predictions" / "other-clip_random-fold0-seed0.npz").write_bytes(b"")
-    results = clip_level.read([workdir], "clip_random")
+    results = clip_level.read_rows([workdir], "clip_random")
     assert results.names == ("mel",)
     assert len(results.left_out) == 1
     assert results.left_out[0].startswith("other: ")

@@ -13,7 +13,7 @@ from mmer_jax.reports import plots
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_png_has_exactly_the_pixels_of_its_image(channels):
     image = np.random.default_rng(0).integers(0, 256, (20, 30, channels), np.uint8)
-    head, data = plots.png_data_uri(image).split(",")
+    head, data = plots.encode_png(image).split(",")
     assert head == "data:image/png;base64"
     decoded = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_UNCHANGED)
     decoded = decoded[..., None] if channels == 1 else decoded[..., ::-1]  # OpenCV returns BGR.
@@ -25,13 +25,13 @@ def test_a_png_has_exactly_the_pixels_of_its_image(channels):
 )
 def test_arrays_that_are_not_images_are_rejected(image):
     with pytest.raises(ValueError, match="expected uint8"):
-        plots.png_data_uri(image)
+        plots.encode_png(image)
 
 
 def draw(**options) -> ElementTree.Element:
     lines = options.pop("lines", [plots.Line([(1, 0.2), (20, 0.8), (40, 1.0)], "train")])
     marks = options.pop("marks", [plots.Mark(10, 0.5, "test", (0.4, 0.6))])
-    svg = plots.chart(
+    svg = plots.draw_chart(
         "a <b> & c", lines, marks, options.pop("x_ticks", [10, 20, 30, 40]), **options
     )
     return ElementTree.fromstring(svg)

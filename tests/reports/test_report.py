@@ -219,7 +219,7 @@ def test_an_empty_workdir_is_an_error_that_says_what_to_run(tmp_path):
 
 
 def titles(records) -> set[str]:
-    return {caveat.title for caveat in caveats.caveats(summary.blocks(records))}
+    return {caveat.title for caveat in caveats.list_caveats(summary.blocks(records))}
 
 
 def test_caveats_are_shown_only_where_they_apply(make_record):

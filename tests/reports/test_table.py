@@ -12,7 +12,7 @@ PROMISES = {"triplet_random": "Nothing is kept apart.", "clip_random": "A clip s
 
 
 def lines_of(records, **options) -> list[str]:
-    return table.terminal_table(records, PROMISES, **options).splitlines()
+    return table.format_tables(records, PROMISES, **options).splitlines()
 
 
 def test_measured_accuracies_are_shown_with_the_papers(make_record):
@@ -60,7 +60,7 @@ def test_rows_may_lack_some_numbers_of_epochs(make_record):
     assert lines[3].split()[2] == "-" and lines[4].split()[1] == "-"
 
 
-def test_each_protocol_has_its_table_and_its_promise(make_record):
+def test_each_protocol_has_its_table_and_its_guarantee(make_record):
     records = [make_record(), make_record(protocol="clip_random")]
     text = "\n".join(lines_of(records))
     assert "Protocol triplet_random: Nothing is kept apart." in text
@@ -78,8 +78,8 @@ def test_a_note_names_rendered_clips(make_record):
 
 def test_notes_are_wrapped(make_record):
     long = {"triplet_random": "word " * 100}
-    text = table.terminal_table([make_record()], long)
-    assert max(map(len, text.splitlines())) <= table.WIDTH
+    text = table.format_tables([make_record()], long)
+    assert max(map(len, text.splitlines())) <= table.NOTE_WIDTH
 
 
 def test_intervals_come_from_a_bootstrap_over_subjects_if_there_are_predictions(
@@ -120,4 +120,4 @@ def test_speaker_independent_protocols_come_first(make_record):
 
 def test_no_records_is_an_error_that_says_what_to_run():
     with pytest.raises(errors.UserError, match=r"run\.py"):
-        table.terminal_table([], PROMISES)
+        table.format_tables([], PROMISES)

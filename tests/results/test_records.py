@@ -38,10 +38,10 @@ def test_records_are_found_by_their_key(tmp_path, make_record):
     records.append(path, record)
     stored = records.read(path)
     key = records.Key("table8", "face_mel", "triplet_random", 0, 3, 30)
-    assert records.key(record) == key
-    assert records.has(stored, key)
+    assert records.make_key(record) == key
+    assert records.has_key(stored, key)
     for field, other in (("table", "t7"), ("row", "mel"), ("fold", 1), ("seed", 0), ("epochs", 40)):
-        assert not records.has(stored, key._replace(**{field: other}))
+        assert not records.has_key(stored, key._replace(**{field: other}))
 
 
 def test_records_are_sorted_by_the_rows_of_their_table(tmp_path, make_record):

@@ -100,7 +100,7 @@ def test_untouched_inputs_reproduce_the_stored_predictions(workdir, capsys):
 def test_inputs_are_altered_as_the_condition_says(
     workdir, capsys, small_pack, row, condition, change, absent
 ):
-    """Against the same network applied to images altered and normalized in this test."""
+    """Compares with the same network applied to images altered and normalized in this test."""
     corruption, _, level = condition.partition("-")
     flags = [f"--{corruption}", level] if absent is None else []
     run(capsys, workdir, "--rows", row, "--corruptions", corruption, *flags)
@@ -146,7 +146,7 @@ def test_existing_results_are_not_measured_again(workdir, capsys):
     after = (workdir / results.FILE_NAME).read_bytes()
     intact = before[: before[:-1].rindex(b"\n") + 1]
     assert after.startswith(intact) and after.count(b"\n") == 6
-    keys = [results.make_key(line) for line in results.read(workdir)]
+    keys = [results.make_key(line) for line in results.read_results(workdir)]
     assert len(set(keys)) == 6
 
 

@@ -112,7 +112,7 @@ def test_sections_hold_curves_and_tables(write):
         row="face_mel",
         modalities=["face", "mel"],
     )
-    low, missing = robustness.sections(workdir)
+    low, missing = robustness.make_sections(workdir)
     assert low.title == "Robustness under clip_random: low-resolution faces"
     assert [line[:2] for line in low.table] == [
         ("row", "level"),
@@ -136,7 +136,7 @@ def test_sections_hold_curves_and_tables(write):
 
 
 def test_a_workdir_without_results_has_no_section(tmp_path):
-    assert robustness.sections(tmp_path) == []
+    assert robustness.make_sections(tmp_path) == []
 
 
 def test_incomplete_results_are_marked(write):
@@ -147,22 +147,24 @@ def test_incomplete_results_are_marked(write):
     point = curve.points[Condition("blur", 4.0)]
     assert point.cells == 1
     assert point.drop.mean == pytest.approx(draw(0.9, 1).mean() - draw(0.5, 5).mean())
-    (section,) = robustness.sections(workdir)
-    assert "Not everything is measured yet" in " ".join(section.text)
+    (section,) = robustness.make_sections(workdir)
+    assert "The measurements are incomplete" in " ".join(section.text)
 
 
 def test_results_on_rendered_clips_are_marked(write):
     rendered = RECORD["dataset"] | {"origin": "rendered"}
     write(UNTOUCHED, draw(0.9, 0), dataset=rendered)
     workdir = write(Condition("blur", 4.0), draw(0.5, 5), dataset=rendered)
-    assert "say nothing about emotion recognition" in " ".join(robustness.sections(workdir)[0].text)
+    assert "say nothing about emotion recognition" in " ".join(
+        robustness.make_sections(workdir)[0].text
+    )
 
 
 def test_results_on_validation_splits_are_marked(write):
     validation = {"split": {"tested": "validation"}}
     write(UNTOUCHED, draw(0.9, 0), config=validation)
     workdir = write(Condition("blur", 4.0), draw(0.5, 5), config=validation)
-    assert "test splits were not read" in " ".join(robustness.sections(workdir)[0].text)
+    assert "test splits were not read" in " ".join(robustness.make_sections(workdir)[0].text)
 
 
 def test_predictions_of_another_run_are_refused(write):

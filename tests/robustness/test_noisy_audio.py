@@ -66,7 +66,7 @@ def compute_images(data, record, workdir, levels, indices, manual_dir=None):
 
 
 def test_images_with_inaudible_noise_equal_the_packs(data, record, workdir):
-    """For every version of the audio, so that noise is the only difference from packing."""
+    """Tests every version of the audio: noise is the only difference from packing."""
     indices = range(0, len(data), 7)
     assert set(data.table["audio_variant"][list(indices)]) >= {"original", "noise", "pitch_shift"}
     noisy = compute_images(data, record, workdir, [120.0], indices)
@@ -96,7 +96,7 @@ def test_the_command_tests_on_noise(workdir, capsys):
     assert main([str(workdir), "--noise", "20", "-5"]) == 0
     out = capsys.readouterr().out
     assert "clip_random, noisy audio" in out and "-5 dB" in out
-    lines = results.read(workdir)
+    lines = results.read_results(workdir)
     assert [(line["corruption"], line["level"]) for line in lines] == [
         ("none", None),
         ("noise", 20.0),

@@ -195,7 +195,7 @@ def test_rank():
         (["--workdri=x"], "workdri"),
         (["--trials=1"], "--trials is 1; it must be 2 or more"),
         (["--search", "optimizer.learning_rat=1:2"], "did you mean 'learning_rate'?"),
-        (["--search", "batch_size=8,16", "batch_size=8:16"], "--search has a field twice"),
+        (["--search", "batch_size=8,16", "batch_size=8:16"], "--search names a field twice"),
         (
             ["--search", "optimizer.weight_decay=1e-4,1e-3"],
             "weight_decay is for adamw",
@@ -216,7 +216,7 @@ def test_a_missing_config_is_reported(tmp_path, capsys):
 
 
 def test_trials_on_other_data_are_not_compared(tuned, workdir, small_pack, tmp_path):
-    """A search cannot be continued with a changed data set."""
+    """A search cannot be continued with a changed dataset."""
     shutil.copytree(workdir, tmp_path / "w")
     data = pack.open_pack(small_pack)
     rng = np.random.default_rng(0)
