@@ -179,8 +179,11 @@ def test_a_killed_run_goes_on_and_leaves_the_same(workdir, small_pack, tmp_path,
     inner = sorted(p.name for p in (tmp_path / "predictions" / "inner").iterdir())
     assert len(inner) == 6
     for file in (*(f"inner/{n}" for n in inner), "logistic-clip_random-fold0-seed0.npz"):
-        expected = (workdir / "predictions" / file).read_bytes()
-        assert (tmp_path / "predictions" / file).read_bytes() == expected
+        expected = np.load(workdir / "predictions" / file)
+        continued = np.load(tmp_path / "predictions" / file)
+        assert expected.files == continued.files
+        for name in expected.files:
+            np.testing.assert_array_equal(continued[name], expected[name], f"{file}: {name}")
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
