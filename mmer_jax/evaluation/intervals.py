@@ -70,7 +70,7 @@ def bootstrap(
     tests: Sequence[Examples],
     groups: Sequence[np.ndarray],
     *,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
@@ -84,7 +84,8 @@ def bootstrap(
       tests: Test examples of each seed, folds pooled. The clips may differ between seeds.
       groups: For each seed str [n], the group that each example is resampled with; the `labels` of
         `aggregation.groups`.
-      resamples: Number of resamples. Each draws groups with replacement, as many as there are.
+      resamples: Number of resamples, RESAMPLES by default. Each draws groups with replacement, as
+        many as there are.
       confidence: Confidence level, in (0, 1).
       seed: Seed of the resampling. Calls with equal seeds and groups draw the same resamples.
 
@@ -109,7 +110,7 @@ def bootstrap_sums(
     contributions: Sequence[np.ndarray],
     groups: Sequence[np.ndarray],
     *,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
@@ -123,6 +124,7 @@ def bootstrap_sums(
       confidence: As for `bootstrap`.
       seed: As for `bootstrap`.
     """
+    resamples = RESAMPLES if resamples is None else resamples
     names = np.unique(np.concatenate(groups))
     group_sums = [
         _sum_by_group(names, terms, labels)
