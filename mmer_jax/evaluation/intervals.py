@@ -72,7 +72,7 @@ def bootstrap(
     tests: Sequence[Predictions],
     groups: Sequence[np.ndarray],
     *,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
@@ -87,7 +87,8 @@ def bootstrap(
         differ between seeds.
       groups: One array per seed: group label of each example, str [n], such as the `labels` of
         `aggregation.groups`.
-      resamples: Number of resamples. Each draws groups with replacement, as many as there are.
+      resamples: Number of resamples, RESAMPLES by default. Each draws groups with replacement, as
+        many as there are.
       confidence: Confidence level, in (0, 1).
       seed: Seed of the resampling. Calls with equal seeds and groups draw the same resamples.
 
@@ -112,7 +113,7 @@ def bootstrap_sums(
     contributions: Sequence[np.ndarray],
     groups: Sequence[np.ndarray],
     *,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
@@ -127,6 +128,7 @@ def bootstrap_sums(
       confidence: Confidence level, in (0, 1).
       seed: Seed of the resampling (see `bootstrap`).
     """
+    resamples = RESAMPLES if resamples is None else resamples
     names = np.unique(np.concatenate(groups))
     group_sums = [
         _sum_by_group(names, terms, labels)

@@ -13,12 +13,15 @@ from mmer_jax.models import tower
 def test_it_and_its_gradients_are_flaxs(channels, size):
     x = jax.random.normal(jax.random.key(0), (2, *size, channels))
     theirs = nn.Conv(6, (3, 3), padding="SAME", bias_init=nn.initializers.normal())
-    params = theirs.init(jax.random.key(1), x)
+    params = jax.jit(theirs.init)(jax.random.key(1), x)
     ours = tower.Convolution(6)
-    np.testing.assert_allclose(ours.apply(params, x), theirs.apply(params, x), atol=1e-6)
+    np.testing.assert_allclose(
+        jax.jit(ours.apply)(params, x), jax.jit(theirs.apply)(params, x), atol=1e-6
+    )
 
     def gradients(module):
-        return jax.grad(lambda p, x: (module.apply(p, x) ** 2).sum(), argnums=(0, 1))(params, x)
+        loss = lambda p, x: (module.apply(p, x) ** 2).sum()  # noqa: E731
+        return jax.jit(jax.grad(loss, argnums=(0, 1)))(params, x)
 
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
@@ -42,7 +45,7 @@ def test_a_maximum_before_the_bias_is_one_after_it_and_relu(size):
 
     np.testing.assert_array_equal(early(params, x), late(params, x))
     theirs, ours = (
-        jax.grad(lambda *a, f=f: (f(*a) ** 2).sum(), argnums=(0, 1))(params, x)
+        jax.jit(jax.grad(lambda *a, f=f: (f(*a) ** 2).sum(), argnums=(0, 1)))(params, x)
         for f in (late, early)
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, theirs)

@@ -1,5 +1,7 @@
 """VGG16 and the learned joint fusions: known counts, closed forms, symmetries."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,12 +59,17 @@ def images_of(config, seed=0):
 def test_gates_are_shares_and_equal_gates_give_the_mean(joint):
     config = joint("gated_sum", **{"model.hidden": ()})
     model, images = models.build(config), images_of(config)
-    params = model.init(jax.random.key(0), images, train=False)["params"]
-    _, taps = model.apply({"params": params}, images, train=False, mutable="intermediates")
+    params = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), images)[
+        "params"
+    ]
+    apply = functools.partial(model.apply, train=False)
+    _, taps = jax.jit(functools.partial(apply, mutable="intermediates"))({"params": params}, images)
     np.testing.assert_allclose(taps["intermediates"]["gate_weights"][0].sum(axis=-1), 1, rtol=1e-6)
 
     params["gates"] = jax.tree.map(jnp.zeros_like, params["gates"])
-    logits, taps = model.apply({"params": params}, images, train=False, capture_intermediates=True)
+    logits, taps = jax.jit(functools.partial(apply, capture_intermediates=True))(
+        {"params": params}, images
+    )
     taps = taps["intermediates"]
     projected = [np.tanh(taps[f"project_{m}"]["__call__"][0]) for m in model.modalities]
     kernel, bias = params["output"]["kernel"], params["output"]["bias"]
@@ -73,13 +80,14 @@ def test_attention_does_not_mind_the_order_of_places_but_whose_they_are():
     rng = np.random.default_rng(0)
     maps = {m: jnp.asarray(rng.normal(size=(2, 5, 6)), jnp.float32) for m in ("face", "mel")}
     module = CrossModalAttention(width=8, heads=2)
-    params = module.init(jax.random.key(0), maps)
-    out = module.apply(params, maps)
+    params = jax.jit(module.init)(jax.random.key(0), maps)
+    apply = jax.jit(module.apply)
+    out = apply(params, maps)
     assert out.shape == (2, 16)
     shuffled = {m: x[:, rng.permutation(5)] for m, x in maps.items()}
-    np.testing.assert_allclose(module.apply(params, shuffled), out, atol=1e-5)
+    np.testing.assert_allclose(apply(params, shuffled), out, atol=1e-5)
     swapped = {"face": maps["mel"], "mel": maps["face"]}
-    assert np.abs(module.apply(params, swapped) - out).max() > 0.01
+    assert np.abs(apply(params, swapped) - out).max() > 0.01
 
 
 def test_each_modality_hears_the_other_alone():
@@ -87,8 +95,8 @@ def test_each_modality_hears_the_other_alone():
     rng = np.random.default_rng(0)
     maps = {m: jnp.asarray(rng.normal(size=(1, 1, 6)), jnp.float32) for m in ("face", "mel")}
     module = CrossModalAttention(width=4, heads=1)
-    params = module.init(jax.random.key(0), maps)["params"]
-    out = module.apply({"params": params}, maps)
+    params = jax.jit(module.init)(jax.random.key(0), maps)["params"]
+    out = jax.jit(module.apply)({"params": params}, maps)
 
     def token(name):
         dense = params[f"project_{name}"]
@@ -105,12 +113,14 @@ def test_each_modality_hears_the_other_alone():
 def test_gradients_reach_every_parameter(joint, name):
     config = joint(name)
     model, images = models.build(config), images_of(config)
-    params = model.init(jax.random.key(0), images, train=False)["params"]
+    params = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), images)[
+        "params"
+    ]
 
     def loss(params):
         return (model.apply({"params": params}, images, train=False) ** 2).sum()
 
-    for path, gradient in jax.tree_util.tree_leaves_with_path(jax.grad(loss)(params)):
+    for path, gradient in jax.tree_util.tree_leaves_with_path(jax.jit(jax.grad(loss))(params)):
         assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, path
 
 

@@ -1,5 +1,7 @@
 """The parts of the network, and what it does with training mode, sizes and names."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -30,9 +32,9 @@ def apply(config, batch=3, train=False, seed=0):
         name: jnp.full(x.shape, 100, x.dtype)
         for name, x in registry.input_shapes(config, batch).items()
     }
-    params = model.init(jax.random.key(0), images, train=False)["params"]
+    params = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), images)
     rngs = {"dropout": jax.random.key(seed)}
-    return model.apply({"params": params}, images, train=train, rngs=rngs)
+    return jax.jit(functools.partial(model.apply, train=train))(params, images, rngs=rngs)
 
 
 def test_dropout_is_on_in_training_only(strong_config):

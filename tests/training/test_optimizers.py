@@ -1,5 +1,7 @@
 """Optimizers, schedules and the running average, against closed forms."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,14 @@ import pytest
 from mmer_jax import errors, models
 from mmer_jax.models import registry
 from mmer_jax.training import optimizers, step
+
+
+def make_step(config, model, optimizer):
+    """The jitted step: one program instead of one for each operation."""
+    objective = step.Objective.from_config(config)
+    return jax.jit(
+        functools.partial(step.train_step, model=model, optimizer=optimizer, objective=objective)
+    )
 
 
 def test_adam_is_kerass(small_config):
@@ -43,8 +53,9 @@ def test_cosine_rises_in_a_line_and_falls_as_a_cosine(small_config):
     small_config.epochs = 10
     optimizer = optimizers.make_optimizer(small_config, 5)
     state, sizes = optimizer.init(jnp.array(1.0)), []
+    make_update = jax.jit(optimizer.update)
     for _ in range(50):
-        update, state = optimizer.update(jnp.array(1.0), state, jnp.array(1.0))
+        update, state = make_update(jnp.array(1.0), state, jnp.array(1.0))
         sizes.append(-float(update))
     np.testing.assert_allclose(sizes[:10], 0.1 * np.arange(10) / 10, atol=1e-5)
     falls = 0.05 * (1 + np.cos(np.pi * np.arange(40) / 40))
@@ -57,21 +68,14 @@ def test_the_ema_is_the_closed_form(small_config):
     model = models.build(small_config)
     optimizer = optimizers.make_optimizer(small_config, 1)
     batch = registry.input_shapes(small_config, 4)
-    state = step.init_state(model, optimizer, batch, 0, ema=True)
-    objective = step.Objective.from_config(small_config)
+    state = jax.jit(lambda: step.init_state(model, optimizer, batch, 0, ema=True))()
+    train_step = make_step(small_config, model, optimizer)
     rng = np.random.default_rng(0)
     images = {k: rng.integers(0, 256, x.shape).astype(np.uint8) for k, x in batch.items()}
     expected = jax.tree.leaves(state.params)[0]
     for t in range(5):
-        state, _ = step.train_step(
-            state,
-            {"inputs": images, "label": jnp.arange(4) % 3, "mask": jnp.ones(4)},
-            {},
-            0,
-            model=model,
-            optimizer=optimizer,
-            objective=objective,
-        )
+        batch = {"inputs": images, "label": np.arange(4, dtype=np.int32) % 3, "mask": np.ones(4)}
+        state, _ = train_step(state, batch, {}, 0)
         decay = min(0.9, (1 + t) / (10 + t))
         expected = decay * expected + (1 - decay) * jax.tree.leaves(state.params)[0]
     np.testing.assert_allclose(jax.tree.leaves(state.ema_params)[0], expected, rtol=1e-5)
@@ -84,20 +88,14 @@ def test_smoothed_targets_are_the_cross_entropys_closed_form(small_config):
     model = models.build(small_config)
     optimizer = optimizers.make_optimizer(small_config, 1)
     batch = registry.input_shapes(small_config, 4)
-    state = step.init_state(model, optimizer, batch, 0)
+    state = jax.jit(lambda: step.init_state(model, optimizer, batch, 0))()
     images = {k: np.full(x.shape, 77, np.uint8) for k, x in batch.items()}
     label = jnp.array([0, 1, 2, 0])
-    said = jax.nn.log_softmax(model.apply({"params": state.params}, images, train=False))
+    logits = jax.jit(functools.partial(model.apply, train=False))({"params": state.params}, images)
+    said = jax.nn.log_softmax(logits)
     small_config.loss.label_smoothing = 0.2
-    _, loss = step.train_step(
-        state,
-        {"inputs": images, "label": label, "mask": jnp.ones(4)},
-        {},
-        0,
-        model=model,
-        optimizer=optimizer,
-        objective=step.Objective.from_config(small_config),
-    )
+    batch = {"inputs": images, "label": label, "mask": jnp.ones(4)}
+    _, loss = make_step(small_config, model, optimizer)(state, batch, {}, 0)
     expected = -(0.8 * said[jnp.arange(4), label] + 0.2 * said.mean(1)).sum()
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
 

@@ -1,5 +1,7 @@
 """The training step, against closed forms and the numbers of Keras."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,13 +21,28 @@ def make_batch(arrays, index, label, mask=None):
     }
 
 
+def initial_state(model, optimizer, config):
+    """The state before the first step, in one program instead of one for each operation."""
+    return jax.jit(lambda: step.init_state(model, optimizer, registry.input_shapes(config), 0))()
+
+
+def make_step(model, optimizer, **objective):
+    return jax.jit(
+        functools.partial(
+            step.train_step,
+            model=model,
+            optimizer=optimizer,
+            objective=step.Objective(**objective),
+        )
+    )
+
+
 @pytest.fixture
 def setting(small_config):
     small_config.model.dropout_features = small_config.model.dropout_output = 0.0
     model = models.build(small_config)
     optimizer = optimizers.make_optimizer(small_config, 1)
-    state = step.init_state(model, optimizer, registry.input_shapes(small_config), 0)
-    return model, optimizer, state
+    return model, optimizer, initial_state(model, optimizer, small_config)
 
 
 def test_padding_changes_nothing(setting, task):
@@ -37,7 +54,7 @@ def test_padding_changes_nothing(setting, task):
         (np.r_[:5, 70:73], np.r_[[1.0] * 5, [0] * 3]),
     ):
         batch = make_batch(arrays, index, examples.label, mask)
-        after, loss = step.train_step(state, batch, {}, 0, model=model, optimizer=optimizer)
+        after, loss = make_step(model, optimizer)(state, batch, {}, 0)
         states.append(after)
         losses.append(float(loss))
     assert float(states[1].sums["examples"]) == 5
@@ -57,8 +74,8 @@ def test_first_update_is_adams_closed_form(setting, task):
         logits = model.apply({"params": params}, batch["inputs"], train=False)
         return -jax.nn.log_softmax(logits)[jnp.arange(6), batch["label"]].mean()
 
-    value, grads = jax.value_and_grad(mean_loss)(state.params)
-    after, loss = step.train_step(state, batch, {}, 0, model=model, optimizer=optimizer)
+    value, grads = jax.jit(jax.value_and_grad(mean_loss))(state.params)
+    after, loss = make_step(model, optimizer)(state, batch, {}, 0)
     assert float(loss) / 6 == pytest.approx(float(value), rel=1e-6)
     norm = np.sqrt(sum((g**2).sum() for g in jax.tree.leaves(grads)))
     assert float(after.sums["grad_norm"]) == pytest.approx(float(norm), rel=1e-5)
@@ -81,14 +98,11 @@ def test_bfloat16_is_the_arithmetic_of_the_network_only(small_config, task, mode
         small_config.model.width, small_config.model.heads = 8, 2
     network = models.build(small_config)
     optimizer = optimizers.make_optimizer(small_config, 1)
-    state = step.init_state(network, optimizer, registry.input_shapes(small_config), 0)
+    state = initial_state(network, optimizer, small_config)
     batch = make_batch(arrays, np.arange(6), examples.label)
 
     def update(state, dtype):
-        objective = step.Objective(dtype=dtype)
-        return step.train_step(
-            state, batch, {}, 0, model=network, optimizer=optimizer, objective=objective
-        )
+        return make_step(network, optimizer, dtype=dtype)(state, batch, {}, 0)
 
     results = {dtype: update(state, dtype) for dtype in step.DTYPES}
     losses = {dtype: float(loss) for dtype, (_, loss) in results.items()}

@@ -1,0 +1,73 @@
+"""Which tests are slow, by rule: `make check` leaves those out, and a new test needs no mark."""
+
+import re
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# A test is slow if it uses one of these names itself, through a fixture, or through a function of
+# the tests: it starts processes, renders clips, builds a dataset, trains a network or reads real
+# recordings. A dotted name counts if all its parts are used.
+_SLOW_NAMES = (
+    *("subprocess", "multiprocessing", "render_ravdess", "render_baum1", "render_missing"),
+    *("ensure_built", "download_and_prepare", "run_experiment", "run_cell", "training.train"),
+    "original_clips",
+)
+
+# A module with such an import at its top is slow as a whole: importing it loads TensorFlow.
+_SLOW_IMPORT = re.compile(
+    r"^(?:import|from) (?:tensorflow|keras|apache_beam|tfds_builders)"
+    r"|^from mmer_jax\.datasets(?: import .*tfds_io|\.tfds_io import)"
+    r'|^\w+ = pytest\.importorskip\("(?:tensorflow|keras)',
+    re.MULTILINE,
+)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves slow modules out unread where slow tests are deselected: TensorFlow stays away."""
+    is_checked = config.option.markexpr == "not slow" and collection_path.suffix == ".py"
+    return True if is_checked and _is_slow_module(collection_path) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the slow tests, before pytest deselects by marks."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _is_slow(item):
+            item.add_marker("slow")
+
+
+def _is_slow_module(path: Path) -> bool:
+    return bool(_SLOW_IMPORT.search(path.read_text()))
+
+
+def _is_slow(item: pytest.Function) -> bool:
+    fixtures = item._fixtureinfo.name2fixturedefs
+    names, visited = set(fixtures), set()
+    for function in (item.function, *(d.func for chain in fixtures.values() for d in chain)):
+        names |= _names_used(function, visited)
+    is_slow = any(names.issuperset(name.split(".")) for name in _SLOW_NAMES)
+    return is_slow or _is_slow_module(item.path)
+
+
+def _names_used(function: Callable, visited: set[Callable]) -> set[str]:
+    """Returns the globals and attributes that a function uses, and the tests' functions it calls.
+
+    Args:
+      function: A test, a fixture or a helper of tests.
+      visited: The functions read so far; is extended.
+    """
+    if function in visited or not isinstance(function, types.FunctionType):
+        return set()
+    visited.add(function)
+    names = _names_in(function.__code__)
+    for value in [function.__globals__.get(name) for name in names]:
+        if isinstance(value, types.FunctionType) and "test" in value.__module__:
+            names |= _names_used(value, visited)
+    return names
+
+
+def _names_in(code: types.CodeType) -> set[str]:
+    nested = (c for c in code.co_consts if isinstance(c, types.CodeType))
+    return set(code.co_names).union(*map(_names_in, nested))
