@@ -1,10 +1,10 @@
-"""The schema of a config: every field with its default, the value of the paper where it has one.
+"""The schema of a config: its fields and their defaults, which are the paper's where it has values.
 
 A config is data: nested `ml_collections.ConfigDict`s without logic. `rows` maps the name of a table
 row to the fields that the row overrides.
 
-A field that is added here later must keep today's behavior at its default, and a default never
-changes: a workdir and a record written before the field existed stand for its default.
+Defaults never change, and the default of a new field keeps the behavior from before the field
+existed: workdirs and records that lack a field are read as if they had its default.
 """
 
 import ml_collections
@@ -26,7 +26,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.folds = ()  # empty: all folds of the protocol
     config.seeds = (0,)
     config.protocol_seeds = ml_collections.ConfigDict()  # protocol -> its seeds
-    # Modules, or paths of .py files, that register models, modalities or decision rules.
+    # Modules, or paths of .py files, that register models, modalities, decision rules or protocols.
     config.plugins = ()
 
     # Selection of the examples.
@@ -48,14 +48,15 @@ def default_config() -> ml_collections.ConfigDict:
     config.data.build.stretch_factor = 0.8
     config.data.build.video_only = False  # include recordings without audio
     config.data.emotions = EMOTIONS  # the classes, in order
-    config.data.intensities = ("strong",)  # names of the dataset; (): all
+    config.data.intensities = ("strong",)  # as the dataset names them; (): all
     # Versions of the audio; builds with `speech` also have time_shift and time_stretch.
     config.data.audio_variants = ("original", "noise", "pitch_shift")
     config.data.one_spectrogram = False  # pair every frame of a clip with its original audio
     config.data.mask_background = False  # black out what is not the face
     config.data.picked = placeholder(str)  # path of a CSV file of clip, frame_index: only these
     config.data.size = 128  # pixels; the paper does not give it
-    # Location of the data; not part of a workdir's identity.
+    # Location of the data. It is not part of the identity of a config (config/identity.py): it may
+    # differ between runs in one workdir.
     config.data.manual_dir = placeholder(str)  # folder of the recordings
     config.data.download = False  # allow the download of 12 GB
     config.data.data_dir = placeholder(str)  # folder of built datasets; None: the default of TFDS
@@ -64,7 +65,8 @@ def default_config() -> ml_collections.ConfigDict:
     # Clips to render in place of recordings; the arguments of synthetic.render_ravdess.
     config.data.rendered = ml_collections.ConfigDict({"enabled": False})
 
-    # The dataset to test on, if it is another one. What is not set here is as in `data`.
+    # A second dataset to test on, for the protocol cross_dataset. These fields replace those of
+    # `data`, even if they are not set: intensities () means all. Other fields are as in `data`.
     config.test_data = ml_collections.ConfigDict()
     config.test_data.dataset = placeholder(str)
     config.test_data.intensities = ()
@@ -74,12 +76,13 @@ def default_config() -> ml_collections.ConfigDict:
     config.test_data.rendered = ml_collections.ConfigDict({"enabled": False})
 
     config.split = ml_collections.ConfigDict()
-    config.split.test_fraction = 0.2  # the paper does not give it
-    config.split.validation_fraction = 0.0  # of the examples that are not tested; the paper: none
-    # "validation": the validation subset is tested and the test subset is never read. For every
-    # choice that is made by numbers: a recipe, a hyperparameter.
+    config.split.test_fraction = 0.2  # of the protocol's groups; the paper does not give it
+    config.split.validation_fraction = 0.0  # of the remaining groups; the paper: none
+    # "validation": metrics are those of the validation subset, and the test subset is never read.
+    # Use it to choose recipes and hyperparameters.
     config.split.tested = "test"
-    # Protocols whose training subsets are thinned at random to the size of the smallest.
+    # If set, every training subset is thinned at random, to the size of the smallest one that
+    # these protocols have.
     config.split.equal_training = ()
     config.split.leave_out_fold = placeholder(int)  # a fold of actor_kfold to leave out altogether
     config.split.shuffle_labels = False  # train on permuted labels, as a check of chance level
@@ -102,7 +105,7 @@ def default_config() -> ml_collections.ConfigDict:
     # evaluated stay in float32.
     config.compute_dtype = "float32"
 
-    # Late fusion (at decision level) of rows with one input each; "": a network is trained.
+    # Late fusion (at decision level) of the networks of other rows; "": the row trains a network.
     config.fusion = ml_collections.ConfigDict()
     config.fusion.method = ""  # mean, product, maximum, majority, weighted, logistic, ...
     config.fusion.rows = ()  # the rows that are fused
@@ -121,7 +124,8 @@ def default_config() -> ml_collections.ConfigDict:
     config.optimizer.ema_decay = 0.0  # of the EMA of the parameters; 0: none
     config.loss = ml_collections.ConfigDict({"label_smoothing": 0.0})
     # unit: images scaled to 0..1, as in the paper; global: mean 0 and standard deviation 1 over the
-    # training subset, per frequency or color channel; per_speaker: over each speaker's own images.
+    # training subset, per frequency or color channel; per_speaker: over each speaker's own
+    # images, those of test speakers included, without labels.
     config.input = ml_collections.ConfigDict({"normalization": "unit"})
     # Random changes of each training batch. Shifts and widths are fractions of the image's side.
     config.augment = ml_collections.ConfigDict()
@@ -135,13 +139,19 @@ def default_config() -> ml_collections.ConfigDict:
     config.augment.modality_dropout = 0.0  # rate at which an input of an example is zeroed
     config.batch_size = 30
     config.epochs = 40
-    config.measure_epochs = (10, 20, 30, 40)  # those up to `epochs`, and `epochs` itself
+    config.measure_epochs = (
+        10,
+        20,
+        30,
+        40,
+    )  # evaluated after these and after the last epoch
 
     # Early stopping: training ends after `patience` epochs without a better validation loss or
-    # accuracy (`monitor`); the best epoch's parameters are evaluated, under `epochs`. 0: off.
+    # accuracy (`monitor`); the best epoch's parameters are evaluated once, and their result is
+    # recorded as that of epoch `epochs`. measure_epochs is then ignored. 0: off.
     config.early_stopping = ml_collections.ConfigDict({"patience": 0, "monitor": "loss"})
 
-    # The numbers printed in the paper and what they were measured on. No part of an identity.
+    # The numbers printed in the paper and what they were measured on. Not part of the identity.
     config.paper = ml_collections.ConfigDict()
     config.paper.epochs = (10, 20, 30, 40)
     config.paper.protocol = "triplet_random"
@@ -152,7 +162,8 @@ def default_config() -> ml_collections.ConfigDict:
 
     # How it runs. Nothing here alters a result.
     config.run = ml_collections.ConfigDict()
-    config.run.checkpoint_seconds = 60.0  # a state with three inputs at 128 pixels has 0.7 GB
+    # Time between checkpoints; one of a network with three inputs at 128 pixels has 0.7 GB.
+    config.run.checkpoint_seconds = 60.0
     config.run.predict_batch = 120  # examples per batch in evaluation
     config.run.workers = placeholder(int)  # processes for building; None: one per core
     config.run.strict = False  # make a recording that cannot be used an error

@@ -3,9 +3,8 @@
 Row 1 has the headings of the columns, in any order; other columns are ignored:
 
     clip          name of the clip
-    frame_index   number of the frame in decoding order, as in a built dataset. Frames are counted
-                  from 0, but listed from 1, since frame 0 has no optical flow and is never an
-                  example
+    frame_index   number of the frame in decoding order, as in a built dataset; the first frame is
+                  0. Frame 0 has no optical flow, is never an example and must not be listed
     score         only in lists of scores: a finite number; frames with high scores are selected
 
 Cells are separated by commas; the encoding is UTF-8. Empty rows are skipped. Row numbers in

@@ -28,12 +28,15 @@ class MeasuredRow:
 
     @property
     def record(self) -> Record:
-        """One of the records after the most epochs, which differ only in fold, seed and results."""
+        """The first of the records after the most epochs.
+
+        All of them have the same dataset and the same fields of the config that determine results.
+        """
         return self.row.last.records[0]
 
     @property
     def test_dataset(self) -> str:
-        """Name of the dataset that the row was tested on."""
+        """Name of the dataset that the row was tested on; two are recorded as "TRAIN to TEST"."""
         return self.record["dataset"]["name"].split(" to ")[-1]
 
     @property
@@ -56,11 +59,16 @@ class MeasuredRow:
 
     @property
     def exclusion_reason(self) -> str | None:
-        """Reason why the row is not comparable with published results, or None if it is."""
+        """Reason to leave the row out of comparisons with published results; None if none applies.
+
+        None does not make a row comparable with an entry: see `reports.literature.meets`.
+        """
         if self.row.rendered:
             return "rendered clips"
         if self.record["config"].get("split", {}).get("shuffle_labels"):
             return "trained on shuffled labels"
+        if self.record["config"].get("split", {}).get("tested") == "validation":
+            return "measured on validation data"
         return None
 
     @property

@@ -139,7 +139,12 @@ def _missing_cells(cells: list[Cell], rows: Rows, workdir: pathlib.Path) -> list
 
 
 def _needed_networks(missing: list[Cell], rows: Rows) -> list[Cell]:
-    """Returns the networks that the missing cells need, auxiliary ones included."""
+    """Returns the cells of the networks to train for the missing cells; some may be finished.
+
+    For a cell these are the cell itself, the candidates of its learning-rate search, or the inner
+    networks of its fitted late fusion. The networks that a late fusion combines are requested cells
+    themselves.
+    """
     networks: list[Cell] = []
     for cell in missing:
         if _is_fusion(cell, rows):

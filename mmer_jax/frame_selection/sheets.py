@@ -48,11 +48,11 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class Sheet:
-    """The tiles of a clip, and the facts in the heading above them.
+    """The section of a page that shows one clip: its heading and its tiles.
 
     Attributes:
       clip: Name of the clip.
-      subject: Name of the subject.
+      subject: Name of the subject, by which clips are divided into pages.
       label: The emotion that the clip is labeled with.
       face_found: Whether a detector found the face.
       tiles: The frames that are shown.

@@ -48,11 +48,13 @@ class Predictor:
 
         Args:
           params: Parameters of the network.
-          arrays: Modality -> uint8 [m, s, s, c]; may be memory-mapped or a pack's records.
+          arrays: Modality -> images of a pack, uint8 [images, size, size, channels], in memory or
+            on disk.
           indices: Modality -> int [n], the index of each example's image in `arrays`.
-          norm: Normalization of the inputs, with the group of each image of `arrays`.
-          absent: Modalities that are missing: their towers get zeros, as where
-            `augment.modality_dropout` drops them in training.
+          norm: Normalization of the inputs. Its `groups` tell which mean and standard deviation
+            apply to each image of `arrays`.
+          absent: Modalities whose inputs are set to zero, as `augment.modality_dropout` does in
+            training. `arrays` and `indices` must have them nevertheless.
 
         Returns:
           float32 [n, classes].

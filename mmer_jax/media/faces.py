@@ -54,7 +54,8 @@ def make_detector(name: str, model_path: str | None = None) -> Detector:
       model_path: Path of YuNet's .onnx file; None for the other detectors.
 
     Returns:
-      A function from an image, uint8 [h, w, 3] RGB, to boxes, float64 [n, 4].
+      A function from an image, uint8 [h, w, 3] RGB, to boxes, float64 [n, 4]: left,
+      top, width and height in pixels.
 
     Raises:
       UserError: If `name` is unknown, the model file is missing or cannot be loaded, or a model

@@ -243,12 +243,13 @@ def subject_folds(table: Table) -> dict[int, list[str]]:
     dataset has five folds of its subjects, with about as many clips of every emotion in each. The
     folds depend only on the names of the subjects and on the number of clips of each subject and
     emotion: not on a seed, a modality or the number of examples of a clip. Datasets that are built
-    from the same recordings with different builder configs therefore have the same folds, if the
-    same clips could be used.
+    from the same recordings therefore have the same folds, whatever the builder config, unless a
+    build had to skip clips.
 
     Args:
-      table: Metadata columns `subject`, `clip` and `emotion`, each an array [n]. With `subject`
-        alone the subjects are dealt in the order of their names.
+      table: Metadata columns, each an array [n]: `subject` and, to balance emotions, `clip` and
+        `emotion`. Without these two, subjects are assigned to the folds in turn, in the order of
+        their names (not in RAVDESS).
 
     Returns:
       Fold number -> names of the subjects that are tested in the fold; folds without a subject are

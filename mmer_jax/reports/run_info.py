@@ -11,6 +11,9 @@ from mmer_jax.results.records import Record
 def collect(records: Sequence[Record]) -> dict[str, Any]:
     """Collects the provenance of records for the report; equal values are listed once.
 
+    The sizes of the subsets are those of the last record of each protocol and row: of one fold and
+    one seed.
+
     Args:
       records: Records of a workdir.
 

@@ -38,7 +38,8 @@ def make_rng(seed: int, *names: object) -> np.random.Generator:
 
     Args:
       seed: Seed of all clips.
-      names: Objects whose texts identify the purpose, such as the name of a clip and "voice".
+      names: What the numbers are for, such as the name of a clip and "voice"; each is converted
+        with `str`.
     """
     key = "/".join(map(str, (seed, *names))).encode()
     return np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest()[:16], "little"))

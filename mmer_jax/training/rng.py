@@ -19,7 +19,7 @@ def key(seed: int | jax.Array, stream: str, step: int | jax.Array | None = None)
 
 
 def numpy_seed(seed: int, stream: str, *numbers: int) -> tuple[int, ...]:
-    """Returns the seed of a NumPy generator of a stream, for drawing on the host.
+    """Returns a seed for `np.random.default_rng`, for what a stream draws on the host.
 
     Args:
       seed: Seed of the run.

@@ -1,7 +1,8 @@
 """Search space: the fields of a config that are searched, and the distribution of their values.
 
     optimizer.learning_rate=log:1e-4:3e-3   log-uniform between the two
-    model.dropout_output=0.2:0.6            uniform between the two; integers for integer fields
+    model.dropout_output=0.2:0.6            uniform between the two; for an integer field, over the
+                                            integers from LOW to HIGH, both included
     optimizer.weight_decay=1e-5,1e-4,1e-3   one of the values, with equal probability
 
 Bergstra and Bengio, Random search for hyper-parameter optimization, JMLR 13 (2012).
@@ -24,8 +25,6 @@ Value = bool | int | float | str
 # could not be compared.
 FIXED = (
     *identity.EXCLUDED,
-    "table",
-    "rows",
     "split",
     "test_data",
     "data.dataset",
@@ -33,7 +32,6 @@ FIXED = (
     "data.picked",
     "data.rendered",
     "fusion",
-    "paper",
 )
 
 DIGITS = 3  # significant digits of a float, so that the printed value is the trained one
