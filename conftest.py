@@ -14,7 +14,8 @@ import pytest
 # the tests: it starts processes, renders clips, builds a dataset, trains a network or reads real
 # recordings. Where there are two, both must be used.
 _SLOW_NAMES = (
-    *({"subprocess"}, {"multiprocessing"}, {"tests.forked"}, {"original_clips"}),
+    *({"subprocess"}, {"multiprocessing"}, {"ordered_map"}, {"tests.forked"}),
+    *({"original_clips"}, {"getfixturevalue"}),
     *({"render_ravdess"}, {"render_baum1"}, {"render_missing"}),
     *({"ensure_built"}, {"download_and_prepare"}),
     *({"run_experiment"}, {"run_cell"}, {"mmer_jax.training", "train"}, {"mmer_jax.cli.tune"}),
