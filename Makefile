@@ -1,6 +1,6 @@
 # make demo    renders clips, builds a data set, trains three networks, writes runs/demo/report/
 # make test    runs all tests; make test ARGS="-k flow" some of them
-# make check   runs the tests that are fast
+# make check   runs the fast tests, in a minute or two
 # make lint    checks style and types
 # make clean   removes the environment and caches; results in runs/ stay
 #
@@ -26,7 +26,7 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(PYTEST) $(ARGS)
 
-# Leaves out the tests marked slow: whole runs, and runs of several processes.
+# Leaves out the tests marked slow: conftest.py gives that mark by rule.
 check: $(INSTALLED)
 	$(PYTEST) -m "not slow" $(ARGS)
 

@@ -1,5 +1,6 @@
 """run.py as a user calls it: mistakes get one clear line, and no traceback."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -10,18 +11,24 @@ from pathlib import Path
 import pytest
 
 from mmer_jax.results import records
+from tests import forked
 
 
-def run(*arguments, **kwargs):
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+def run(*arguments):
     return subprocess.run(
         [sys.executable, "run.py", *map(str, arguments)],
-        env=environment,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
         timeout=300,
-        **kwargs,
     )
+
+
+@pytest.fixture(scope="module")
+def run_mistaken(tmp_path_factory):
+    """A function that runs run.py with arguments that stop it before it trains."""
+    with forked.server(tmp_path_factory.mktemp("output")) as run_program:
+        yield functools.partial(run_program, "run.py")
 
 
 STRONG = "--config=configs/ravdess_strong.py"
@@ -38,8 +45,8 @@ STRONG = "--config=configs/ravdess_strong.py"
         ([STRONG + ":voice"], "unknown row 'voice'; known: face, face_flow, "),
     ],
 )
-def test_mistakes_are_one_clear_line(arguments, message, tmp_path):
-    done = run(*arguments, f"--workdir={tmp_path}/w", f"--config.data.data_dir={tmp_path}")
+def test_mistakes_are_one_clear_line(run_mistaken, arguments, message, tmp_path):
+    done = run_mistaken(*arguments, f"--workdir={tmp_path}/w", f"--config.data.data_dir={tmp_path}")
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -56,14 +63,14 @@ def test_a_config_file_in_the_home_folder_is_found(tmp_path, monkeypatch):
     assert "no field 'epcohs'; did you mean 'epochs'?" in done.stderr
 
 
-def test_without_a_config_it_says_which_to_try():
-    done = run()
+def test_without_a_config_it_says_which_to_try(run_mistaken):
+    done = run_mistaken()
     assert done.returncode == 1
     assert done.stderr == "run.py: --config is missing; try --config=configs/demo.py\n"
 
 
-def test_with_nothing_to_train_from_it_names_all_three_ways(tmp_path):
-    done = run(STRONG, f"--config.data.data_dir={tmp_path}", f"--workdir={tmp_path}/w")
+def test_with_nothing_to_train_from_it_names_all_three_ways(run_mistaken, tmp_path):
+    done = run_mistaken(STRONG, f"--config.data.data_dir={tmp_path}", f"--workdir={tmp_path}/w")
     assert done.returncode == 1
     for way in ("--config.data.manual_dir", "--config.data.download", "--config.data.pack"):
         assert way in done.stderr

@@ -1,5 +1,6 @@
 """Configs: every file loads, rows resolve, mistakes are explained, a workdir is one config's."""
 
+import functools
 import importlib
 import pathlib
 
@@ -26,17 +27,26 @@ def test_every_row_of_every_config_traces_one_step(file):
     assert config.is_locked
     for row in config.rows:
         resolved = resolve.resolve_row(config, row)
-        model, optimizer = models.build(resolved), optimizers.make_optimizer(resolved, 1)
-
-        def one_step(inputs, label, resolved=resolved, model=model, optimizer=optimizer):
-            state = step.init_state(model, optimizer, registry.input_shapes(resolved), 0)
-            batch = {"inputs": inputs, "label": label, "mask": label * 1.0}
-            return step.train_step(state, batch, {}, 0, model=model, optimizer=optimizer)
-
-        label = jax.ShapeDtypeStruct((2,), "int32")
-        after, _ = jax.eval_shape(one_step, registry.input_shapes(resolved, 2), label)
+        after = trace_step(
+            models.build(resolved),
+            optimizers.make_optimizer(resolved, 1),
+            tuple(registry.input_shapes(resolved, 2).items()),
+        )
         output = after.params["output"]["kernel"]
         assert output.shape[1] == len(resolved.data.emotions)
+
+
+@functools.cache  # many rows are one network
+def trace_step(model, optimizer, inputs):
+    """The shapes of the state after a step."""
+
+    def one_step(inputs, label):
+        state = step.init_state(model, optimizer, inputs, 0)
+        batch = {"inputs": inputs, "label": label, "mask": label * 1.0}
+        return step.train_step(state, batch, {}, 0, model=model, optimizer=optimizer)
+
+    after, _ = jax.eval_shape(one_step, dict(inputs), jax.ShapeDtypeStruct((2,), "int32"))
+    return after
 
 
 def test_the_papers_numbers_are_those_of_its_tables():
