@@ -45,8 +45,10 @@ class PlacePool:
             self._check(self._places[0])
             return
         devices = self._free.get()
-        if not self._preemption.signum:
-            self._futures.append(self._threads.submit(self._run, function, args, devices))
+        if self._preemption.signum:
+            self._free.put(devices)  # or a later call would wait for a place forever
+            return
+        self._futures.append(self._threads.submit(self._run, function, args, devices))
 
     def _run(self, function, args, devices) -> None:
         try:
