@@ -10,6 +10,7 @@ import pytest
 from mmer_jax import errors
 from mmer_jax.cli.main import main
 from mmer_jax.config import plugins, schema
+from mmer_jax.evaluation import decision_rules
 from mmer_jax.results import predictions, records
 from mmer_jax.synthetic.ravdess import render_ravdess
 
@@ -173,6 +174,27 @@ def test_a_modality_and_a_rule_from_outside(tmp_path):
     np.testing.assert_allclose(
         fused.examples[1, "test"].probabilities, member.examples[1, "test"].probabilities, atol=1e-6
     )
+
+
+def test_plugins_of_one_file_name_are_each_loaded_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(plugins, "_loaded", {})
+    monkeypatch.setattr(decision_rules, "RULES", dict(decision_rules.RULES))
+    content = """
+from mmer_jax.evaluation import decision_rules
+
+def rule(posteriors):
+    return sum(posteriors.values()) / len(posteriors)
+
+decision_rules.register({name!r}, rule)
+"""
+    paths = []
+    for name in ("rule_of_a", "rule_of_b"):
+        (tmp_path / name).mkdir()
+        paths.append(tmp_path / name / "rule.py")
+        paths[-1].write_text(content.format(name=name))
+    for _ in range(2):
+        plugins.load(map(str, paths))
+    assert {"rule_of_a", "rule_of_b"} <= set(decision_rules.methods())
 
 
 @pytest.mark.parametrize(

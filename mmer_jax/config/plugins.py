@@ -4,6 +4,7 @@ Rules are the decision rules of late fusion.
 """
 
 import functools
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -60,7 +61,10 @@ def _load_and_call(plugins: Iterable[str], function: Callable[[Any], Any], item:
 
 
 def source(plugin: str) -> str | None:
-    """Returns the path of a plugin's source file, or None if there is no such module or file."""
+    """Returns the path of a plugin's file, or None for a module that is not found or has no file.
+
+    A plugin that ends in .py is returned as it is, whether or not the file exists.
+    """
     if plugin.endswith(".py"):
         return plugin
     try:
@@ -71,9 +75,9 @@ def source(plugin: str) -> str | None:
 
 
 def _load_file(path: Path) -> None:
-    name = f"mmer_plugin_{path.stem}"
-    loaded = sys.modules.get(name)
-    if loaded is not None and loaded.__file__ == str(path):
+    # Two files of one name are two plugins.
+    name = f"mmer_plugin_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
+    if name in sys.modules:
         return
     if not path.is_file():
         raise errors.UserError(f"config.plugins names {path}, and there is no such file")

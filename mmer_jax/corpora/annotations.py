@@ -208,7 +208,7 @@ def _read_csv(path: Path) -> list[Sequence]:
 
 
 def _headings(cells: Sequence) -> dict[str, int]:
-    """Finds headings in a row of cells: returns name, one of COLUMNS -> index of the column."""
+    """Finds headings in a row of cells: returns the name of a column (of COLUMNS) -> its index."""
     normalized = [_normalize(cell) for cell in cells]
     return {
         name: normalized.index(_normalize(name))
@@ -225,7 +225,7 @@ def _find_header(path: Path, rows: list[tuple[int, Sequence]]) -> tuple[int, dic
       rows: (row number, cells) of each row.
 
     Returns:
-      The row number, and name, one of COLUMNS -> index of the column.
+      The row number, and a dict from the name of a column (of COLUMNS) to its index.
 
     Raises:
       UserError: A column is missing.
@@ -276,7 +276,7 @@ class _Entry:
     Attributes:
       path: Path of the file, for error messages.
       row: Row number, from 1.
-      cells: Name, one of COLUMNS -> cell.
+      cells: Name of a column (one of COLUMNS) -> its cell.
     """
 
     path: Path

@@ -23,10 +23,11 @@ from mmer_jax.training import checkpoints, early_stopping, normalization
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-    """Checks that a config (of one row) has validation data wherever they are used for a choice.
+    """Checks the rates of a search, and the validation subset that search and early stopping need.
 
     Raises:
-      UserError: Bad learning rates, or no validation subset to choose by.
+      UserError: Bad learning rates; or a search or early stopping without a validation subset, with
+        one that `split.tested` measures on, or with one that holds versions of training clips.
     """
     rates = config.optimizer.learning_rate_search
     if len(rates) == 1 or len(set(rates)) < len(rates) or not all(map(_is_rate, rates)):
@@ -138,7 +139,8 @@ def best(scores: Mapping[float, Mapping[str, float | None]]) -> float | None:
     Ties are broken by the lower validation loss, then by the smaller learning rate.
 
     Args:
-      scores: Learning rate -> validation_accuracy and validation_loss, None if it diverged.
+      scores: Learning rate -> its validation_accuracy and validation_loss, both None if training
+        diverged.
 
     Returns:
       The rate, or None if all diverged.

@@ -100,7 +100,8 @@ def occlude(image: np.ndarray, share: float, rng: np.random.Generator) -> np.nda
       image: uint8 [s, s, c].
       share: Covered share of the area, in 0..1. The side of the square is rounded to whole pixels.
       rng: Generator that the position is drawn from. With generators in the same state, squares of
-        different shares have the same relative position.
+        different shares leave the same fraction of the free rows above them and of the free columns
+        to their left, up to rounding.
 
     Returns:
       uint8 [s, s, c].

@@ -1,7 +1,7 @@
 """Intermediate fusion by cross-modal attention over the towers' feature maps.
 
-After the cross-modal blocks of Tsai et al. (2019), arXiv:1906.00295: each position of one
-modality's last feature map attends to the positions of the others.
+Modeled on the cross-modal blocks of Tsai et al. (2019), arXiv:1906.00295: each position of one
+modality's last feature map attends to all positions of all other modalities.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,9 @@ from mmer_jax.models import registry, tower
 class AttentionNetwork(nn.Module):
     """Towers, cross-modal attention, the mean over positions, dense layers.
 
-    A position carries a learned vector of its modality and no encoding of its place: the mean over
-    positions does not depend on their order.
+    Each position becomes a vector of length `width`: a projection of its features plus a learned
+    vector of its modality. Its place is not encoded, so the result does not depend on the order of
+    the positions.
 
     Attributes:
       modalities: Names of the inputs, two or more.
@@ -28,7 +29,7 @@ class AttentionNetwork(nn.Module):
       hidden: Widths of the dense layers before the output.
       dropout_features: Dropout rate on each tower's last feature map.
       dropout_output: Dropout rate before the output layer.
-      width: Width of the vectors; a multiple of `heads`.
+      width: Length of the vector of a position; a multiple of `heads`.
       heads: Number of attention heads.
     """
 
@@ -53,7 +54,11 @@ class AttentionNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: Mapping[str, jax.Array], *, train: bool) -> jax.Array:
-        """Classifies a batch: uint8 [b, s, s, c] per modality -> logits, float32 [b, classes]."""
+        """Classifies a batch.
+
+        Maps uint8 or normalized float [b, s, s, c] per modality to logits, float32 [b, classes], or
+        bfloat16 if parameters and inputs are.
+        """
         maps = {}
         for name in self.modalities:
             x = tower.Tower(self.filters, name=name)(tower.to_unit_range(inputs[name]))
@@ -91,7 +96,7 @@ class CrossModalAttention(nn.Module):
         means = []
         for name, x in tokens.items():
             others = jnp.concatenate([o for n, o in tokens.items() if n != name], axis=1)
-            # Names of layers are part of the initialization's random keys: they stay.
+            # Do not rename these layers: initialization derives random keys from their names.
             attended = nn.MultiHeadDotProductAttention(self.heads, name=f"ask_{name}")(
                 nn.LayerNorm(name=f"norm_{name}")(x), nn.LayerNorm(name=f"others_{name}")(others)
             )

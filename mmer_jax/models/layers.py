@@ -38,13 +38,14 @@ class Layer:
 
 
 def layer_table(config: ml_collections.ConfigDict) -> list[Layer]:
-    """The layers of the network that a config (of one row) builds, in the order of their work.
+    """Returns the layers of the network that a config (of one row) builds.
 
-    A module that has modules inside is listed only if it has parameters of its own, so that the
-    parameters add up to those of the whole network.
+    They are in the order in which their computations end: a module follows the modules inside it.
+    Parameters are counted where they are defined, so that they add up to those of the whole
+    network. A module that has modules inside but no parameters of its own is left out.
 
     Raises:
-      UserError: an unknown model or modality.
+      UserError: An unknown model or modality, or fields that the model does not allow.
     """
     model = registry.build(config)
     called: dict[tuple[str, ...], tuple[str, tuple[int, ...], tuple[int, ...]]] = {}

@@ -36,7 +36,8 @@ class Predictions:
       clip: str [n], name of each example's clip.
       view: int32 [n], number of each example within its clip.
       label: int32 [n], index of each example's true class.
-      probabilities: float32 [n, classes], softmax output of the network.
+      probabilities: float32 [n, classes], softmax output of the network, or the
+        combined probabilities of a late fusion.
     """
 
     clip: np.ndarray

@@ -174,7 +174,7 @@ def append_line(path: str | os.PathLike, fields: Mapping[str, Any]) -> None:
 
 
 def _append_line(path: str | os.PathLike, fields: Mapping[str, Any]) -> None:
-    """Appends a JSON object like `append_line`, but without the field `written_at`."""
+    """Appends a JSON object as `append_line` does, but adds no field `written_at`."""
     try:
         line = json.dumps(fields, allow_nan=False, default=_to_plain)
     except (TypeError, ValueError) as error:

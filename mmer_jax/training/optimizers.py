@@ -16,7 +16,8 @@ def _adam(learning_rate, config) -> optax.GradientTransformation:
 
 
 def _adamw(learning_rate, config) -> optax.GradientTransformation:
-    # Kernels decay; biases, scales and offsets do not.
+    # Arrays of two axes or more decay: kernels, but also the biases of query, key and value in
+    # nn.MultiHeadDotProductAttention, [heads, width / heads]. Other biases and scales do not.
     return optax.adamw(
         learning_rate,
         eps=1e-7,

@@ -58,8 +58,8 @@ def parse(config: ml_collections.ConfigDict, text: str) -> Field:
       text: FIELD=WHAT, where WHAT is LOW:HIGH, log:LOW:HIGH or A,B,C.
 
     Raises:
-      UserError: FIELD does not exist or cannot be searched, or WHAT is not a distribution of values
-        of the type of FIELD.
+      UserError: `text` is not FIELD=WHAT, FIELD does not exist or cannot be searched, or WHAT is
+        neither a range nor a list of two or more different values of the type of FIELD.
     """
     name, equals, what = text.partition("=")
     if not equals or not what:
