@@ -1,8 +1,10 @@
 """What tests share: real recordings where there are some, and writers of small media files."""
 
 import atexit
+import functools
 import os
 import shutil
+import sys
 import tempfile
 from fractions import Fraction
 from pathlib import Path
@@ -33,6 +35,27 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 # Nor does it use memory again and again: see devices.keep_freed_memory, which this turns off.
 os.environ.setdefault("MALLOC_ARENA_MAX", "16")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_device(request):
+    """Leaves one device to all tests but those of tests/training, which simulate four.
+
+    With more devices the number of cells to train decides how many devices each gets, and with that
+    how sums are rounded: two runs that must give equal bits would not.
+    """
+    jax = sys.modules.get("jax")
+    if jax is None or request.node.path.parent.name == "training":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("devices", "local_devices"):
+            patch.setattr(jax, name, functools.partial(_first_device, getattr(jax, name)))
+        yield
+
+
+def _first_device(list_devices, *args, **kwargs):
+    return list_devices(*args, **kwargs)[:1]
 
 
 @pytest.fixture(scope="session")
