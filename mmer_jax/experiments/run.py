@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import ml_collections
@@ -181,8 +182,9 @@ def _report(rows: Rows, data: Packs, workdir: pathlib.Path) -> list[records.Reco
 
 def _cache_programs(folder: pathlib.Path) -> None:
     """Lets cells that are the same program, as with other seeds, be compiled once per workdir."""
-    # mypy does not know the attributes of jax.config. A folder that is set is the user's choice.
-    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+    # A folder that is set is the user's choice.
+    settings: Any = jax.config  # not all versions of JAX declare its attributes
+    if settings.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", os.fspath(folder.absolute()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
