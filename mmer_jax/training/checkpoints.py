@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from mmer_jax.training import distributed, sharding
 
-# Otherwise a process that waits for its folder may be told of the folder of another process.
+# Otherwise a process that waits for its folder may get the name of another process's folder.
 _FOLDERS_FIRST = ocp.options.AsyncOptions(create_directories_asynchronously=False)
 
 

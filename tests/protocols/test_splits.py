@@ -9,16 +9,6 @@ from mmer_jax.config.cell import Cell, make_cells
 from mmer_jax.datasets import pack
 from mmer_jax.protocols import registry, splits
 
-PROTOCOLS = (
-    "triplet_random",
-    "clip_random_altered_sound",
-    "clip_random",
-    "take_grouped",
-    "statement_disjoint",
-    "actor_kfold",
-    "leave_one_actor_out",
-)
-
 
 @pytest.fixture
 def data(small_pack):
@@ -33,7 +23,7 @@ def resolved(config, **fields):
 def folds(config, data):
     """Every protocol that applies to the data -> its folds."""
     applicable = _applicable(config, data)
-    protocols = {name: registry.get(name) for name in PROTOCOLS if name in applicable}
+    protocols = {name: registry.get(name) for name in registry.LADDER if name in applicable}
     return splits.folds(config, data, protocols)
 
 
@@ -76,8 +66,8 @@ def test_one_rung_differs_from_clip_random_in_the_audio_that_is_tested(strong_co
     )
     np.testing.assert_array_equal(plain["train"].indices["mel"], altered["train"].indices["mel"])
     assert set(plain["test"].clip) == set(altered["test"].clip)
-    heard = data.table["audio_variant"][altered["test"].indices["mel"]]
-    assert set(heard) == {"original", "noise", "pitch_shift"}
+    variants = data.table["audio_variant"][altered["test"].indices["mel"]]
+    assert set(variants) == {"original", "noise", "pitch_shift"}
     assert set(data.table["audio_variant"][plain["test"].indices["mel"]]) == {"original"}
 
 

@@ -75,12 +75,12 @@ def test_the_best_epochs_network_is_what_a_run_of_so_many_epochs_gives(
     plain, at_best = run(config, tmp_path / "plain", best)
     assert_equal(stopped.state.eval_params, plain.state.eval_params)
     assert_equal(measured[30].probabilities, at_best[best].probabilities)
-    said = at_best[best].probabilities["validation"]
+    probabilities = at_best[best].probabilities["validation"]
     assert losses[best - 1] == pytest.approx(
-        -np.log(said[np.arange(len(said)), validation.label]).mean(), rel=1e-5
+        -np.log(probabilities[np.arange(len(probabilities)), validation.label]).mean(), rel=1e-5
     )
     assert stopped.history[best - 1]["validation_accuracy"] == pytest.approx(
-        (said.argmax(1) == validation.label).mean()
+        (probabilities.argmax(1) == validation.label).mean()
     )
     assert not plain.state.best_params and "validation_loss" not in plain.history[0]
 
@@ -133,13 +133,13 @@ def test_the_running_average_is_what_is_judged_and_kept(config, run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "message"),
     [
         ("patience", -1, "patience is -1; it is a number of epochs, or 0"),
         ("monitor", "recall", "unknown metric to monitor 'recall'; known: loss, accuracy"),
     ],
 )
-def test_what_means_nothing_is_refused(config, field, value, said):
+def test_what_means_nothing_is_refused(config, field, value, message):
     config.early_stopping[field] = value
-    with pytest.raises(errors.UserError, match=said):
+    with pytest.raises(errors.UserError, match=message):
         training.check(config)

@@ -92,16 +92,18 @@ def test_smoothed_targets_are_the_cross_entropys_closed_form(small_config):
     images = {k: np.full(x.shape, 77, np.uint8) for k, x in batch.items()}
     label = jnp.array([0, 1, 2, 0])
     logits = jax.jit(functools.partial(model.apply, train=False))({"params": state.params}, images)
-    said = jax.nn.log_softmax(logits)
+    log_probabilities = jax.nn.log_softmax(logits)
     small_config.loss.label_smoothing = 0.2
     batch = {"inputs": images, "label": label, "mask": jnp.ones(4)}
     _, loss = make_step(small_config, model, optimizer)(state, batch, {}, 0)
-    expected = -(0.8 * said[jnp.arange(4), label] + 0.2 * said.mean(1)).sum()
+    expected = -(
+        0.8 * log_probabilities[jnp.arange(4), label] + 0.2 * log_probabilities.mean(1)
+    ).sum()
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize(
-    "fields, said",
+    "fields, message",
     [
         ({"name": "sgdd"}, "unknown optimizer 'sgdd'; known: adam"),
         ({"schedule": "cosin"}, "unknown schedule 'cosin'.*cosine"),
@@ -110,7 +112,7 @@ def test_smoothed_targets_are_the_cross_entropys_closed_form(small_config):
         ({"warmup_epochs": 99, "schedule": "cosine"}, "must be below config.epochs"),
     ],
 )
-def test_what_does_not_fit_is_refused(small_config, fields, said):
+def test_what_does_not_fit_is_refused(small_config, fields, message):
     small_config.optimizer.update(fields)
-    with pytest.raises(errors.UserError, match=said):
+    with pytest.raises(errors.UserError, match=message):
         optimizers.make_optimizer(small_config, 1)

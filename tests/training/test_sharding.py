@@ -26,10 +26,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
 def test_memory_that_was_given_back_is_not_cleared_again():
-    def pages(what, **said):
-        told = {name: value for name, value in os.environ.items() if "MALLOC" not in name} | said
+    def pages(what, **settings):
+        environment = {
+            name: value for name, value in os.environ.items() if "MALLOC" not in name
+        } | settings
         command = [sys.executable, "-c", PROGRAM, what]
-        return int(subprocess.run(command, capture_output=True, check=True, env=told).stdout)
+        return int(subprocess.run(command, capture_output=True, check=True, env=environment).stdout)
 
     assert pages("leave") > 5 * 12_000
     assert pages("keep") < 1000
