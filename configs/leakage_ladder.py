@@ -23,17 +23,7 @@ the audio of 18 actors: 83.7% under triplet_random, 76.9% under clip_random, 59.
 """
 
 from configs import base
-
-# The same as protocols.registry.LADDER.
-PROTOCOLS = (
-    "triplet_random",
-    "clip_random_altered_sound",
-    "clip_random",
-    "take_grouped",
-    "statement_disjoint",
-    "actor_kfold",
-    "leave_one_actor_out",
-)
+from mmer_jax.protocols import registry
 
 
 def get_config(row: str = ""):
@@ -42,10 +32,10 @@ def get_config(row: str = ""):
     config.table = "leakage_ladder"
     config.row = row
     config.table_rows = ("mel",)
-    config.protocols = PROTOCOLS
+    config.protocols = registry.LADDER
     config.seeds = (0, 1, 2)
     config.protocol_seeds.leave_one_actor_out = (0,)
-    config.split.equal_training = PROTOCOLS
+    config.split.equal_training = registry.LADDER
     config.run.keep_params = False
     config.lock()
     return config
