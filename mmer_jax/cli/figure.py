@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mmer_jax import errors
+from mmer_jax.cli import shared_arguments
 
 # Modules are imported by the commands that use them, so that a machine without OpenCV, librosa or
 # Matplotlib can still print layer tables.
@@ -183,20 +184,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="N",
             help="maximum number of frames; short clips give fewer",
         )
-        command.add_argument(
-            "--detector",
-            default="haar",
-            help="face detector: haar, yunet or none (default: %(default)s)",
-        )
-        command.add_argument(
-            "--detector_model", help="path of the model file of the detector yunet"
-        )
-        command.add_argument(
-            "--face_margin",
-            type=float,
-            default=0.15,
-            help="margin around the face as a fraction of its width (default: %(default)s)",
-        )
+        shared_arguments.add_face_arguments(command)
         command.add_argument(
             "--flow_scale",
             type=float,

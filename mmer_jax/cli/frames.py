@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from mmer_jax import errors
+from mmer_jax.cli import shared_arguments
 
 # Modules are imported by the commands that use them, since contact sheets need no JAX.
 
@@ -102,20 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--manual_dir", required=True, help="folder of the recordings")
         command.add_argument("--out", required=True, type=Path, help=out)
-        command.add_argument(
-            "--detector",
-            default="haar",
-            help="face detector: haar, yunet or none (default: %(default)s)",
-        )
-        command.add_argument(
-            "--detector_model", help="path of the model file of the detector yunet"
-        )
-        command.add_argument(
-            "--face_margin",
-            type=float,
-            default=0.15,
-            help="margin around the face as a fraction of its width (default: %(default)s)",
-        )
+        shared_arguments.add_face_arguments(command)
         command.add_argument(
             "--workers", type=int, help="number of processes (default: one per core)"
         )
