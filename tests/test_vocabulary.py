@@ -21,6 +21,7 @@ REPLACED = {
     "standards": "normalization statistics",
     "stranger": "unseen speaker",
     "strangers": "unseen speakers",
+    "honest": "inductive, transductive",
     "lanes": "places",
     "feeds": "input pipeline",
 }

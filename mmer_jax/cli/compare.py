@@ -1,6 +1,6 @@
 """Compares the config rows of workdirs, with confidence intervals and paired significance tests.
 
-mmer compare runs/honest runs/paper --protocol actor_kfold
+mmer compare runs/unseen_speakers runs/paper --protocol actor_kfold
 """
 
 import argparse

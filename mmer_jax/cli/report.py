@@ -1,7 +1,7 @@
 """Writes the report of a workdir again, or a page that compares several workdirs.
 
-mmer report runs/honest
-mmer report runs/honest runs/paper
+mmer report runs/unseen_speakers
+mmer report runs/unseen_speakers runs/paper
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Tests trained networks on missing modalities, noisy audio and degraded face images.
 
-    mmer robustness runs/honest
-    mmer robustness runs/honest --rows face_mel --corruptions blur missing --blur 2 4
+    mmer robustness runs/ravdess_strong
+    mmer robustness runs/ravdess_strong --rows face_mel --corruptions blur missing --blur 2 4
 
 Nothing is trained: the parameters that the run saved are used. Results are appended to
 WORKDIR/robustness.jsonl. Conditions that have already been measured are skipped. The HTML report

@@ -1,6 +1,6 @@
 """Searches hyperparameters at random on validation data. The search can be interrupted and resumed.
 
-    mmer tune --config=configs/ravdess_honest.py:honest \\
+    mmer tune --config=configs/ravdess_unseen_speakers.py:inductive \\
         --config.split.validation_fraction=0.2 --config.folds=0,1 \\
         --workdir=runs/tuning --trials=20 --seed=0 \\
         --search optimizer.learning_rate=log:1e-4:3e-3 model.dropout_output=0.2:0.6
@@ -92,7 +92,9 @@ def load_config(arguments: Sequence[str]) -> tuple[ml_collections.ConfigDict, di
     try:
         rest = values(["tuner", *arguments])[1:]
         if holder.value is None:
-            raise errors.UserError("--config is missing; try --config=configs/ravdess_honest.py")
+            raise errors.UserError(
+                "--config is missing; try --config=configs/ravdess_unseen_speakers.py"
+            )
         holder.value.keys()  # loads the file, which may fail
     except (AttributeError, KeyError) as error:
         raise errors.UserError(validation.describe_unknown_flag(arguments) or str(error)) from error

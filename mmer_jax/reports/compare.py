@@ -1,6 +1,6 @@
 """Comparison of config rows within one workdir or across several, as text.
 
-    mmer compare runs/honest runs/paper --protocol actor_kfold
+    mmer compare runs/unseen_speakers runs/paper --protocol actor_kfold
 
 For each protocol there is a table of metrics with 95% confidence intervals, from a bootstrap over
 subjects, and a table of paired tests between the rows that were tested on the same clips.

@@ -1,7 +1,7 @@
 """HTML report of a workdir, WORKDIR/report/index.html, in one file without external resources.
 
-    mmer report runs/honest                    # writes the report again
-    mmer report runs/honest runs/paper         # compares several workdirs
+    mmer report runs/unseen_speakers                    # writes the report again
+    mmer report runs/unseen_speakers runs/paper         # compares several workdirs
 
 The report is a view of records.jsonl, predictions/<cell>.npz, curves/<cell>.json, and the images
 and audio that the caller passes. Layout, style and script are in report.html.j2, report.css and
