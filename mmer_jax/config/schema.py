@@ -109,6 +109,8 @@ def default_config() -> ml_collections.ConfigDict:
     config.fusion = ml_collections.ConfigDict()
     config.fusion.method = ""  # mean, product, maximum, majority, weighted, logistic, ...
     config.fusion.rows = ()  # the rows that are fused
+    # The seeds whose networks are fused, as an ensemble: one cell for all. (): those of each cell.
+    config.fusion.seeds = ()
     config.fusion.inner_folds = 3  # of the training subset, for methods that are fitted
 
     # Training.

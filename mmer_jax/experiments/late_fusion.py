@@ -6,7 +6,7 @@ on the others. These inner networks are cells of their own, without records; all
 """
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import ml_collections
 import numpy as np
@@ -17,7 +17,7 @@ from mmer_jax.config.cell import Cell, measured_epochs
 from mmer_jax.datasets import pack
 from mmer_jax.evaluation import decision_rules
 from mmer_jax.experiments.cell_results import CellResults, inner_predictions_path
-from mmer_jax.protocols import splits
+from mmer_jax.protocols import registry, splits
 from mmer_jax.results import predictions, records
 
 SUBSETS = ("test", "validation")
@@ -39,9 +39,12 @@ def check(row: str, rows: Mapping[str, ml_collections.ConfigDict]) -> None:
     config = rows[row]
     decision_rules.check(config.fusion.method)
     fused = tuple(config.fusion.rows)
-    if len(set(fused)) < 2:
+    if config.fusion.seeds:
+        _check_seeds(row, config)
+    elif len(set(fused)) < 2:
         raise errors.UserError(
-            f"config.rows.{row}.fusion.rows is {fused}; a late fusion needs two rows or more"
+            f"config.rows.{row}.fusion.rows is {fused}; a late fusion needs two rows or more, or "
+            "one row and two seeds or more in fusion.seeds"
         )
     before = list(rows)[: list(rows).index(row)]
     mine = identity.flatten(config.to_dict())
@@ -73,8 +76,65 @@ def check(row: str, rows: Mapping[str, ml_collections.ConfigDict]) -> None:
                 )
 
 
+def _check_seeds(row: str, config: ml_collections.ConfigDict) -> None:
+    """Checks a row that fuses the networks of several seeds; raises UserError."""
+    seeds = tuple(config.fusion.seeds)
+    if len(set(seeds)) < len(seeds) or len(seeds) * len(set(config.fusion.rows)) < 2:
+        raise errors.UserError(
+            f"config.rows.{row}.fusion fuses the rows {tuple(config.fusion.rows)} of the seeds "
+            f"{seeds}; an ensemble needs two networks or more, each once"
+        )
+    if config.fusion.method in decision_rules.FITTED:
+        raise errors.UserError(
+            f"config.rows.{row}.fusion.method is {config.fusion.method!r}, which is fitted; the "
+            f"networks of several seeds are fused by one of {', '.join(decision_rules.RULES)}"
+        )
+    if config.split.tested == "validation":
+        raise errors.UserError(
+            f"row {row!r} fuses networks of several seeds, but config.split.tested is validation, "
+            "and each seed draws other validation examples: leave out this row"
+        )
+    for protocol in config.protocols:
+        if registry.get(protocol).test_masks is None:
+            raise errors.UserError(
+                f"row {row!r} fuses networks of several seeds, but under {protocol} each seed "
+                "tests other examples. Choose --config.protocols among "
+                f"{', '.join(n for n, p in registry.PROTOCOLS.items() if p.test_masks)}"
+            )
+        missing = set(seeds) - set(config.protocol_seeds.get(protocol, config.seeds))
+        if missing:
+            raise errors.UserError(
+                f"row {row!r} fuses the seeds {', '.join(map(str, seeds))}: run them all under "
+                f"{protocol}, with --config.seeds={','.join(map(str, seeds))}"
+            )
+
+
 def _uses_validation(config: ml_collections.ConfigDict) -> bool:
     return bool(config.early_stopping.patience or config.optimizer.learning_rate_search)
+
+
+def cell_seeds(
+    config: ml_collections.ConfigDict, seeds: Mapping[str, Sequence[int]]
+) -> Mapping[str, Sequence[int]]:
+    """Returns the seeds of a row's cells by protocol: an ensemble of several seeds is one cell.
+
+    Args:
+      config: Config of the row.
+      seeds: Name of each protocol -> the seeds of its networks.
+    """
+    if config.fusion.method and config.fusion.seeds:
+        return dict.fromkeys(seeds, config.fusion.seeds[:1])
+    return seeds
+
+
+def _members(cell: Cell, config: ml_collections.ConfigDict) -> dict[str, Cell]:
+    """Returns the networks that a late-fusion cell fuses: name in messages -> cell."""
+    members = {}
+    for row in config.fusion.rows:
+        for seed in config.fusion.seeds or (cell.seed,):
+            name = f"{row}, seed {seed}" if config.fusion.seeds else row
+            members[name] = Cell(row, cell.protocol, cell.fold, int(seed))
+    return members
 
 
 def inner_cells(cell: Cell, config: ml_collections.ConfigDict) -> list[Cell]:
@@ -104,21 +164,23 @@ def fuse(
       UserError: The predictions of the rows are of different examples.
     """
     config = rows[cell.row]
-    members = {row: Cell(row, cell.protocol, cell.fold, cell.seed) for row in config.fusion.rows}
+    members = _members(cell, config)
     outer = {
-        row: predictions.load(workdir / "predictions" / f"{member.name}.npz")
-        for row, member in members.items()
+        name: predictions.load(workdir / "predictions" / f"{member.name}.npz")
+        for name, member in members.items()
     }
     inner = inner_cells(cell, config)
     inner_networks = {
         row: [predictions.load(inner_predictions_path(workdir, c)) for c in inner if c.row == row]
-        for row in members
+        for row in config.fusion.rows
     }
-    names = dict.fromkeys(m for row in members for m in rows[row].modalities)
+    names = dict.fromkeys(m for row in config.fusion.rows for m in rows[row].modalities)
+    member_keys = {(m.row, m.protocol, m.fold, m.seed) for m in members.values()}
     member_records = [
         r
         for r in records.read(workdir / records.FILE_NAME)
-        if r["table"] == config.table and _is_of(r, members)
+        if r["table"] == config.table
+        and (r["row"], r["protocol"], r["fold"], r["seed"]) in member_keys
     ]
     subsets = splits.split_cell(cell, config, data[cell.row])
     results = CellResults(cell, config, data[cell.row], workdir, subsets)
@@ -131,7 +193,8 @@ def fuse(
             labels = examples.label
         rule = decision_rules.fit(config.fusion.method, posteriors, labels)
         fused = {}
-        for name in SUBSETS:
+        # Each seed draws its own validation examples; the test examples are the same.
+        for name in SUBSETS[:1] if config.fusion.seeds else SUBSETS:
             if all((epoch, name) in member.examples for member in outer.values()):
                 posteriors, examples = _align(
                     {row: member.examples[epoch, name] for row, member in outer.items()}
@@ -148,14 +211,6 @@ def fuse(
             train_loss=None,
             seconds_per_epoch=sum(r["seconds_per_epoch"] for r in at_epoch),
         )
-
-
-def _is_of(record: Mapping, members: Mapping[str, Cell]) -> bool:
-    member = members.get(record["row"])
-    return member is not None and (
-        (record["protocol"], record["fold"], record["seed"])
-        == (member.protocol, member.fold, member.seed)
-    )
 
 
 def _concatenate(
@@ -177,11 +232,11 @@ def _align(
     """Returns the posteriors of the same examples in the same order.
 
     Args:
-      members: Row -> its predictions. A row may have one example per clip where others have several
-        (audio alone, tested on the original audio): it counts for each of them.
+      members: Network -> its predictions. A network may have one example per clip where others have
+        several (audio alone, tested on the original audio): it counts for each of them.
 
     Returns:
-      Row -> float [n, classes], and the examples: those of the row with the most examples.
+      Network -> float [n, classes], and the examples: those of the network with the most examples.
     """
     most = max(members.values(), key=lambda examples: len(examples.clip))
     keys = list(zip(most.clip.tolist(), most.view.tolist(), strict=True))
@@ -196,8 +251,8 @@ def _align(
             index = np.array([position.get(key, -1) for key in keys], int)
         if (index < 0).any() or not np.array_equal(examples.label[index], most.label):
             raise errors.UserError(
-                f"the predictions of row {row!r} are of other examples than those of the rows that "
-                "it is fused with; they must share dataset, emotions and split"
+                f"the predictions of {row!r} are of other examples than those of the "
+                "networks that it is fused with; they must share dataset, emotions and split"
             )
         posteriors[row] = examples.probabilities[index]
     return posteriors, most

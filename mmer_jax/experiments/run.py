@@ -130,7 +130,8 @@ def _requested_cells(config, rows: Rows, data: Packs, protocols) -> list[Cell]:
     seeds = {name: config.protocol_seeds.get(name, config.seeds) for name in protocols}
     cells = []
     for row, resolved in rows.items():
-        cells += make_cells([row], splits.folds(resolved, data[row], protocols), seeds)
+        folds = splits.folds(resolved, data[row], protocols)
+        cells += make_cells([row], folds, late_fusion.cell_seeds(resolved, seeds))
     return cells
 
 

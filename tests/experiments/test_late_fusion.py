@@ -244,6 +244,58 @@ def test_mistakes_are_explained(small_pack, tmp_path, row, changes, message):
         run_experiment(config, tmp_path)
 
 
+def ensemble_config(small_pack, protocol="actor_kfold"):
+    """The networks of two seeds, of the audio alone, and their ensemble."""
+    config = fusion_config(small_pack, "ensemble", protocol)
+    config.epochs, config.measure_epochs, config.folds, config.seeds = 1, (1,), (0,), (3, 5)
+    with config.unlocked():
+        config.rows.ensemble = {
+            "modalities": ("mel",),
+            "fusion": {"method": "mean", "rows": ("mel",), "seeds": (3, 5)},
+        }
+    return config
+
+
+def test_an_ensemble_of_seeds_is_one_cell_with_the_mean_of_their_probabilities(
+    small_pack, tmp_path
+):
+    found = run_experiment(ensemble_config(small_pack), tmp_path)
+    by_cell = {(r["row"], r["seed"]): r for r in found}
+    assert set(by_cell) == {("mel", 3), ("mel", 5), ("ensemble", 3)}
+    of_seed = [
+        predictions.load(tmp_path / "predictions" / f"mel-actor_kfold-fold0-seed{s}.npz")
+        for s in (3, 5)
+    ]
+    name = "ensemble-actor_kfold-fold0-seed3.npz"
+    fused = predictions.load(tmp_path / "predictions" / name).examples[1, "test"]
+    members = [p.examples[1, "test"] for p in of_seed]
+    assert (members[0].probabilities != members[1].probabilities).any()
+    np.testing.assert_allclose(
+        fused.probabilities, (members[0].probabilities + members[1].probabilities) / 2, atol=1e-6
+    )
+    np.testing.assert_array_equal(fused.clip, members[0].clip)
+    assert by_cell["ensemble", 3]["parameters"] == 2 * by_cell["mel", 3]["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "changes", "message"),
+    [
+        ("clip_random", {}, "under clip_random each seed tests other examples"),
+        ("actor_kfold", {"seeds": (3, 4)}, "fuses the seeds 3, 5: run them all"),
+        ("actor_kfold", {"rows.ensemble.fusion.seeds": (3,)}, "two networks or more"),
+        ("actor_kfold", {"rows.ensemble.fusion.method": "knn"}, "'knn', which is fitted"),
+        ("actor_kfold", {"split.tested": "validation"}, "leave out this row"),
+    ],
+)
+def test_mistakes_in_ensembles_are_explained(small_pack, tmp_path, protocol, changes, message):
+    config = ensemble_config(small_pack, protocol)
+    config.split.validation_fraction = 0.3
+    with config.unlocked():
+        config.update_from_flattened_dict(changes)
+    with pytest.raises(errors.UserError, match=message):
+        run_experiment(config, tmp_path)
+
+
 def test_rows_named_for_all_rows_alone_are_told_where_they_belong(small_pack, tmp_path):
     config = fusion_config(small_pack, "mean")
     with pytest.raises(errors.UserError, match=r"--config\.rows\.mean\.fusion\.rows=face,"):
