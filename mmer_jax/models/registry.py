@@ -13,7 +13,8 @@ A model is a Flax module whose first two fields are `modalities` (names of its i
         def __call__(self, inputs, *, train): ...
 
 `inputs` maps each modality to uint8 (or normalized float32) [b, s, s, c]; the result is logits,
-float32 [b, classes]. With `train` a random stream named "dropout" is there. A model may have a
+float32 [b, classes]. With `train` a random stream named "dropout" is there; the first axis of what
+is drawn from it must be the batch, or results depend on the number of devices. A model may have a
 method `validate(size)` that raises a UserError for field values that do not fit together.
 """
 

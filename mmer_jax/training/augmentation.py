@@ -1,6 +1,13 @@
-"""Random changes of training batches; all off in the paper's configs."""
+"""Random changes of training batches; all off in the paper's configs.
+
+Each example draws from a key of its own, which is folded from the key of the step, the position of
+the example in the batch, and the name of the augmentation. What happens to an example therefore
+depends neither on the padding of its batch nor on the number of devices, and an augmentation that
+is added changes none of the draws of the others.
+"""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import jax
@@ -63,7 +70,7 @@ class Augmentation:
         return bool(masks + shifts + self.mixup + self.modality_dropout)
 
     def __call__(
-        self, key: jax.Array, inputs: Inputs, targets: jax.Array
+        self, key: jax.Array, inputs: Inputs, targets: jax.Array, mask: jax.Array
     ) -> tuple[Inputs, jax.Array]:
         """Changes a batch.
 
@@ -71,104 +78,131 @@ class Augmentation:
           key: Random key of the step.
           inputs: For each modality uint8 or normalized float32 [b, h, w, c].
           targets: float32 [b, classes], the weight of each class in an example.
+          mask: float32 [b], 1 for an example and 0 for padding, which comes last.
 
         Returns:
           Inputs as float32, and targets.
         """
         if not self.is_active:
             return inputs, targets
-        mask_key, mixup_key, dropout_key, shift_key = jax.random.split(key, 4)
         inputs = {name: tower.to_unit_range(x) for name, x in inputs.items()}
-        for i, m in enumerate(modalities.get(inputs)):
-            if m.stream == "audio":
-                x = self._shift(jax.random.fold_in(shift_key, i), inputs[m.name])
-                inputs[m.name] = self._mask(jax.random.fold_in(mask_key, i), x)
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(mask)))
+        inputs = jax.vmap(self._change_images)(keys, inputs)
         if self.mixup:
-            inputs, targets = _mixup(mixup_key, inputs, targets, self.mixup)
+            inputs, targets = _mixup(keys, inputs, targets, mask, self.mixup)
         if self.modality_dropout and len(inputs) > 1:
-            inputs = _drop_modalities(dropout_key, inputs, self.modality_dropout)
+            drop = functools.partial(_drop_modalities, rate=self.modality_dropout)
+            inputs = jax.vmap(drop)(keys, inputs)
         return inputs, targets
 
-    def _shift(self, key, x):
-        """Shifts spectrograms along their axes and fills with their mean.
+    def _change_images(self, key, images):
+        """Changes the images of one example, modality -> float32 [h, w, c], each by itself."""
+        images = dict(images)
+        for i, m in enumerate(modalities.get(images)):
+            if m.stream == "audio":
+                image = self._shift(_fold_in(key, "shift", i), images[m.name])
+                images[m.name] = self._mask(_fold_in(key, "mask", i), image)
+        return images
+
+    def _shift(self, key, image):
+        """Shifts a spectrogram along its axes and fills with its mean.
 
         A shift along a mel axis roughly changes the voice; vocal tract length perturbation, Jaitly
         and Hinton (2013), warps the axis instead.
         """
-        mean = x.mean((1, 2, 3), keepdims=True)
-        for axis, largest in ((2, self.time_shift), (1, self.frequency_shift)):
+        mean = image.mean()
+        for axis, largest in ((_TIME, self.time_shift), (_FREQUENCY, self.frequency_shift)):
             key, draw = jax.random.split(key)
             if largest:
-                length = x.shape[axis]
-                shift = jax.random.uniform(draw, (len(x),), minval=-largest, maxval=largest)
-                shift = jnp.round(shift * length).astype(int)
-                source = jnp.arange(length) - shift[:, None]
+                length = image.shape[axis]
+                shift = jax.random.uniform(draw, minval=-largest, maxval=largest)
+                source = jnp.arange(length) - jnp.round(shift * length).astype(int)
                 inside = (source >= 0) & (source < length)
-                others = tuple(a for a in (1, 2, 3) if a != axis)
-                source, inside = (jnp.expand_dims(v, others) for v in (source, inside))
-                shifted = jnp.take_along_axis(x, jnp.clip(source, 0, length - 1), axis)
-                x = jnp.where(inside, shifted, mean)
-        return x
+                shifted = jnp.take(image, source, axis, mode="clip")
+                image = jnp.where(_along(axis, inside), shifted, mean)
+        return image
 
-    def _mask(self, key, x):
-        """Replaces strips of spectrograms, in time and in frequency, by their mean.
+    def _mask(self, key, image):
+        """Replaces strips of a spectrogram, in time and in frequency, by its mean.
 
         SpecAugment, Park et al. (2019), arXiv:1904.08779, without time warping.
         """
-        mean = x.mean((1, 2, 3), keepdims=True)
+        mean = image.mean()
         for axis, count, width in (
-            (2, self.time_masks, self.time_width),
-            (1, self.frequency_masks, self.frequency_width),
+            (_TIME, self.time_masks, self.time_width),
+            (_FREQUENCY, self.frequency_masks, self.frequency_width),
         ):
             for _ in range(count):
                 key, draw = jax.random.split(key)
-                x = jnp.where(_strip(draw, x.shape, axis, width), mean, x)
-        return x
+                strip = _along(axis, _draw_strip(draw, image.shape[axis], width))
+                image = jnp.where(strip, mean, image)
+        return image
 
 
 NO_AUGMENTATION = Augmentation()
 
 
-def _strip(key, shape, axis: int, width: float) -> jax.Array:
-    """Draws for each example a strip across an axis, up to `width` of its length, as a mask.
+# Axes of the spectrogram of one example, [h, w, c].
+_FREQUENCY, _TIME = 0, 1
 
-    Returns:
-      bool, broadcastable to `shape`.
-    """
-    size, start = jax.random.uniform(key, (2, shape[0], 1))
+# The numbers are part of the results of configs with augmentation.
+_STREAMS = {"mask": 0, "mixup": 1, "modality_dropout": 2, "shift": 3}
+
+
+def _fold_in(key, stream: str, number: int = 0):
+    """Returns the key of an augmentation of one example, or of its part of the given number."""
+    return jax.random.fold_in(jax.random.fold_in(key, _STREAMS[stream]), number)
+
+
+def _along(axis: int, values):
+    """Reshapes [n] to broadcast along an axis of an image, [h, w, c]."""
+    return jnp.expand_dims(values, [other for other in range(3) if other != axis])
+
+
+def _draw_strip(key, length: int, width: float):
+    """Draws a strip of an axis, up to `width` of its length, as a mask: bool [length]."""
+    size, start = jax.random.uniform(key, (2,))
     size = size * width
-    position = (jnp.arange(shape[axis]) + 0.5) / shape[axis]
     start = start * (1 - size)
-    inside = (position >= start) & (position < start + size)
-    return jnp.expand_dims(inside, tuple(a for a in (1, 2, 3) if a != axis))
+    position = (jnp.arange(length) + 0.5) / length
+    return (position >= start) & (position < start + size)
 
 
-def _mixup(key, inputs, targets, alpha: float):
+def _mixup(keys, inputs, targets, mask, alpha: float):
     """Mixes each example with another of its batch. Zhang et al. (2018), arXiv:1710.09412.
 
-    The weight of the example itself is drawn from Beta(alpha, alpha) and is at least a half.
+    The partner is drawn uniformly from the other examples, never from padding. It is never the
+    example itself, as it is at times in a permutation of the batch, so that a short last batch is
+    mixed as much as a full one; an example that is alone in its batch is not changed. The weight of
+    the example itself is drawn from Beta(alpha, alpha) and is at least a half.
     """
-    b = len(targets)
-    weight_key, order_key = jax.random.split(key)
-    weight = jax.random.beta(weight_key, alpha, alpha, (b, 1))
-    weight = jnp.maximum(weight, 1 - weight)
-    order = jax.random.permutation(order_key, b)
-    mixed = {
-        name: weight[..., None, None] * x + (1 - weight[..., None, None]) * x[order]
-        for name, x in inputs.items()
-    }
-    return mixed, weight * targets + (1 - weight) * targets[order]
+    count = mask.sum().astype(int)
+
+    def draw(key, position):
+        weight_key, partner_key = jax.random.split(_fold_in(key, "mixup"))
+        weight = jax.random.beta(weight_key, alpha, alpha)
+        # For a single example the range is empty, and JAX returns its lower end.
+        partner = (position + jax.random.randint(partner_key, (), 1, count)) % count
+        return jnp.maximum(weight, 1 - weight), partner
+
+    weight, partner = jax.vmap(draw)(keys, jnp.arange(len(mask)))
+
+    def mix(x):
+        own = jnp.expand_dims(weight, range(1, x.ndim))
+        return own * x + (1 - own) * x[partner]
+
+    return jax.tree.map(mix, (inputs, targets))
 
 
-def _drop_modalities(key, inputs, rate: float):
-    """Zeroes modalities of examples at a rate, independently, but never all of an example.
+def _drop_modalities(key, images, rate: float):
+    """Zeroes modalities of one example at a rate, independently, but never all of them.
 
     ModDrop, Neverova et al. (2016), arXiv:1501.00102.
     """
-    b = len(next(iter(inputs.values())))
-    kept = jax.random.bernoulli(key, 1 - rate, (len(inputs), b))
-    kept = kept | ~kept.any(0)
+    key = _fold_in(key, "modality_dropout")
+    kept = jax.random.bernoulli(key, 1 - rate, (len(images),))
+    kept = kept | ~kept.any()
     return {
-        name: jnp.where(keep[:, None, None, None], x, 0.0)
-        for (name, x), keep in zip(inputs.items(), kept, strict=True)
+        name: jnp.where(keep, image, 0.0)
+        for (name, image), keep in zip(images.items(), kept, strict=True)
     }

@@ -171,7 +171,7 @@ def train_step(
         one_hot = jax.nn.one_hot(label, model.classes)
         targets = optax.smooth_labels(one_hot, objective.label_smoothing)
         key = rng.key(seed, "augment", state.step)
-        inputs, targets = objective.augmentation(key, inputs, targets)
+        inputs, targets = objective.augmentation(key, inputs, targets, mask)
     if objective.dtype != "float32":
         inputs = _cast(
             {name: tower.to_unit_range(x) for name, x in inputs.items()}, objective.dtype

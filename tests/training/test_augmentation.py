@@ -1,5 +1,6 @@
 """Random changes of a batch, against closed forms on images made for them."""
 
+import dataclasses
 import functools
 
 import jax
@@ -25,14 +26,14 @@ def compiled(**amounts):
 
 def changed(images, key, **amounts):
     targets = jax.nn.one_hot(np.arange(len(next(iter(images.values())))) % 4, 4)
-    return compiled(**amounts)(key, images, targets), targets
+    return compiled(**amounts)(key, images, targets, jnp.ones(len(targets))), targets
 
 
 def test_nothing_asked_for_changes_nothing():
     given = {"mel": jnp.zeros((3, 4, 4, 1), jnp.uint8)}
     targets = jnp.zeros((3, 4))
     augment = augmentation.Augmentation(time_width=0.3, frequency_width=0.3)
-    images, after = augment(KEYS[0], given, targets)
+    images, after = augment(KEYS[0], given, targets, jnp.ones(3))
     assert images["mel"] is given["mel"]
     assert after is targets
 
@@ -93,7 +94,7 @@ def test_mixup_mixes_images_and_targets_alike():
     given = {"mel": jax.nn.one_hot(label, 4)[:, :, None, None]}
     shares = []
     for key in KEYS:
-        images, targets = compiled(mixup=0.5)(key, given, jax.nn.one_hot(label, 4))
+        images, targets = compiled(mixup=0.5)(key, given, jax.nn.one_hot(label, 4), jnp.ones(40))
         np.testing.assert_allclose(images["mel"][..., 0, 0], targets, atol=1e-6)
         np.testing.assert_allclose(targets.sum(1), 1, atol=1e-6)
         own = np.asarray(targets)[np.arange(40), label]
@@ -118,6 +119,31 @@ def test_modalities_go_missing_at_their_rate_but_never_all():
     assert np.mean(there) == pytest.approx(0.5 + 1 / 8, abs=0.02)
     (alone, _), _ = changed(batch(size=4), KEYS[0], modality_dropout=0.5)
     np.testing.assert_array_equal(alone["mel"], 1.0)
+
+
+EVERY_AUGMENTATION = {
+    **dict.fromkeys(("time_shift", "frequency_shift", "time_width", "frequency_width"), 0.3),
+    "time_masks": 2,
+    "frequency_masks": 2,
+    "mixup": 1.0,
+    "modality_dropout": 0.3,
+}
+
+
+def test_padding_does_not_change_the_examples_of_a_batch():
+    """The same five examples, without padding, with three padded and with others padded."""
+    rng = np.random.default_rng(0)
+    examples = {name: rng.random((8, 20, 20, 1), np.float32) for name in ("face", "flow", "mel")}
+    others = {name: np.concatenate([x[:5], 1 - x[5:]]) for name, x in examples.items()}
+    targets = jax.nn.one_hot(np.arange(8) % 4, 4)
+    augment = compiled(**EVERY_AUGMENTATION)
+    assert {f.name for f in dataclasses.fields(augmentation.Augmentation)} == {*EVERY_AUGMENTATION}
+    for key in KEYS[:5]:
+        alone = augment(key, {n: x[:5] for n, x in examples.items()}, targets[:5], jnp.ones(5))
+        mask = (jnp.arange(8) < 5).astype(jnp.float32)
+        for padded, labels in ((examples, targets), (others, targets.at[5:].set(0))):
+            after = augment(key, padded, labels, mask)
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b[:5], atol=1e-6), alone, after)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,31 @@ def test_the_number_of_devices_does_not_matter(small_config, task, tmp_path, tra
     )
 
 
+@pytest.fixture
+def every_augmentation(small_config):
+    """The small config with every augmentation on."""
+    for field in ("time_shift", "frequency_shift", "time_width", "frequency_width"):
+        small_config.augment[field] = 0.3
+    small_config.augment.time_masks = small_config.augment.frequency_masks = 2
+    small_config.augment.mixup, small_config.augment.modality_dropout = 1.0, 0.3
+    return small_config
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_augmentation_does_not_depend_on_the_number_of_devices(
+    every_augmentation, task, tmp_path, train, number
+):
+    """Batches of 30, 30 and 15, padded to 32 on 4 devices."""
+    assert all(every_augmentation.augment.values())
+    one, of_one = train(every_augmentation, task, tmp_path / "1", (3,))
+    devices = jax.devices()[:number]
+    several, of_several = train(every_augmentation, task, tmp_path / "n", (3,), devices=devices)
+    assert_equal_up_to_rounding(one, several)
+    np.testing.assert_allclose(
+        of_one[3].probabilities["test"], of_several[3].probabilities["test"], atol=1e-5
+    )
+
+
 @pytest.mark.parametrize(("before", "after"), [(4, 1), (1, 4)])
 def test_a_checkpoint_continues_on_another_number_of_devices(
     small_config, task, tmp_path, train, save_every_step, before, after
