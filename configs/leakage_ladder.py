@@ -3,23 +3,18 @@
     python run.py --config=configs/leakage_ladder.py --config.data.manual_dir=DIR       # row mel
     python run.py --config=configs/leakage_ladder.py:face_mel --config.data.manual_dir=DIR
 
-The rungs differ in what may be on both sides of the split: all networks of a seed train on equally
-many examples, as many as the smallest training subset has (half of all: statement_disjoint trains
-on one of two sentences). Between triplet_random and clip_random two things change, the shared
+The rungs differ in what may be on both sides of the split: all networks train on equally many
+speakers, recordings and examples, the fewest that any protocol has, and accuracies are per test
+example (docs/protocols.md says what remains unequal). Of RAVDESS's actors 1 to 18: 312 examples of
+130 recordings by 13 speakers. Between triplet_random and clip_random two things change, the shared
 recordings and the audio of the test examples; clip_random_altered_sound changes only the first.
 leave_one_actor_out, one network per subject, runs with one seed.
-
-With half of the examples in training, a test example has a sibling of its clip there with
-probability 0.75 under triplet_random, not the paper's 0.96: the ladder shows less than the full
-leak.
 
 The report draws the ladder; `mmer figure ladder WORKDIR` draws it for a paper. For `mel` the audio
 recordings suffice: --config.data.builder=speech. At other intensities:
 --config.data.intensities=normal, or =normal,strong.
 
-Time: 48 networks; at 64 pixels and 24 epochs some hours on 2 CPU cores. Expected score there, on
-the audio of 18 actors: 83.7% under triplet_random, 76.9% under clip_random, 59.0% under actor_kfold
-(docs/results.md).
+Time: 48 networks; at 64 pixels and 24 epochs some hours on 2 CPU cores. Scores: docs/results.md.
 """
 
 from configs import base

@@ -38,6 +38,8 @@ def make_record(**changes) -> Record:
         "seed": seed,
         "epochs": epochs,
         "n_train": 400,
+        "n_train_clips": 130,
+        "n_train_subjects": 13,
         "n_validation": 0,
         "n_test": 100,
         "n_test_clips": 90,
@@ -99,7 +101,8 @@ def write_run(tmp_path):
 def write_cell(tmp_path):
     """Writes a cell with predictions of 20 clips, five of each of four actors, two emotions.
 
-    Its predictions for the first `correct` clips are correct, and wrong for the others.
+    Its predictions for the first `correct` clips are correct, and wrong for the others; or they are
+    `examples`.
     """
 
     def write(
@@ -110,6 +113,7 @@ def write_cell(tmp_path):
         workdir="run",
         row="mel",
         validation=False,
+        examples=None,
         **changes,
     ) -> Path:
         clip = np.array(
@@ -120,7 +124,8 @@ def write_cell(tmp_path):
         confidence = np.linspace(0.6, 0.9, 20)[:, None]
         predicted = np.where(np.arange(20) < correct, label, 1 - label)
         probabilities = np.where(np.eye(2)[predicted] == 1, confidence, 1 - confidence)
-        examples = predictions.Predictions(clip, 0 * label, label, probabilities)
+        if examples is None:
+            examples = predictions.Predictions(clip, 0 * label, label, probabilities)
         subsets = {"test": examples} | ({"validation": examples} if validation else {})
         cell = cell_name(row, protocol, 0, seed)
         folder = tmp_path / workdir
@@ -128,7 +133,7 @@ def write_cell(tmp_path):
         predictions.save(folder / "predictions" / f"{cell}.npz", 24, subsets, emotions)
         record = make_record(
             **{
-                **metrics.measure(label, probabilities),
+                **metrics.measure(examples.label, examples.probabilities),
                 "dataset": {"name": "ravdess", "origin": "recorded", "version": "1"},
                 "row": row,
                 "modalities": ["mel"],

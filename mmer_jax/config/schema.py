@@ -81,8 +81,8 @@ def default_config() -> ml_collections.ConfigDict:
     # "validation": metrics are those of the validation subset, and the test subset is never read.
     # Use it to choose recipes and hyperparameters.
     config.split.tested = "test"
-    # If set, every training subset is thinned at random, to the size of the smallest one that
-    # these protocols have.
+    # Names of protocols: every training subset has as many speakers, recordings and examples as the
+    # smallest one that these protocols have (protocols.equal_training).
     config.split.equal_training = ()
     config.split.leave_out_fold = placeholder(int)  # a fold of actor_kfold to leave out altogether
     config.split.shuffle_labels = False  # train on permuted labels, as a check of chance level

@@ -1,7 +1,11 @@
 """The leakage ladder: accuracy of a config row under each protocol, down to unseen speakers.
 
 The ladder begins with the paper's own protocol. The protocols of configs/leakage_ladder.py train on
-equal numbers of examples, so that they differ only in what training and test examples may share.
+equal numbers of speakers, recordings and examples (protocols.equal_training), so that they differ
+in what training and test examples may share.
+
+Accuracies are per test example, without averaging over the views of a clip: the number of views per
+test clip differs between protocols, and averaging raises the accuracy by itself.
 """
 
 import dataclasses
@@ -10,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmer_jax import errors
+from mmer_jax import errors, modalities
 from mmer_jax.evaluation import comparable, intervals
 from mmer_jax.protocols import registry
+from mmer_jax.results.records import Record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +50,13 @@ class Rung:
 
     Attributes:
       protocol: Name of the protocol.
-      accuracy: Accuracy in 0..1 per clip or triplet, with the interval of a bootstrap over
-        subjects.
+      accuracy: Accuracy in 0..1 per test example, with the interval of a bootstrap over subjects.
       chance: Accuracy in 0..1 of always predicting the most frequent emotion of the test examples.
       train_sizes: Smallest and largest number of training examples over all networks.
+      train_clips: The same of the recordings that these are made from; None if a record lacks it.
+      train_subjects: The same of the speakers of these recordings; None if a record lacks it.
+      test_views: Mean number of test examples per test clip.
+      altered_audio: Whether altered versions of the audio are tested.
       networks: Number of networks, one per fold and seed.
       seeds: Number of seeds.
       epochs: Number of epochs trained.
@@ -58,21 +66,22 @@ class Rung:
     accuracy: intervals.Interval
     chance: float
     train_sizes: tuple[int, int]
+    train_clips: tuple[int, int] | None
+    train_subjects: tuple[int, int] | None
+    test_views: float
+    altered_audio: bool
     networks: int
     seeds: int
     epochs: int
 
 
-def rungs(
-    workdirs: Sequence[Path], row: str, epochs: int | None = None, per: str = "clip"
-) -> list[Rung]:
+def rungs(workdirs: Sequence[Path], row: str, epochs: int | None = None) -> list[Rung]:
     """Reads the results of a config row under each protocol.
 
     Args:
       workdirs: Workdirs of runs. The protocols of one ladder may be in several workdirs.
       row: Name of the config row.
       epochs: Number of epochs after which to take the results; None for the largest measured one.
-      per: Unit of evaluation, a key of `aggregation.AGGREGATIONS`.
 
     Returns:
       The rungs in the order of registry.LADDER, then those of other protocols sorted by name.
@@ -82,7 +91,7 @@ def rungs(
         under one protocol.
     """
     by_protocol: dict[str, comparable.Row] = {}
-    for measured in comparable.read(workdirs, rows=[row], epochs=epochs, per=per):
+    for measured in comparable.read(workdirs, rows=[row], epochs=epochs, per="triplet"):
         protocol = measured.protocol
         if protocol in by_protocol:
             raise errors.UserError(
@@ -96,14 +105,34 @@ def rungs(
 
 
 def _make_rung(row: comparable.Row) -> Rung:
-    train_sizes = [record["n_train"] for record in row.records]
     labels = np.concatenate([test.label for test in row.tests.values()])
     return Rung(
         row.protocol,
         row.metric("accuracy"),
         float(np.bincount(labels).max() / len(labels)),
-        (min(train_sizes), max(train_sizes)),
+        _range(row, "n_train") or (0, 0),
+        _range(row, "n_train_clips"),
+        _range(row, "n_train_subjects"),
+        sum(r["n_test"] for r in row.records) / sum(r["n_test_clips"] for r in row.records),
+        any(map(_tests_altered_audio, row.records)),
         len(row.records),
         len(row.tests),
         row.epochs,
+    )
+
+
+def _range(row: comparable.Row, field: str) -> tuple[int, int] | None:
+    """Returns the smallest and largest value of a field; None if a record lacks the field."""
+    values = [record.get(field) for record in row.records]
+    return None if None in values else (min(values), max(values))
+
+
+def _tests_altered_audio(record: Record) -> bool:
+    protocol = registry.PROTOCOLS.get(record["protocol"])
+    streams = [m.stream for m in map(modalities.MODALITIES.get, record["modalities"]) if m]
+    return (
+        protocol is not None
+        and not protocol.original_audio_at_test
+        and "audio" in streams
+        and not record["config"].get("data", {}).get("one_spectrogram", False)
     )

@@ -173,6 +173,8 @@ class CellResults:
     @functools.cached_property
     def _fields(self) -> dict[str, Any]:
         """The fields that all records of the cell share."""
+        train = self.subsets["train"]
+        rows = train.indices[self.config.modalities[0]]  # Rows of the pack's table.
         return {
             "table": self.config.table,
             "row": self.cell.row,
@@ -180,7 +182,9 @@ class CellResults:
             "protocol": self.cell.protocol,
             "fold": self.cell.fold,
             "seed": self.cell.seed,
-            "n_train": len(self.subsets["train"]),
+            "n_train": len(train),
+            "n_train_clips": len(set(train.clip.tolist())),
+            "n_train_subjects": len(set(self.data.table["subject"][rows].tolist())),
             "emotions": list(self.config.data.emotions),
             "dataset": self._describe_data(),
             "config_digest": identity.digest(self.config),

@@ -10,7 +10,7 @@ from sklearn import model_selection
 from mmer_jax import errors
 from mmer_jax.config.cell import Cell
 from mmer_jax.datasets import frame_lists, loading, pack, selection
-from mmer_jax.protocols import registry
+from mmer_jax.protocols import equal_training, registry
 
 Subsets = dict[str, selection.Examples]  # "train", "validation", "test" -> examples
 
@@ -61,43 +61,30 @@ def _split(
     """
     indices = participating(config, data)
     table = _columns(data, indices)
-    split = _apply_protocol(cell.protocol, cell.fold, cell.seed, config, table)
+
+    def split_table(protocol: str, fold: int, table) -> registry.Split:
+        return registry.get(protocol).split(
+            table,
+            fold=fold,
+            seed=cell.seed,
+            test_fraction=config.split.test_fraction,
+            validation_fraction=config.split.validation_fraction,
+        )
+
     if config.split.equal_training:
-        size = _smallest_training(cell.seed, config, table)
-        train = _thin_out(split.train, size, table, cell.seed)
-        split = dataclasses.replace(split, train=train)
+        split = equal_training.split(
+            cell.protocol,
+            cell.fold,
+            cell.seed,
+            table,
+            equal_to=config.split.equal_training,
+            split_table=split_table,
+        )
+    else:
+        split = split_table(cell.protocol, cell.fold, table)
     if config.split.tested == "validation":
         split = registry.Split(split.train, split.validation[:0], split.validation)
     return indices, split, table
-
-
-def _apply_protocol(protocol: str, fold: int, seed: int, config, table) -> registry.Split:
-    return registry.get(protocol).split(
-        table,
-        fold=fold,
-        seed=seed,
-        test_fraction=config.split.test_fraction,
-        validation_fraction=config.split.validation_fraction,
-    )
-
-
-def _smallest_training(seed: int, config, table) -> int:
-    """Returns the size of the smallest training subset of the protocols in `equal_training`."""
-    return min(
-        len(_apply_protocol(name, fold, seed, config, table).train)
-        for name in config.split.equal_training
-        for fold in registry.get(name).folds(table)
-    )
-
-
-def _thin_out(indices: np.ndarray, size: int, table, seed: int) -> np.ndarray:
-    """Draws `size` of the indices, stratified by emotion; returns them in ascending order."""
-    if size >= len(indices):
-        return indices
-    kept, _ = model_selection.train_test_split(
-        indices, train_size=size, stratify=table["emotion"][indices], random_state=seed
-    )
-    return np.sort(kept)
 
 
 def _examples(cell: Cell, config, data: pack.Pack, indices, subset: str) -> selection.Examples:

@@ -19,9 +19,12 @@ from mmer_jax.results import records
 
 HEADINGS = (
     "protocol",
-    "accuracy",
+    "accuracy per example",
     "95% interval",
-    "trained on",
+    "training examples",
+    "recordings",
+    "speakers",
+    "tests per clip",
     "networks",
     "seeds",
     "cannot leak",
@@ -45,13 +48,18 @@ def make_table(rungs: Sequence[ladder.Rung]) -> list[tuple[str, ...]]:
                 rung.protocol,
                 percent(mean) + ("" if spread is None else f" ±{percent(spread)}"),
                 f"{percent(rung.accuracy.low)}-{percent(rung.accuracy.high)}",
-                "-".join(dict.fromkeys(map(str, rung.train_sizes))),
+                *map(_range, (rung.train_sizes, rung.train_clips, rung.train_subjects)),
+                f"{rung.test_views:.1f}",
                 str(rung.networks),
                 str(rung.seeds),
                 summary.describe_guarantee(rung.protocol).split(":")[0].rstrip(". ") + ".",
             )
         )
     return table
+
+
+def _range(ends: tuple[int, int] | None) -> str:
+    return "-".join(dict.fromkeys(map(str, ends))) if ends else "-"
 
 
 def make_sections(workdir: Path) -> list[Section]:
@@ -84,20 +92,63 @@ def explain(rungs: Sequence[ladder.Rung]) -> tuple[str, ...]:
     Args:
       rungs: Rungs as returned by `ladder.rungs`.
     """
-    sizes = {size for rung in rungs for size in rung.train_sizes}
-    training = (
-        f"All networks were trained on {sizes.pop()} examples, so the protocols differ only in "
-        "what the training and test sets may have in common and in which subjects are tested."
-        if len(sizes) == 1
-        else "The networks were trained on different numbers of examples, which explains part of "
-        "the differences between protocols (configs/leakage_ladder.py makes the numbers equal)."
-    )
+    paragraphs = [
+        "Accuracy per test example under each protocol, mean over seeds, with the 95% confidence "
+        "interval of a bootstrap over subjects. The predictions for several test examples of a "
+        "clip are not averaged, because the protocols test different numbers of examples per clip. "
+        + _describe_training(rungs)
+    ]
+    altered = [rung.protocol for rung in rungs if rung.altered_audio]
+    if 0 < len(altered) < len(rungs):
+        paragraphs.append(
+            f"The test examples of {' and '.join(altered)} have the original audio of their clips "
+            "or an altered version of it, those of the other protocols the original audio only."
+        )
     return (
-        "Accuracy per clip under each protocol, mean over seeds, with the 95% confidence interval "
-        "of a bootstrap over subjects. " + training,
+        *paragraphs,
         "The published results below were obtained with other networks, the last one by human "
         "listeners. They are shown for orientation and are not directly comparable.",
     )
+
+
+def _describe_training(rungs: Sequence[ladder.Rung]) -> str:
+    """Returns sentences on whether the training subsets of the rungs are of equal size."""
+    ranges = [
+        [rung.train_sizes for rung in rungs],
+        [rung.train_clips for rung in rungs],
+        [rung.train_subjects for rung in rungs],
+    ]
+    if any(None in counts for counts in ranges):
+        return (
+            "The number of recordings or of speakers that the training examples come from was not "
+            "recorded: the results, or some of them, come from an earlier version, in which these "
+            "numbers differed between protocols. Measure the ladder again before comparing them."
+        )
+    (low, high), clips, subjects = (
+        (min(ends[0] for ends in counts), max(ends[1] for ends in counts)) for counts in ranges
+    )
+    sizes = (
+        f"{_range((low, high))} examples of {_range(clips)} recordings by {_range(subjects)} "
+        "speakers"
+    )
+    if (
+        high - low <= _NEARLY * high
+        and clips[1] - clips[0] <= _NEARLY * clips[1]
+        and (subjects[0] == subjects[1])
+    ):
+        return (
+            f"All networks were trained on {sizes}, so the protocols differ in what the training "
+            "and test sets may have in common and in which subjects are tested."
+        )
+    return (
+        f"The networks were trained on {sizes}. These differences explain part of the differences "
+        "between protocols (configs/leakage_ladder.py makes the numbers equal)."
+    )
+
+
+# Share by which numbers of training examples and recordings may differ and still count as equal:
+# under triplet_random a few recordings have all of their examples in the test subset.
+_NEARLY = 0.03
 
 
 # Drawing layout in SVG user units: left margin, width, row height, top margin.

@@ -37,9 +37,11 @@ class Record(TypedDict):
 
     # The split.
     n_train: int  # Number of training examples.
+    n_train_clips: NotRequired[int]  # Number of distinct clips among them; not in old records.
+    n_train_subjects: NotRequired[int]  # Number of distinct subjects; not in old records.
     n_validation: int  # Number of validation examples; 0 if there are none.
     n_test: int  # Number of test examples, at least 1.
-    n_test_clips: int  # Number of distinct clips among the test examples.
+    n_test_clips: int  # Number of distinct clips among the test examples: n_test views in all.
 
     # Test metrics.
     accuracy: float  # In 0..1.

@@ -68,6 +68,8 @@ def test_records_of_decisions_are_like_any_other(workdir, small_pack):
     mean = by_row["mean", 2]
     assert mean["n_test"] == 36 and mean["n_test_clips"] == 12
     assert mean["n_train"] == by_row["face", 2]["n_train"]
+    # 60 clips of 12 actors, 12 of the clips for testing.
+    assert (mean["n_train"], mean["n_train_clips"], mean["n_train_subjects"]) == (144, 48, 12)
     assert mean["parameters"] == sum(by_row[row, 2]["parameters"] for row in OF)
     assert mean["seconds_per_epoch"] == sum(by_row[row, 2]["seconds_per_epoch"] for row in OF)
 

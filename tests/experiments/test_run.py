@@ -47,6 +47,7 @@ def test_it_learns_from_rendered_clips(all_records, workdir):
     assert [r["epochs"] for r in all_records] == [8, 16]
     assert last["n_test"] == last["n_test_clips"] == 40  # audio alone: one example a clip
     assert last["n_train"] == 120
+    assert (last["n_train_clips"], last["n_train_subjects"]) == (40, 4)
     assert last["accuracy_interval"][0] > 1 / 5
     assert last["accuracy"] < 1
     assert last["dataset"]["origin"] == "rendered"

@@ -32,30 +32,19 @@ def _applicable(config, data):
     return registry.applicable({name: column[indices] for name, column in data.table.items()})
 
 
-def test_training_subsets_have_one_size_and_mixture_under_every_protocol(strong_config, data):
-    plain = resolved(strong_config)
-    found = folds(plain, data)
-    assert len(found) >= 4
+def test_training_subsets_are_equal_under_every_protocol(strong_config, data):
+    # 12 actors, of whom actor_kfold trains on 9 or more; of 9 x 5 clips, clip_random leaves 36 to
+    # train on; triplet_random tests a fifth of their 108 examples, 22.
+    found = folds(resolved(strong_config), data)
+    assert {"triplet_random", "clip_random", "actor_kfold"} <= set(found)
     equal = resolved(strong_config, split__equal_training=tuple(found))
-    sizes, smallest = set(), []
     for name, numbers in found.items():
         for fold in numbers:
-            cell = Cell("mel", name, fold, 1)
-            before = splits.split_cell(cell, plain, data)
-            after = splits.split_cell(cell, equal, data)
-            smallest.append(len(before["train"]))
-            sizes.add(len(after["train"]))
-            assert set(after["train"].indices["mel"]) <= set(before["train"].indices["mel"])
-            np.testing.assert_array_equal(
-                after["test"].indices["mel"], before["test"].indices["mel"]
-            )
-            shares = [np.bincount(p["train"].label) / len(p["train"]) for p in (before, after)]
-            np.testing.assert_allclose(*shares, atol=1.5 / len(after["train"]))
-            again = splits.split_cell(cell, equal, data)
-            np.testing.assert_array_equal(
-                after["train"].indices["mel"], again["train"].indices["mel"]
-            )
-    assert sizes == {min(smallest)}
+            train = splits.split_cell(Cell("mel", name, fold, 1), equal, data)["train"]
+            subjects = data.table["subject"][train.indices["mel"]]
+            assert (len(train), len(np.unique(subjects))) == (86, 9), (name, fold)
+            assert len(set(train.clip)) == 36 or name == "triplet_random"
+            np.testing.assert_allclose(np.bincount(train.label), 86 / 5, atol=4)
 
 
 def test_one_rung_differs_from_clip_random_in_the_audio_that_is_tested(strong_config, data):

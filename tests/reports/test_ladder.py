@@ -1,5 +1,7 @@
 """Rungs of a ladder against counts; their table and drawing."""
 
+import json
+import shutil
 from xml.etree import ElementTree
 
 import numpy as np
@@ -9,6 +11,7 @@ from mmer_jax import errors
 from mmer_jax.cli import figure as figures
 from mmer_jax.evaluation import ladder
 from mmer_jax.reports import ladder as report_ladder
+from mmer_jax.results import predictions, records
 
 
 def test_rungs_are_in_order_with_the_expected_accuracy(write_cell):
@@ -25,6 +28,7 @@ def test_rungs_are_in_order_with_the_expected_accuracy(write_cell):
     assert all(r.chance == 0.5 and r.train_sizes == (540, 540) for r in rungs)
     lines = report_ladder.make_table(rungs)
     assert lines[1][:4] == ("triplet_random", "95.0 ±7.1", lines[1][2], "540")
+    assert lines[1][4:7] == ("130", "13", "1.0")
     assert lines[3][-1] == "No subject is on both sides."
 
 
@@ -43,7 +47,9 @@ def test_the_report_has_a_ladder_from_three_rungs_on(write_cell):
     assert report_ladder.make_sections(folder) == []
     write_cell("actor_kfold", 12, n_train=600)
     (section,) = report_ladder.make_sections(folder)
-    assert "different numbers of examples" in section.text[0]
+    assert "trained on 540-600 examples of 130 recordings by 13 speakers" in section.text[0]
+    assert "explain part of the differences" in section.text[0]
+    assert section.text[1].startswith("The test examples of triplet_random have the original")
     svg = ElementTree.fromstring(section.drawings[0])
     texts = [text.text for text in svg.iter("text")]
     assert {"triplet_random", "clip_random", "actor_kfold"} <= set(texts)
@@ -60,7 +66,36 @@ def test_the_text_states_equal_training_sizes(write_cell):
     for protocol in ("triplet_random", "clip_random", "actor_kfold"):
         folder = write_cell(protocol, 15)
     (section,) = report_ladder.make_sections(folder)
-    assert "trained on 540 examples" in section.text[0]
+    assert "All networks were trained on 540 examples of 130 recordings by 13" in section.text[0]
+
+
+def test_a_ladder_of_earlier_records_is_not_called_equal(write_cell):
+    for protocol in ("triplet_random", "clip_random", "actor_kfold"):
+        folder = write_cell(protocol, 15)
+    path = folder / records.FILE_NAME
+    fields = json.loads(path.read_text().splitlines()[-1])
+    del fields["n_train_clips"]  # as written before the field was added
+    records.append_line(path, fields | {"seed": 1})
+    (cell,) = (folder / "predictions").glob("*actor_kfold*")
+    shutil.copy(cell, str(cell).replace("seed0", "seed1"))
+    (section,) = report_ladder.make_sections(folder)
+    assert "was not recorded" in section.text[0] and "All networks" not in section.text[0]
+    assert [line[4] for line in section.table[1:]] == ["130", "130", "-"]
+
+
+def test_views_of_a_clip_are_not_averaged(write_cell):
+    """Two wrong views and a confident right one: a clip is right on average, a view in three."""
+    right, wrong = [0.99, 0.01], [0.4, 0.6]
+    examples = predictions.Predictions(
+        np.repeat(["03-01-05-02-01-01-01", "03-01-05-02-01-01-02"], 3),
+        np.tile(np.arange(3), 2),
+        np.zeros(6, int),
+        np.array([right, wrong, wrong] * 2),
+    )
+    folder = write_cell("clip_random", 12, examples=examples, n_test=6, n_test_clips=2)
+    (rung,) = ladder.rungs([folder], "mel")
+    assert rung.accuracy.mean == pytest.approx(1 / 3)
+    assert rung.test_views == 3
 
 
 def test_the_command_draws_a_ladder(write_cell, tmp_path, capsys):
