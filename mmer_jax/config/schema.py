@@ -131,6 +131,11 @@ def default_config() -> ml_collections.ConfigDict:
     config.input = ml_collections.ConfigDict({"normalization": "unit"})
     # Random changes of each training batch. Shifts and widths are fractions of the image's side.
     config.augment = ml_collections.ConfigDict()
+    config.augment.time_stretch = 0.0  # of spectrograms: 0.2 draws factors from 1 / 1.2 to 1.2
+    config.augment.frequency_stretch = 0.0
+    config.augment.gain = 0.0  # the largest change of the level, as a fraction of the value range
+    config.augment.equalization = 0.0  # the same of each frequency by itself, a smooth curve
+    config.augment.noise_floor = 0.0  # the highest level, in 0..1, up to which noise may fill
     config.augment.time_shift = 0.0  # the largest shift of a spectrogram in time
     config.augment.frequency_shift = 0.0
     config.augment.time_masks = 0  # SpecAugment: how many masks, and the widest

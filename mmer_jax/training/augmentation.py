@@ -16,6 +16,7 @@ import ml_collections
 
 from mmer_jax import errors, modalities
 from mmer_jax.models import tower
+from mmer_jax.training import distortion
 
 Inputs = Mapping[str, jax.Array]
 
@@ -25,6 +26,11 @@ class Augmentation:
     """Random changes of a batch in training; zeros change nothing.
 
     Attributes:
+      time_stretch, frequency_stretch: Largest stretch of a spectrogram: 0.2 draws a factor between
+        1 / 1.2 and 1.2.
+      gain: Largest change of a spectrogram's level, as a fraction of the range of values.
+      equalization: Largest change of a frequency's level, as a fraction of the range of values.
+      noise_floor: Largest value below which a spectrogram is filled with noise, in 0..1.
       time_shift, frequency_shift: Largest shift of a spectrogram, as a fraction of its side.
       time_masks, frequency_masks: Number of SpecAugment masks.
       time_width, frequency_width: Largest width of a mask, as a fraction of the side.
@@ -32,6 +38,11 @@ class Augmentation:
       modality_dropout: Rate at which an input of an example is zeroed.
     """
 
+    time_stretch: float = 0.0
+    frequency_stretch: float = 0.0
+    gain: float = 0.0
+    equalization: float = 0.0
+    noise_floor: float = 0.0
     time_shift: float = 0.0
     frequency_shift: float = 0.0
     time_masks: int = 0
@@ -49,13 +60,13 @@ class Augmentation:
           UserError: An amount is out of its range.
         """
         augment = config.augment
-        fractions = ("time_shift", "frequency_shift", "time_width", "frequency_width")
-        for field in (*fractions, "modality_dropout"):
+        counts = ("time_masks", "frequency_masks", "mixup")
+        for field in (f.name for f in dataclasses.fields(cls) if f.name not in counts):
             if not 0 <= augment[field] < 1:
                 raise errors.UserError(
                     f"config.augment.{field} is {augment[field]}; it must be at least 0 and below 1"
                 )
-        for field in ("time_masks", "frequency_masks", "mixup"):
+        for field in counts:
             if augment[field] < 0:
                 raise errors.UserError(
                     f"config.augment.{field} is {augment[field]}; it must be at least 0"
@@ -67,12 +78,50 @@ class Augmentation:
         """Whether anything is changed."""
         masks = self.time_masks * self.time_width + self.frequency_masks * self.frequency_width
         shifts = self.time_shift + self.frequency_shift
-        return bool(masks + shifts + self.mixup + self.modality_dropout)
+        others = self.mixup + self.modality_dropout
+        return self._distorts or bool(masks + shifts + others)
+
+    @property
+    def _distorts(self) -> bool:
+        stretches = self.time_stretch + self.frequency_stretch
+        return bool(stretches + self.gain + self.equalization + self.noise_floor)
+
+    def distort(self, key: jax.Array, inputs: Inputs) -> Inputs:
+        """Distorts the spectrograms of a batch, before they are normalized.
+
+        Args:
+          key: Random key of the step.
+          inputs: For each modality uint8 [b, h, w, c].
+
+        Returns:
+          The inputs; spectrograms as float32 in 0..1 if there is any distortion.
+        """
+        if not self._distorts:
+            return inputs
+        distorted = dict(inputs)
+        for i, m in enumerate(modalities.get(inputs)):
+            if m.stream == "audio":
+                image = tower.to_unit_range(inputs[m.name])
+                change = functools.partial(self._distort_one, number=i)
+                distorted[m.name] = jax.vmap(change)(_example_keys(key, len(image)), image)
+        return distorted
+
+    def _distort_one(self, key, image, number: int):
+        if self.time_stretch or self.frequency_stretch:
+            draw = _fold_in(key, "stretch", number)
+            image = distortion.stretch(draw, image, self.time_stretch, self.frequency_stretch)
+        if self.gain or self.equalization:
+            draw = _fold_in(key, "equalize", number)
+            image = distortion.equalize(draw, image, self.gain, self.equalization)
+        if self.noise_floor:
+            draw = _fold_in(key, "noise_floor", number)
+            image = distortion.raise_noise_floor(draw, image, self.noise_floor)
+        return image
 
     def __call__(
         self, key: jax.Array, inputs: Inputs, targets: jax.Array, mask: jax.Array
     ) -> tuple[Inputs, jax.Array]:
-        """Changes a batch.
+        """Changes a batch, after normalization.
 
         Args:
           key: Random key of the step.
@@ -86,7 +135,7 @@ class Augmentation:
         if not self.is_active:
             return inputs, targets
         inputs = {name: tower.to_unit_range(x) for name, x in inputs.items()}
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(mask)))
+        keys = _example_keys(key, len(mask))
         inputs = jax.vmap(self._change_images)(keys, inputs)
         if self.mixup:
             inputs, targets = _mixup(keys, inputs, targets, mask, self.mixup)
@@ -146,7 +195,15 @@ NO_AUGMENTATION = Augmentation()
 _FREQUENCY, _TIME = 0, 1
 
 # The numbers are part of the results of configs with augmentation.
-_STREAMS = {"mask": 0, "mixup": 1, "modality_dropout": 2, "shift": 3}
+_STREAMS = {
+    **{"mask": 0, "mixup": 1, "modality_dropout": 2, "shift": 3},
+    **{"stretch": 4, "equalize": 5, "noise_floor": 6},
+}
+
+
+def _example_keys(key, size: int):
+    """Returns the key of each example of a batch, [size]."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(size))
 
 
 def _fold_in(key, stream: str, number: int = 0):

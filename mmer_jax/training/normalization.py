@@ -10,12 +10,12 @@ from typing import Any
 
 import flax.struct
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from mmer_jax import errors, modalities
 from mmer_jax.datasets import pack, selection
+from mmer_jax.models import tower
 
 # The smallest standard deviation to divide by, so that constant images are not amplified.
 _MIN_STD = 1e-3
@@ -58,14 +58,14 @@ def normalize(image: jax.Array, stats: NormStats, group: jax.Array) -> jax.Array
     """Normalizes images to mean 0 and standard deviation 1 of their group.
 
     Args:
-      image: uint8 [b, h, w, c].
+      image: uint8 [b, h, w, c], or float32 in 0..1.
       stats: Statistics of the modality.
       group: int32 [b], the group of each image.
 
     Returns:
       float32 [b, h, w, c].
     """
-    values = image.astype(jnp.float32) / 255.0
+    values = tower.to_unit_range(image)
     return (values - stats.mean[group]) / stats.std[group]
 
 

@@ -164,14 +164,15 @@ def train_step(
     Returns:
       The state after, and the sum of the losses of the batch, float32.
     """
-    inputs: Mapping[str, jax.Array] = normalization.normalize_inputs(batch, norm_stats)
+    augment_key = rng.key(seed, "augment", state.step)
+    inputs = objective.augmentation.distort(augment_key, batch["inputs"])
+    inputs = normalization.normalize_inputs({**batch, "inputs": inputs}, norm_stats)
     label, mask = batch["label"], batch["mask"]
     targets = label
     if not objective.has_hard_targets:
         one_hot = jax.nn.one_hot(label, model.classes)
         targets = optax.smooth_labels(one_hot, objective.label_smoothing)
-        key = rng.key(seed, "augment", state.step)
-        inputs, targets = objective.augmentation(key, inputs, targets, mask)
+        inputs, targets = objective.augmentation(augment_key, inputs, targets, mask)
     if objective.dtype != "float32":
         inputs = _cast(
             {name: tower.to_unit_range(x) for name, x in inputs.items()}, objective.dtype

@@ -121,7 +121,9 @@ def test_modalities_go_missing_at_their_rate_but_never_all():
     np.testing.assert_array_equal(alone["mel"], 1.0)
 
 
+DISTORTIONS = ("time_stretch", "frequency_stretch", "gain", "equalization", "noise_floor")
 EVERY_AUGMENTATION = {
+    **dict.fromkeys(DISTORTIONS, 0.3),
     **dict.fromkeys(("time_shift", "frequency_shift", "time_width", "frequency_width"), 0.3),
     "time_masks": 2,
     "frequency_masks": 2,
