@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 # A test is slow if it uses one of these names itself, through a fixture, or through a function of
-# the tests: it starts processes, renders clips, builds a dataset, trains a network or reads real
-# recordings. Where there are two, both must be used.
+# the tests: it starts processes, renders clips, builds a dataset, trains a network, reads real
+# recordings or simulates many experiments. Where there are two, both must be used.
 _SLOW_NAMES = (
     *({"subprocess"}, {"multiprocessing"}, {"ordered_map"}, {"tests.forked"}),
     *({"original_clips"}, {"getfixturevalue"}),
     *({"render_ravdess"}, {"render_baum1"}, {"render_missing"}),
     *({"ensure_built"}, {"download_and_prepare"}),
     *({"run_experiment"}, {"run_cell"}, {"mmer_jax.training", "train"}, {"mmer_jax.cli.tune"}),
+    {"simulate_subjects"},
 )
 
 # A module with such an import at its top is slow as a whole: it loads TensorFlow or Keras.

@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="mmer compare",
         description="Prints the results of workdirs for each protocol: metrics with 95% confidence "
-        "intervals from a bootstrap over subjects, and paired significance tests between config "
+        "intervals over subjects, and paired significance tests between config "
         "rows (models) that were tested on the same clips.",
     )
     parser.add_argument(

@@ -45,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     print(
         literature.format_tables(
-            measured_rows.read_rows(options.workdir), options.best, options.markdown
+            measured_rows.read_rows(options.workdir, per_clip=True),
+            options.best,
+            options.markdown,
         )
     )
     return 0

@@ -42,19 +42,21 @@ def format_trials(trials: Sequence[search.Trial]) -> str:
         cells = ["diverged", "-", "-"]
         if trial["accuracy"] is not None:
             spread = "" if trial["spread"] is None else f" ±{percent(trial['spread'])}"
-            low, high = map(percent, trial["interval"])
-            cells = [f"{percent(trial['accuracy'])}{spread} ({low}-{high})"]
+            ends = "-".join(map(percent, trial["interval"] or ())) or "no interval"
+            cells = [f"{percent(trial['accuracy'])}{spread} ({ends})"]
             if trial["difference"] is None:
                 cells.append("-")
             else:
-                mean, low, high = (f"{100 * value:+.1f}" for value in trial["difference"])
-                cells.append(f"{mean} ({low} to {high})")
+                mean, *ends = (f"{100 * value:+.1f}" for value in trial["difference"])
+                cells.append(f"{mean} ({' to '.join(ends) or 'no interval'})")
             cells.append(f"{trial['negative_log_likelihood']:.2f}")
         lines.append([str(trial["trial"]), *cells, *map(str, trial["values"].values())])
+    groups = dict.fromkeys(trial["groups"] for trial in trials if trial.get("groups"))
     notes = [
         "Metrics of the validation split, per clip, in % except NLL (negative log-likelihood, in "
         "nats): mean, ± standard deviation over seeds, folds pooled, and in brackets the 95% "
-        "interval of a bootstrap over subjects. Trial 0 has the config's own values.",
+        f"interval{' over ' * bool(groups)}{' or '.join(groups)}. Trial 0 has the config's own "
+        "values.",
         "No network read the test split of its own fold and seed. But the test split of one fold, "
         "or of one seed of a random split, may be training data of another: exclude held-out "
         "subjects from the whole search with --config.split.leave_out_fold.",

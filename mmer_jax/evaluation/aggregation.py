@@ -1,4 +1,4 @@
-"""Aggregation of predictions by clip or by example, and the groups that a bootstrap resamples.
+"""Aggregation of predictions by clip or by example, and groups of examples for intervals.
 
 If images are among the inputs, a clip has several test examples. The prediction for a clip is the
 class with the largest mean probability over its examples; all metrics per clip are computed from
@@ -124,7 +124,7 @@ _SUBJECT: dict[str, Callable[[str], str]] = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Groups:
-    """Groups of examples that a bootstrap resamples as a whole.
+    """Groups of examples that are not independent: intervals leave out one group at a time.
 
     Attributes:
       name: "subject", or "clip" if there is only one subject.
@@ -139,12 +139,16 @@ class Groups:
         """Number of distinct groups in all test sets together."""
         return len(np.unique(np.concatenate(self.labels)))
 
+    def __str__(self) -> str:
+        """Formats the number of groups, as in "18 subjects"."""
+        return f"{self.count} {self.name}{'s' * (self.count != 1)}"
+
 
 def groups(tests: Sequence[Predictions], dataset: str) -> Groups:
     """Groups test examples by subject, or by clip if there is only one subject.
 
-    Examples of one subject are not independent, so a bootstrap draws all of them or none. With a
-    single subject only clips can be drawn, and an interval then says nothing about other people.
+    Examples of one subject are not independent. With a single subject only clips can be left out,
+    and an interval then says nothing about other people.
 
     Args:
       tests: One or more test sets, one per seed.

@@ -16,14 +16,13 @@ from mmer_jax import errors
 from mmer_jax.evaluation import (
     aggregation,
     calibration,
+    cell_predictions,
     data_check,
     intervals,
     measured_rows,
-    metrics,
     significance,
     summary,
 )
-from mmer_jax.results import predictions, records
 from mmer_jax.results.predictions import Predictions
 from mmer_jax.results.records import Record
 
@@ -70,17 +69,17 @@ class Row:
 
     @functools.cached_property
     def groups(self) -> aggregation.Groups:
-        """The groups of test examples that bootstrap intervals of this row resample."""
+        """The groups of test examples that intervals of this row are over."""
         return aggregation.groups(list(self.tests.values()), self.dataset)
 
     def metric(self, name: str) -> intervals.Interval:
-        """Computes a metric for each seed of this row, and the bootstrap interval of the mean.
+        """Computes a metric for each seed of this row, and the interval of the mean.
 
         Args:
           name: Name of the metric, a key of `intervals.STATISTICS`.
         """
         tests, groups = list(self.tests.values()), self.groups.labels
-        return intervals.bootstrap(intervals.STATISTICS[name], tests, groups)
+        return intervals.jackknife(intervals.STATISTICS[name], tests, groups)
 
     @property
     def missing_folds(self) -> list[str]:
@@ -187,9 +186,9 @@ def _load_row(
     folds: dict[int, list[Predictions]] = {}
     temperatures = []
     for record in result.records:
-        test = aggregate(_load(measured.workdir, record, "test"))
+        test = aggregate(cell_predictions.load(measured.workdir, record, "test"))
         if temperature:
-            validation = aggregate(_load(measured.workdir, record, "validation"))
+            validation = aggregate(cell_predictions.load(measured.workdir, record, "validation"))
             fitted = calibration.fit_temperature(validation.label, validation.probabilities)
             scaled = calibration.apply_temperature(test.probabilities, fitted)
             test = dataclasses.replace(test, probabilities=scaled)
@@ -207,43 +206,6 @@ def _load_row(
     )
 
 
-def _load(workdir: Path, record: Record, subset: str) -> Predictions:
-    """Loads the predictions of a record's cell for a subset, and checks them against the record.
-
-    Args:
-      workdir: Workdir of the record.
-      record: Record of the cell after a number of epochs.
-      subset: "test" or "validation".
-
-    Raises:
-      UserError: The predictions are missing or do not belong to the record.
-    """
-    path = workdir / "predictions" / f"{summary.cell_of(record)}.npz"
-    examples = predictions.load(path).examples.get((record["epochs"], subset))
-    if subset == "validation" and (examples is None or not len(examples.label)):
-        raise errors.UserError(
-            f"{path} has no validation examples to fit a temperature on; run the row with "
-            "--config.split.validation_fraction above 0"
-        )
-    if examples is None:
-        raise errors.UserError(
-            f"{path} has no {subset} predictions after {record['epochs']} epochs"
-        )
-    if subset == "test":
-        probabilities, recorded = examples.probabilities, np.array(record["confusion"])
-        counts = metrics.confusion(
-            examples.label, probabilities.argmax(axis=1), probabilities.shape[1]
-        )
-        # Rounding to float32 can change the predicted class of a near tie, which moves two counts.
-        tolerance = max(2, 0.02 * recorded.sum())
-        if counts.shape != recorded.shape or np.abs(counts - recorded).sum() > tolerance:
-            raise errors.UserError(
-                f"{path} does not hold the predictions that {records.FILE_NAME} was computed from: "
-                "the workdir has files of different runs"
-            )
-    return examples
-
-
 @dataclasses.dataclass(frozen=True)
 class Pair:
     """Comparison of two rows on the same test clips.
@@ -252,13 +214,12 @@ class Pair:
       first: The first row.
       second: The second row.
       seeds: Seeds that both rows have.
-      difference: Accuracy of the first row minus accuracy of the second row, with its bootstrap
-        interval.
+      difference: Accuracy of the first row minus accuracy of the second row, with its interval.
       mcnemar: McNemar's test on the ensemble of all seeds of each row (mean probabilities).
       permutation: p-value of the permutation test that exchanges the predictions of the two rows
         for whole groups.
-      groups: The groups (subjects, or clips if there is only one subject) that the bootstrap
-        resamples and the permutation test exchanges.
+      groups: The groups (subjects, or clips if there is only one subject) that the interval is over
+        and that the permutation test exchanges.
     """
 
     first: Row
@@ -298,11 +259,7 @@ def pair(first: Row, second: Row) -> Pair:
         first,
         second,
         seeds,
-        intervals.bootstrap_sums(
-            intervals.mean_of_sums,
-            [np.stack([d, np.ones_like(d)], axis=1) for d in differences],
-            groups.labels,
-        ),
+        intervals.jackknife_difference(differences, groups.labels),
         significance.mcnemar(*map(_correct, ensembles)),
         significance.permutation(np.bincount(member, contributions)),
         groups,

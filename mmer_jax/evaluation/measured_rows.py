@@ -77,11 +77,12 @@ class MeasuredRow:
         return len({record["fold"] for record in self.row.last.records})
 
 
-def read_rows(workdirs: Iterable[Path]) -> list[MeasuredRow]:
+def read_rows(workdirs: Iterable[Path], per_clip: bool = False) -> list[MeasuredRow]:
     """Reads the results of all config rows of workdirs.
 
     Args:
       workdirs: Workdirs of runs.
+      per_clip: Whether to read the predictions too, for results per clip (see `summary.blocks`).
 
     Returns:
       One MeasuredRow per workdir, table, protocol and config row.
@@ -98,7 +99,7 @@ def read_rows(workdirs: Iterable[Path]) -> list[MeasuredRow]:
             )
         rows += [
             MeasuredRow(Path(workdir), block.table, block.protocol, row)
-            for block in summary.blocks(stored)
+            for block in summary.blocks(stored, workdir if per_clip else None)
             for row in block.rows
         ]
     return rows

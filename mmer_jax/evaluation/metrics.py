@@ -6,7 +6,6 @@ this matrix, so metrics can be pooled over folds and recomputed without predicti
 confusion matrix raise a ValueError if the matrix is not square or counts no examples.
 """
 
-import statistics
 from typing import Any
 
 import numpy as np
@@ -112,37 +111,6 @@ def cross_entropy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(-np.mean(np.log(np.clip(true, np.finfo(np.float32).eps, 1.0))))
 
 
-def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Computes the Wilson score interval of a proportion.
-
-    Wilson, Probable inference, the law of succession, and statistical inference, Journal of the
-    American Statistical Association 22 (1927). With p = correct / total and z the normal quantile:
-    (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n). It assumes independent
-    examples.
-
-    Args:
-      correct: Number of correct predictions.
-      total: Number of predictions, at least 1.
-      confidence: Confidence level, in (0, 1).
-
-    Returns:
-      (low, high), each in 0..1.
-
-    Raises:
-      ValueError: `correct` is not in 0..total, or `total` is 0.
-    """
-    if not 0 <= correct <= total or total == 0:
-        raise ValueError(
-            f"expected 0 <= correct <= total and total > 0, found {correct} of {total}"
-        )
-    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
-    proportion = correct / total
-    center = proportion + z**2 / (2 * total)
-    half = z * np.sqrt(proportion * (1 - proportion) / total + z**2 / (4 * total**2))
-    scale = 1 + z**2 / total
-    return float(max(0.0, (center - half) / scale)), float(min(1.0, (center + half) / scale))
-
-
 def measure(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     """Computes the metric fields of a record from one set of predictions.
 
@@ -151,9 +119,8 @@ def measure(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
       probabilities: float [n, classes]. The predicted class is the first of the most probable ones.
 
     Returns:
-      A dict with the keys accuracy, accuracy_interval (low and high end of the 95% Wilson
-      interval), unweighted_average_recall, macro_f1, loss (mean cross-entropy in nats) and
-      confusion, as plain Python numbers and lists.
+      A dict with the keys accuracy, unweighted_average_recall, macro_f1, loss (mean cross-entropy
+      in nats) and confusion, as plain Python numbers and lists.
 
     Raises:
       ValueError: There are no examples, the shapes do not match, or a probability is not finite.
@@ -162,7 +129,6 @@ def measure(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     counts = confusion(labels, probabilities.argmax(axis=1), probabilities.shape[1])
     return {
         "accuracy": accuracy(counts),
-        "accuracy_interval": list(wilson_interval(int(np.trace(counts)), len(labels))),
         "unweighted_average_recall": unweighted_average_recall(counts),
         "macro_f1": macro_f1(counts),
         "loss": cross_entropy(labels, probabilities),

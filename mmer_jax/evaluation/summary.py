@@ -1,8 +1,12 @@
 """Summaries of records for tables: by table and protocol, by config row, by number of epochs.
 
 The folds of one seed are pooled: their test subsets are disjoint, so the confusion matrices add up.
-Seeds are not pooled: tables show the mean and the standard deviation over seeds. All metrics are
-computed from the confusion matrices of the records.
+Seeds are not pooled: tables show the mean and the standard deviation over seeds.
+
+The accuracy that tables and charts show is per clip: a clip is classified by its mean probabilities
+over its test examples, which are read from the predictions. The paper counts examples (triplets),
+and so do the confusion matrices of records. Accuracy per example is shown under this name, beside
+the paper's and where there are no predictions.
 """
 
 import dataclasses
@@ -16,10 +20,10 @@ from typing import Literal
 import numpy as np
 
 from mmer_jax import errors, modalities
-from mmer_jax.config.cell import cell_name
-from mmer_jax.evaluation import aggregation, data_check, intervals, metrics
+from mmer_jax.evaluation import aggregation, cell_predictions, data_check, intervals, metrics
 from mmer_jax.protocols import registry
 from mmer_jax.results import predictions, records
+from mmer_jax.results.predictions import Predictions
 from mmer_jax.results.records import Record
 
 # The `origin` of rendered datasets. Results on these test the software and say nothing about
@@ -31,28 +35,22 @@ RENDERED_NOTE = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Measured:
-    """Results of a config row under one protocol after one number of epochs.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scores:
+    """Metrics per clip or per example.
 
     Attributes:
-      records: Records, one per cell, i.e. per fold and seed.
-      seeds: Seeds in ascending order.
-      accuracies: Accuracy in 0..1 of each seed, folds pooled.
-      recalls: Unweighted average recall in 0..1 of each seed, folds pooled.
-      confusion: int64 [classes, classes], sum of the confusion matrices of all cells.
-      bootstrap: Accuracy with the interval of a bootstrap over subjects; None without predictions.
-      groups: Groups that the bootstrap resamples: "subject", or "clip" if there is only one
-        subject; "" without predictions.
+      unit: "clip", or "example" for test examples, of which a clip may have several.
+      counts: int64 [seeds, classes, classes], confusion matrix of each seed, folds pooled.
     """
 
-    records: tuple[Record, ...]
-    seeds: tuple[int, ...]
-    accuracies: tuple[float, ...]
-    recalls: tuple[float, ...]
-    confusion: np.ndarray
-    bootstrap: intervals.Interval | None = None
-    groups: str = ""
+    unit: str
+    counts: np.ndarray
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Accuracy in 0..1 of each seed."""
+        return [metrics.accuracy(counts) for counts in self.counts]
 
     @property
     def accuracy(self) -> float:
@@ -62,40 +60,68 @@ class Measured:
     @property
     def spread(self) -> float | None:
         """Sample standard deviation of the accuracy over seeds; None for one seed."""
-        return statistics.stdev(self.accuracies) if len(self.seeds) > 1 else None
+        return statistics.stdev(self.accuracies) if len(self.counts) > 1 else None
 
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """95% confidence interval (low, high) of the accuracy, or None.
+    def format_accuracy(self) -> str:
+        """Formats the accuracy in percent, with the standard deviation over seeds if there is one.
 
-        This is the bootstrap interval if there are predictions. Without predictions it is the
-        Wilson interval if there is one seed, and None if there are several seeds, because their
-        test examples may overlap.
+        Returns:
+          A text such as "71.3 ±2.0".
         """
-        if self.bootstrap:
-            return self.bootstrap.low, self.bootstrap.high
-        if len(self.seeds) > 1:
-            return None
-        return metrics.wilson_interval(int(np.trace(self.confusion)), int(self.confusion.sum()))
+        spread = "" if self.spread is None else f" ±{percent(self.spread)}"
+        return percent(self.accuracy) + spread
 
     @property
-    def low_high(self) -> tuple[float, float]:
-        """Ends of the error bar in charts: `interval`, or mean ± standard deviation over seeds."""
-        if self.interval:
-            return self.interval
-        spread = self.spread or 0.0  # Without an interval there are several seeds and a spread.
-        return max(0.0, self.accuracy - spread), min(1.0, self.accuracy + spread)
+    def recall(self) -> float:
+        """Mean unweighted average recall over seeds."""
+        return statistics.fmean(map(metrics.unweighted_average_recall, self.counts))
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """int64 [classes, classes], sum of the confusion matrices of all seeds."""
+        return self.counts.sum(axis=0)
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of always predicting the most frequent emotion of the test split."""
+        return float(self.confusion.sum(axis=1).max() / self.confusion.sum())
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """Results of a config row under one protocol after one number of epochs.
+
+    Attributes:
+      records: Records, one per cell, i.e. per fold and seed.
+      seeds: Seeds in ascending order.
+      per_example: Metrics per test example, as the paper counts, from the records.
+      per_clip: Metrics per clip, from the predictions; None without predictions.
+      validation: Mean validation accuracy over cells in 0..1, per clip if `per_clip` is given;
+        None if a cell has no validation split.
+      interval: Accuracy per clip with its interval over `groups`; None without predictions.
+      groups: Groups that the interval is over; None without predictions.
+      problem: Reason why there are no metrics per clip; "" if there are.
+    """
+
+    records: tuple[Record, ...]
+    seeds: tuple[int, ...]
+    per_example: Scores
+    per_clip: Scores | None = None
+    validation: float | None = None
+    interval: intervals.Interval | None = None
+    groups: aggregation.Groups | None = None
+    problem: str = "predictions were not read"
+
+    @property
+    def scores(self) -> Scores:
+        """The metrics that reports show first: per clip, or per example without predictions."""
+        return self.per_clip or self.per_example
 
     @property
     def paper(self) -> float | None:
         """Accuracy in the paper, in 0..1; None if the records have none or differ."""
         numbers = {record["paper_accuracy"] for record in self.records}
         return numbers.pop() if len(numbers) == 1 else None
-
-    @property
-    def chance(self) -> float:
-        """Accuracy of always predicting the most frequent emotion of the test split."""
-        return float(self.confusion.sum(axis=1).max() / self.confusion.sum())
 
     def count(self, field: Literal["n_train", "n_validation", "n_test", "n_test_clips"]) -> str:
         """Formats a number of examples or clips, summed over the folds of a seed.
@@ -196,8 +222,8 @@ def blocks(measured: Sequence[Record], workdir: str | os.PathLike | None = None)
 
     Args:
       measured: Records. Of records with the same key (see records.make_key), the last one counts.
-      workdir: Workdir of the records, or None. If given, accuracies have bootstrap intervals over
-        subjects wherever the workdir has predictions.
+      workdir: Workdir of the records, or None. If given, results have metrics per clip and
+        intervals wherever the workdir has predictions.
 
     Returns:
       One block per table and protocol, in the order in which these first appear. The rows of a
@@ -269,51 +295,15 @@ def _modality_order(names: Sequence[str]) -> tuple[int, list[int]]:
 
 
 def _make_row(name: str, members: list[Record], workdir: str | os.PathLike | None) -> Row:
-    load = functools.lru_cache(predictions.load)  # The file of a cell holds all of its epochs.
+    read = functools.lru_cache(predictions.load)  # The file of a cell holds all of its epochs.
     by_epochs = {}
     for epochs in sorted({record["epochs"] for record in members}):
         measured = _pool_folds([r for r in members if r["epochs"] == epochs])
         if workdir is not None:
-            measured = _add_bootstrap(measured, pathlib.Path(workdir), load)
+            measured = _add_per_clip(measured, pathlib.Path(workdir), read)
         by_epochs[epochs] = measured
     last = members[-1]
     return Row(name, tuple(last["modalities"]), tuple(last["emotions"]), by_epochs)
-
-
-def _add_bootstrap(
-    measured: Measured,
-    workdir: pathlib.Path,
-    load: Callable[[pathlib.Path], predictions.CellPredictions],
-) -> Measured:
-    """Adds the bootstrap interval over subjects, if the workdir has all predictions.
-
-    Args:
-      measured: Results without a bootstrap interval.
-      workdir: Workdir of the records.
-      load: Function that loads the predictions of a cell from the path of the file.
-
-    Returns:
-      The results with the interval, or `measured` itself if predictions are missing or the clip
-      names of the dataset are unknown.
-    """
-    by_seed: dict[int, list[predictions.Predictions]] = {}
-    try:
-        for record in measured.records:
-            examples = load(workdir / "predictions" / f"{cell_of(record)}.npz").examples
-            if (record["epochs"], "test") not in examples:
-                return measured
-            by_seed.setdefault(record["seed"], []).append(examples[record["epochs"], "test"])
-        tests = [aggregation.concatenate(folds) for folds in by_seed.values()]
-        groups = aggregation.groups(tests, measured.records[0]["dataset"]["name"])
-    except errors.UserError:  # no file, or a dataset with unknown clip names
-        return measured
-    interval = intervals.bootstrap(intervals.STATISTICS["accuracy"], tests, groups.labels)
-    return dataclasses.replace(measured, bootstrap=interval, groups=groups.name)
-
-
-def cell_of(record: Record) -> str:
-    """Returns the name of a record's cell; the files of the cell are named after it."""
-    return cell_name(record["row"], record["protocol"], record["fold"], record["seed"])
 
 
 def _pool_folds(members: list[Record]) -> Measured:
@@ -323,10 +313,62 @@ def _pool_folds(members: list[Record]) -> Measured:
         np.sum([record["confusion"] for record in members if record["seed"] == seed], axis=0)
         for seed in seeds
     ]
+    validation = [record["validation_accuracy"] for record in members]
     return Measured(
         records=tuple(members),
         seeds=seeds,
-        accuracies=tuple(metrics.accuracy(counts) for counts in pooled),
-        recalls=tuple(metrics.unweighted_average_recall(counts) for counts in pooled),
-        confusion=np.sum(pooled, axis=0),
+        per_example=Scores("example", np.stack(pooled)),
+        validation=_mean_unless_missing(validation),
     )
+
+
+def _add_per_clip(
+    measured: Measured,
+    workdir: pathlib.Path,
+    read: Callable[[pathlib.Path], predictions.CellPredictions],
+) -> Measured:
+    """Adds the metrics per clip and the interval, if the workdir has all predictions.
+
+    Args:
+      measured: Results per example.
+      workdir: Workdir of the records.
+      read: Function that reads the file of a cell.
+    """
+    by_seed: dict[int, list[Predictions]] = {}
+    validation: list[float | None] = []
+    try:
+        for record in measured.records:
+            load = functools.partial(cell_predictions.load, workdir, record, read=read)
+            by_seed.setdefault(record["seed"], []).append(aggregation.by_clip(load("test")))
+            validation.append(
+                _accuracy(aggregation.by_clip(load("validation")))
+                if record["n_validation"]
+                else None
+            )
+        tests = [aggregation.concatenate(folds) for folds in by_seed.values()]
+        groups = aggregation.groups(tests, measured.records[0]["dataset"]["name"])
+    except errors.UserError as error:
+        return dataclasses.replace(measured, problem=str(error))
+    return dataclasses.replace(
+        measured,
+        per_clip=Scores("clip", np.stack([_count(test) for test in tests])),
+        validation=_mean_unless_missing(validation),
+        interval=intervals.jackknife(intervals.STATISTICS["accuracy"], tests, groups.labels),
+        groups=groups,
+        problem="",
+    )
+
+
+def _count(examples: Predictions) -> np.ndarray:
+    predicted = examples.probabilities.argmax(axis=1)
+    return metrics.confusion(examples.label, predicted, examples.probabilities.shape[1])
+
+
+def _accuracy(examples: Predictions) -> float:
+    return metrics.accuracy(_count(examples))
+
+
+def _mean_unless_missing(values: Sequence[float | None]) -> float | None:
+    """Returns the mean of values, or None if a value is None."""
+    present = [value for value in values if value is not None]
+    return statistics.fmean(present) if len(present) == len(values) else None

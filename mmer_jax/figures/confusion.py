@@ -9,7 +9,7 @@ import numpy as np
 
 from mmer_jax import errors
 from mmer_jax.config.cell import cell_name
-from mmer_jax.evaluation import metrics
+from mmer_jax.evaluation import aggregation, metrics
 from mmer_jax.figures import canvas
 from mmer_jax.results import predictions, records
 
@@ -71,7 +71,7 @@ def list_protocols(workdir: Path, row: str) -> list[str]:
 
 
 def count(workdir: Path, row: str, protocol: str, epochs: int | None = None) -> Confusion:
-    """Counts the test predictions of all cells of a config row under one protocol.
+    """Counts the predictions per test clip of all cells of a config row under one protocol.
 
     Args:
       workdir: Workdir of a run.
@@ -106,7 +106,7 @@ def count(workdir: Path, row: str, protocol: str, epochs: int | None = None) -> 
         stored = predictions.load(workdir / "predictions" / f"{cell}.npz")
         if (epochs, "test") not in stored.examples:
             raise errors.UserError(f"the predictions of {cell} in {workdir} lack epoch {epochs}")
-        test = stored.examples[epochs, "test"]
+        test = aggregation.by_clip(stored.examples[epochs, "test"])
         predicted = test.probabilities.argmax(axis=1)
         counts = counts + metrics.confusion(test.label, predicted, len(stored.emotions))
     return Confusion(
@@ -124,7 +124,7 @@ def count(workdir: Path, row: str, protocol: str, epochs: int | None = None) -> 
 def draw(panels: Sequence[Confusion]) -> "Figure":
     """Draws confusion matrices side by side, on one color scale.
 
-    Colors show the share of the true emotion's examples, numbers the count of examples.
+    Colors show the share of the true emotion's clips, numbers the count of clips.
 
     Args:
       panels: Confusion matrices, at least one.
@@ -141,7 +141,7 @@ def draw(panels: Sequence[Confusion]) -> "Figure":
         positions = range(len(panel.emotions))
         axes.set_xticks(positions, panel.emotions, rotation=45, ha="right")
         axes.set_yticks(positions, panel.emotions)
-        axes.set_xlabel("predicted emotion (numbers: test examples)")
+        axes.set_xlabel("predicted emotion (numbers: test clips)")
         axes.set_title(_title(panel), fontsize="medium")
     all_axes[0].set_ylabel("true emotion")
     figure.colorbar(image, ax=all_axes, shrink=0.7, label="share of the true emotion (%)")
@@ -165,7 +165,7 @@ def _title(panel: Confusion) -> str:
     seeds = f"{panel.seeds} seed{'s' * (panel.seeds > 1)}"
     folds = f", {panel.folds} folds" if panel.folds > 1 else ""
     return (
-        f"{panel.row}: accuracy {100 * metrics.accuracy(panel.counts):.1f}%\n{panel.data}\n"
+        f"{panel.row}: {100 * metrics.accuracy(panel.counts):.1f}% of clips correct\n{panel.data}\n"
         f"{panel.protocol}, {panel.epochs} epochs, {seeds}{folds}"
     )
 

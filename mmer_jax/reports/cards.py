@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmer_jax.evaluation import comparable, metrics, summary
+from mmer_jax.evaluation import cell_predictions, comparable, metrics, summary
 from mmer_jax.reports import clip_level, plots
 
 WORST_COUNT = 6  # Number of misclassified clips on a card.
@@ -30,13 +30,9 @@ def make_card(
     last = row.last
     curves, unreadable = _read_curves(last, workdir)
     measured = row.by_epochs.items()
-    validation = [
-        (epochs, statistics.fmean(values))
-        for epochs, m in measured
-        if len(values := _validation_accuracies(m)) == len(m.records)
-    ]
+    validation = [(e, m.validation) for e, m in measured if m.validation is not None]
     losses = [(e, statistics.fmean(r["loss"] for r in m.records)) for e, m in measured]
-    accuracies = [(e, m.accuracy) for e, m in measured]
+    accuracies = [(e, m.scores.accuracy) for e, m in measured]
     name = f"{row.name}, {block.protocol}"
     seconds = [r["seconds_per_epoch"] for r in last.records if r["seconds_per_epoch"]]
     calibrated = with_predictions and clip_level.scale_temperatures(with_predictions)
@@ -51,12 +47,15 @@ def make_card(
                 plots.Line(accuracies, "test"),
             ],
             [plots.Mark(e, accuracy, "validation") for e, accuracy in validation]
-            + [plots.Mark(e, m.accuracy, "test", m.low_high) for e, m in measured],
+            + [
+                plots.Mark(e, m.scores.accuracy, "test", m.interval and m.interval.ends)
+                for e, m in measured
+            ],
             list(row.by_epochs),
             bands=[_range_band(curves, "train_accuracy")],
             y_max=1.0,
             percent=True,
-            reference=last.chance,
+            reference=last.scores.chance,
         ),
         "loss_chart": plots.draw_chart(
             f"Cross-entropy over epochs: {name}",
@@ -69,8 +68,6 @@ def make_card(
         "networks": len(curves),
         "has_validation": bool(validation),
         "unreadable": unreadable,
-        "recall": statistics.fmean(last.recalls),
-        "loss": losses[-1][1],
         "seconds": statistics.fmean(seconds) if seconds else None,
         "parameters": last.records[-1]["parameters"],
         "confusion": _confusion_lines(row),
@@ -84,15 +81,9 @@ def make_card(
     }
 
 
-def _validation_accuracies(measured: summary.Measured) -> list[float]:
-    """Returns the validation accuracies, in 0..1, of the cells that have a validation split."""
-    values = (record["validation_accuracy"] for record in measured.records)
-    return [value for value in values if value is not None]
-
-
 def _confusion_lines(row: summary.Row) -> list[dict[str, Any]]:
     """Returns the template values of each row of a confusion matrix, one per true emotion."""
-    counts = row.last.confusion
+    counts = row.last.scores.confusion
     recalls, precisions = metrics.per_class_recall(counts), metrics.per_class_precision(counts)
     totals = counts.sum(axis=1)
     return [
@@ -135,7 +126,7 @@ def _read_curves(measured: summary.Measured, workdir: Path) -> tuple[list[Curve]
     """Returns the training curves of a row's cells, and the unreadable files with their errors."""
     curves, unreadable = [], []
     for record in measured.records:
-        path = workdir / "curves" / f"{summary.cell_of(record)}.json"
+        path = workdir / "curves" / f"{cell_predictions.cell_of(record)}.json"
         try:
             curves.append(_read_curve(path))
         except FileNotFoundError:

@@ -1,11 +1,11 @@
 """Caveats of results. Each caveat is shown only if it applies to the records."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from mmer_jax.evaluation import summary
 from mmer_jax.protocols import registry
-from mmer_jax.results.records import Record
+from mmer_jax.reports import interval_notes
 
 # In a test split with fewer clips, one clip changes the accuracy by a percentage point or more.
 FEW_CLIPS = 100
@@ -63,25 +63,25 @@ def list_caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
                 f"by {100 / max(clips, 1):.1f} percentage points.",
             )
         )
-    without_bootstrap = [m for m in results if m.interval and not m.bootstrap]
-    if any(_has_several_per_clip(measured.records) for measured in without_bootstrap):
-        caveats.append(
-            Caveat(
-                "The intervals are too narrow",
-                "The Wilson interval assumes independent test examples. Here several examples come "
-                "from one clip and tend to be classified alike, so the true uncertainty is larger. "
-                "(If the workdir has predictions, intervals come from a bootstrap over subjects "
-                "instead.)",
-            )
-        )
-    if any(measured.bootstrap for measured in results):
+    groups = [measured.groups for measured in results if measured.groups]
+    over_subjects = [entry.count for entry in groups if entry.name == "subject"]
+    if over_subjects:
         caveats.append(
             Caveat(
                 "Intervals describe the choice of subjects",
-                "95% confidence intervals come from a bootstrap over subjects, which resamples "
-                "each subject with all its test examples: they describe how the result would vary "
-                "with other test subjects, not with another training run. With few subjects they "
-                "are too narrow.",
+                "95% intervals are over subjects, each with all its test examples: they describe "
+                "how the result would vary with other test subjects, not with another training "
+                "run.",
+            )
+        )
+    if over_subjects and min(over_subjects) < interval_notes.FEW_SUBJECTS:
+        caveats.append(Caveat("Few subjects", interval_notes.warn_of_few(min(over_subjects))))
+    if any(entry.name == "clip" for entry in groups):
+        caveats.append(
+            Caveat(
+                "Intervals over the clips of one subject",
+                "Where one subject was tested, 95% intervals are over that subject's clips. They "
+                "say nothing about other people.",
             )
         )
     if any(record["config"].get("split", {}).get("tested") == "validation" for record in records):
@@ -93,7 +93,7 @@ def list_caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
                 "results.",
             )
         )
-    if any(measured.spread is not None for measured in results):
+    if any(measured.scores.spread is not None for measured in results):
         caveats.append(
             Caveat(
                 "± is the standard deviation over seeds",
@@ -129,11 +129,6 @@ def list_caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
             )
         )
     return caveats
-
-
-def _has_several_per_clip(records: Iterable[Record]) -> bool:
-    """Returns whether any test split has more examples than clips."""
-    return any(record["n_test"] > record["n_test_clips"] for record in records)
 
 
 def _subject_count(dataset: dict) -> int | None:

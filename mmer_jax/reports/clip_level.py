@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import markupsafe
 
@@ -11,7 +11,7 @@ from mmer_jax import errors
 from mmer_jax.evaluation import aggregation, calibration, comparable, significance
 from mmer_jax.evaluation.comparable import Pair, Row
 from mmer_jax.evaluation.summary import percent
-from mmer_jax.reports import plots
+from mmer_jax.reports import interval_notes, plots
 from mmer_jax.results import records
 
 # Column title -> (key of intervals.STATISTICS, how its values are formatted).
@@ -22,6 +22,11 @@ METRICS: dict[str, tuple[str, Callable[[float], str]]] = {
     "NLL": ("negative_log_likelihood", "{:.2f}".format),
     "ECE": ("expected_calibration_error", percent),
 }
+
+
+def points(difference: float) -> str:
+    """Formats a difference of two values in 0..1 in percentage points: 0.083 becomes "+8.3"."""
+    return f"{100 * difference:+.1f}"
 
 
 class Cell(NamedTuple):
@@ -106,7 +111,7 @@ def make_metrics_table(results: ClipLevelRows) -> list[list[Cell]]:
         for metric, format_value in METRICS.values():
             interval = row.metric(metric)
             spread = () if interval.spread is None else (f"± {format_value(interval.spread)}",)
-            ends = f"{format_value(interval.low)}–{format_value(interval.high)}"
+            ends = interval.format_ends(format_value, "–")
             cells.append(Cell(format_value(interval.mean), (*spread, ends), interval.mean))
         clips = len(next(iter(row.tests.values())).label)
         subjects = row.groups.count if row.groups.name == "subject" else 1
@@ -115,7 +120,7 @@ def make_metrics_table(results: ClipLevelRows) -> list[list[Cell]]:
     return table
 
 
-def make_pairs_table(results: ClipLevelRows) -> tuple[list[list[Cell]], list[str]]:
+def make_pairs_table(results: ClipLevelRows) -> tuple[list[list[Cell]], list[str], list[str]]:
     """Compares all pairs of rows that were tested on the same clips.
 
     p-values are corrected for the number of pairs by Holm's method.
@@ -124,30 +129,53 @@ def make_pairs_table(results: ClipLevelRows) -> tuple[list[list[Cell]], list[str
       results: Config rows with their predictions.
 
     Returns:
-      Table rows without a header, one per pair, with the columns PAIRS_HEADINGS; and sentences on
-      the pairs that cannot be compared.
+      Table rows without a header, one per pair, with the columns PAIRS_HEADINGS; sentences that
+      explain them; and sentences on the pairs that cannot be compared.
     """
     pairs, not_compared = comparable.pairs(results.rows)
     names = dict(zip(results.rows, results.names, strict=True))
     p_values = [significance.holm([pair.mcnemar.p for pair in pairs])]
     p_values.append(significance.holm([pair.permutation for pair in pairs]))
     table = [_make_pair_row(pair, names, p) for pair, *p in zip(pairs, *p_values, strict=True)]
-    notes = [
+    reasons = [
         f"Not compared ({reason}): "
         + "; ".join(f"{names[first]} and {names[second]}" for first, second in members)
         for reason, members in not_compared.items()
     ]
-    return table, notes
+    return table, interval_notes.describe_pairs(pairs, "clip") if pairs else [], reasons
+
+
+def make_section(results: ClipLevelRows) -> dict[str, Any]:
+    """Makes the template values of the macro `clip_level` of macros.html.j2.
+
+    Args:
+      results: Config rows with their predictions, measured under one protocol.
+    """
+    pairs, pair_notes, not_compared = make_pairs_table(results)
+    groups = dict(zip(results.names, (row.groups for row in results.rows), strict=True))
+    return {
+        "metrics": make_metrics_table(results),
+        "metrics_head": METRICS_HEADINGS,
+        "pairs": pairs,
+        "pairs_head": PAIRS_HEADINGS,
+        "pair_notes": pair_notes,
+        "notes": [
+            *interval_notes.describe_intervals(groups),
+            *results.left_out,
+            *not_compared,
+        ],
+    }
 
 
 def _make_pair_row(pair: Pair, names: dict[Row, str], p_values: Sequence[float]) -> list[Cell]:
-    mean, low, high = (
-        100 * value for value in (pair.difference.mean, pair.difference.low, pair.difference.high)
-    )
     return [
         Cell(names[pair.first], value=names[pair.first]),
         Cell(names[pair.second], value=names[pair.second]),
-        Cell(f"{mean:+.1f}", (f"{low:+.1f} to {high:+.1f}",), mean),
+        Cell(
+            points(pair.difference.mean),
+            (pair.difference.format_ends(points, " to "),),
+            100 * pair.difference.mean,
+        ),
         *(Cell("<0.001" if p < 0.001 else f"{p:.3f}", value=float(p)) for p in p_values),
         Cell(str(len(pair.seeds)), value=len(pair.seeds)),
     ]

@@ -2,8 +2,8 @@
 
     mmer compare runs/unseen_speakers runs/paper --protocol actor_kfold
 
-For each protocol there is a table of metrics with 95% confidence intervals, from a bootstrap over
-subjects, and a table of paired tests between the rows that were tested on the same clips.
+For each protocol there is a table of metrics with 95% confidence intervals over subjects, and a
+table of paired tests between the rows that were tested on the same clips.
 """
 
 import textwrap
@@ -16,14 +16,13 @@ from mmer_jax.evaluation import (
     aggregation,
     calibration,
     comparable,
-    intervals,
     significance,
     summary,
 )
 from mmer_jax.evaluation.comparable import Pair, Row
 from mmer_jax.evaluation.summary import percent
-from mmer_jax.reports import clip_level
-from mmer_jax.reports.clip_level import METRICS
+from mmer_jax.reports import clip_level, interval_notes
+from mmer_jax.reports.clip_level import METRICS, points
 from mmer_jax.utils import columns
 
 NOTE_WIDTH = 100  # characters
@@ -62,7 +61,7 @@ def _block(protocol: str, rows: Sequence[Row], per: str, markdown: bool) -> list
     if pairs:
         paragraphs += [_wrap(note, markdown) for note in notes]
         paragraphs.append("\n".join(format_table(_make_pairs_table(pairs, names))))
-        notes = _pair_notes(pairs, per)
+        notes = interval_notes.describe_pairs(pairs, per)
     for reason, members in not_compared.items():
         pair_names = "; ".join(f"{names[first]} and {names[second]}" for first, second in members)
         notes.append(f"Not compared ({reason}): {pair_names}.")
@@ -78,9 +77,9 @@ def _make_metrics_table(rows: Sequence[Row], names: Mapping[Row, str], per: str)
         cells = [names[row]]
         for metric, format_value in METRICS.values():
             interval = row.metric(metric)
-            mean, low, high = map(format_value, (interval.mean, interval.low, interval.high))
             spread = "" if interval.spread is None else f" ±{format_value(interval.spread)}"
-            cells.append(f"{mean}{spread} ({low}-{high})")
+            ends = interval.format_ends(format_value)
+            cells.append(f"{format_value(interval.mean)}{spread} ({ends})")
         if has_temperatures:
             cells.append(_range(row.temperatures, "{:.2f}".format))
         labels = aggregation.concatenate(list(row.tests.values())).label
@@ -103,13 +102,14 @@ def _make_pairs_table(pairs: Sequence[Pair], names: Mapping[Row, str]) -> list[l
     mcnemar = significance.holm([pair.mcnemar.p for pair in pairs])
     permutation = significance.holm([pair.permutation for pair in pairs])
     for pair, *corrected in zip(pairs, mcnemar, permutation, strict=True):
-        difference, low, high = (
-            f"{100 * value:+.1f}"
-            for value in (pair.difference.mean, pair.difference.low, pair.difference.high)
-        )
+        ends = pair.difference.format_ends(points, " to ")
         table.append(
             [
-                *(names[pair.first], names[pair.second], f"{difference} ({low} to {high})"),
+                *(
+                    names[pair.first],
+                    names[pair.second],
+                    f"{points(pair.difference.mean)} ({ends})",
+                ),
                 *(str(pair.mcnemar.only_first), str(pair.mcnemar.only_second)),
                 *(_format_p(pair.mcnemar.p), _format_p(corrected[0])),
                 *(_format_p(pair.permutation), _format_p(corrected[1]), str(len(pair.seeds))),
@@ -124,22 +124,14 @@ def _format_p(p: float) -> str:
 
 def _row_notes(protocol: str, rows: Sequence[Row], names: Mapping[Row, str], per: str) -> list[str]:
     notes = [
-        "Test metrics in %, NLL in nats: mean ± standard deviation over seeds, folds pooled, with "
-        "the 95% confidence interval of the mean in brackets. "
+        f"Test metrics per {per} in %, NLL in nats: mean ± standard deviation over seeds, folds "
+        "pooled, with the 95% interval of the mean in brackets. "
         + ("Probabilities of a clip are averaged over its test examples. " if per == "clip" else "")
         + "UAR: unweighted average recall. NLL: negative log-likelihood. ECE: expected calibration "
         f"error over {calibration.BINS} bins.",
-        f"Intervals: percentile bootstrap over subjects with {intervals.RESAMPLES} resamples, each "
-        "of which draws subjects with all their test examples, the same subjects for all seeds. "
-        "Networks are not trained again. The ECE of few examples is biased upwards, and that of a "
-        "resample twice, so its interval lies too high.",
+        *interval_notes.describe_intervals({names[row]: row.groups for row in rows}),
+        f"The ECE of few {per}s is biased upwards; its interval is for the ECE of as many {per}s.",
     ]
-    single_subject = [names[row] for row in rows if row.groups.name != "subject"]
-    if single_subject:
-        notes.append(
-            f"One subject in {', '.join(single_subject)}: the bootstrap resamples clips instead, "
-            "so the interval says nothing about other people."
-        )
     if any(row.temperatures for row in rows):
         notes.append(
             "Temperature scaling: the temperature of each cell is fitted on its validation split. "
@@ -153,28 +145,6 @@ def _row_notes(protocol: str, rows: Sequence[Row], names: Mapping[Row, str], per
     notes.append(f"Protocol {protocol}: {summary.describe_guarantee(protocol)}")
     if any(row.rendered for row in rows):
         notes.append(summary.RENDERED_NOTE)
-    return notes
-
-
-def _pair_notes(pairs: Sequence[Pair], per: str) -> list[str]:
-    notes = [
-        "Difference: accuracy of the first row minus that of the second, in percentage points, "
-        "over the seeds that both rows have, with the 95% confidence interval of the difference. "
-        "McNemar: exact test on the mean probabilities of all seeds; it assumes independent "
-        f"{per}s"
-        + (", which triplets of one clip are not" if per == "triplet" else "")
-        + ". Permutation: paired test that exchanges the two rows for whole subjects. Corrected: "
-        f"by Holm's method for the number of pairs here ({len(pairs)})."
-    ]
-    if any(pair.groups.name != "subject" for pair in pairs):
-        notes.append("With one subject, the permutation test exchanges single clips.")
-    fewest = min(pair.groups.count for pair in pairs)
-    smallest_p = 2.0 ** (1 - fewest)  # Two-sided.
-    if smallest_p > 0.01:
-        notes.append(
-            f"With {fewest} {pairs[0].groups.name}s no permutation p can be below "
-            f"{smallest_p:.2g}, whatever the difference."
-        )
     return notes
 
 

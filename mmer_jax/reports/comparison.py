@@ -53,15 +53,10 @@ def write_comparison(workdirs: Sequence[Path], path: Path) -> Path:
 def _protocol_section(name: str, workdirs: Sequence[Path]) -> dict[str, Any]:
     """Makes the template values of the section on one protocol."""
     results = clip_level.read_rows(workdirs, name)
-    pairs, not_compared = clip_level.make_pairs_table(results)
     return {
         "name": name,
         "guarantee": summary.describe_guarantee(name),
-        "metrics": clip_level.make_metrics_table(results),
-        "metrics_head": clip_level.METRICS_HEADINGS,
-        "pairs": pairs,
-        "pairs_head": clip_level.PAIRS_HEADINGS,
-        "notes": [*results.left_out, *not_compared],
+        **clip_level.make_section(results),
     }
 
 

@@ -240,9 +240,11 @@ def _block(table: Table, rows: Sequence[MeasuredRow], best: bool, markdown: bool
         paragraphs.append("\n".join(format_table(_make_measured_table(table, rows))))
         notes = [
             "Test accuracy after the most epochs, mean ± standard deviation over seeds, folds "
-            'pooled. "comparable with" names the entries with the same recordings, emotions and '
-            "protocol, as far as the paper gives them; a row cannot be compared with any other "
-            "entry.",
+            "pooled. Per clip: the probabilities of a clip are averaged over its test examples. "
+            "Per example: each test example counts, as in this paper, whose own numbers are to be "
+            'compared with this column. "comparable with" names the entries with the same '
+            "recordings, emotions and protocol, as far as the paper gives them; a row cannot be "
+            "compared with any other entry.",
             *(
                 f"{protocol}: {summary.describe_guarantee(protocol)}"
                 for protocol in dict.fromkeys(row.protocol for row in rows)
@@ -260,23 +262,22 @@ def _block(table: Table, rows: Sequence[MeasuredRow], best: bool, markdown: bool
 
 def _make_measured_table(table: Table, rows: Sequence[MeasuredRow]) -> list[list[str]]:
     """Returns table rows of strings, header first, one per config row."""
-    head = ["row", "table", "accuracy", "emotions", "recordings", "protocol"]
+    head = ["row", "table", "per clip", "per example", "emotions", "recordings", "protocol"]
     table_rows = [[*head, "epochs", "seeds", "folds", "chance", "comparable with"]]
     for row in rows:
         last = row.row.last
-        accuracy = percent(last.accuracy)
-        if last.spread is not None:
-            accuracy += f" ±{percent(last.spread)}"
         works = ", ".join(
             e.work for e in table.entries if e.conditions and meets(row, e.conditions)
         )
         if works and table.subjects and row.subject_count and row.subject_count < table.subjects:
             works += f", but {row.subject_count} of {table.subjects} subjects"
+        per_clip = last.per_clip.format_accuracy() if last.per_clip else "-"
         table_rows.append(
             [
-                *(row.row.name, row.table, accuracy, str(len(row.row.emotions))),
+                *(row.row.name, row.table, per_clip, last.per_example.format_accuracy()),
+                str(len(row.row.emotions)),
                 *(row.data_description, row.protocol, str(max(row.row.by_epochs))),
-                *(str(len(last.seeds)), str(row.fold_count), percent(last.chance)),
+                *(str(len(last.seeds)), str(row.fold_count), percent(last.scores.chance)),
                 works or "none of these",
             ]
         )
@@ -288,9 +289,13 @@ def _select_best(rows: Iterable[MeasuredRow]) -> list[MeasuredRow]:
     best: dict[tuple, MeasuredRow] = {}
     for row in rows:
         setting = (row.data_description, tuple(sorted(row.row.emotions)), row.protocol)
-        if setting not in best or row.row.last.accuracy > best[setting].row.last.accuracy:
+        if setting not in best or _rank(row) > _rank(best[setting]):
             best[setting] = row
     return list(best.values())
+
+
+def _rank(row: MeasuredRow) -> float:
+    return row.row.last.scores.accuracy
 
 
 def _mark(entry: Entry, with_note: Sequence[Entry]) -> str:

@@ -105,6 +105,7 @@ def _environment() -> jinja2.Environment:
     environment.filters.update(
         percent=summary.percent, title_of=get_title, brief=_brief, breakable=_breakable
     )
+    environment.globals["percent"] = summary.percent
     return environment
 
 

@@ -105,7 +105,6 @@ def _block(
 ) -> dict[str, Any]:
     """Makes the template values of one table of results under one protocol."""
     results = clip_level.read_rows([workdir], block.protocol)
-    pairs, not_compared = clip_level.make_pairs_table(results)
     by_name = {row.name: row for row in results.rows if row.table == block.table}
     row_cards = [cards.make_card(row, block, workdir, by_name.get(row.name)) for row in block.rows]
     for card in row_cards:
@@ -116,11 +115,7 @@ def _block(
     return {
         "block": block,
         "guarantee": summary.describe_guarantee(block.protocol, guarantees),
-        "metrics": clip_level.make_metrics_table(results),
-        "metrics_head": clip_level.METRICS_HEADINGS,
-        "pairs": pairs,
-        "pairs_head": clip_level.PAIRS_HEADINGS,
-        "notes": [*results.left_out, *not_compared],
+        **clip_level.make_section(results),
         "cards": row_cards,
     }
 

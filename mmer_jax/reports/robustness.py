@@ -10,7 +10,7 @@ from mmer_jax import modalities
 from mmer_jax.evaluation import intervals, summary
 from mmer_jax.evaluation.summary import percent
 from mmer_jax.media import corruptions
-from mmer_jax.reports import plots
+from mmer_jax.reports import interval_notes, plots
 from mmer_jax.reports.sections import Section
 from mmer_jax.robustness import conditions, results
 from mmer_jax.robustness.conditions import MISSING, NONE, Condition
@@ -21,10 +21,9 @@ COLORS = 7  # CSS classes row1 to row7 of report.css; an eighth row reuses row1,
 HEADINGS = ("row", "level", "accuracy", "drop", "UAR", "networks")
 READING_NOTE = (
     "Test metrics per clip in %: mean, ± standard deviation over seeds, folds pooled, and in "
-    "brackets the 95% interval of a bootstrap that resamples {resampled}s. Drop: the accuracy of "
-    "the same networks on untouched inputs minus this accuracy, in percentage points, with the "
-    "interval of the difference. UAR: unweighted average recall. Nothing was trained for these "
-    "tests."
+    "brackets the 95% interval. Drop: the accuracy of the same networks on untouched inputs minus "
+    "this accuracy, in percentage points, with the interval of the difference. UAR: unweighted "
+    "average recall. Nothing was trained for these tests."
 )
 
 
@@ -126,7 +125,8 @@ def make_notes(curves: Sequence[Curve]) -> list[str]:
     Args:
       curves: At least one curve, all under the same protocol.
     """
-    notes = [READING_NOTE.format(resampled=curves[0].resampled)]
+    groups = {curve.row: curve.groups for curve in curves}
+    notes = [READING_NOTE, *interval_notes.describe_intervals(groups)]
     if any(
         point.cells != curve.get_points(NONE)[0].cells
         for curve in curves
@@ -180,10 +180,7 @@ def _draw_chart(
         points = [(_untouched_position(corruption, curve), curve.get_points(NONE)[0])]
         points += [(to_axis(p.condition.level), p) for p in _by_severity(curve, corruption)]
         lines.append(plots.Line([(x, p.accuracy.mean) for x, p in points], css_class))
-        marks += [
-            plots.Mark(x, p.accuracy.mean, css_class, (p.accuracy.low, p.accuracy.high))
-            for x, p in points
-        ]
+        marks += [plots.Mark(x, p.accuracy.mean, css_class, p.accuracy.ends) for x, p in points]
         ticks |= {round(x) for x, _ in points}
     return plots.draw_chart(
         f"Accuracy against the level of {get_corruption_title(corruption)} under {protocol}",
@@ -234,10 +231,10 @@ def _by_severity(curve: Curve, corruption: str) -> list[Point]:
 def _format_percent(interval: intervals.Interval) -> str:
     """Formats a value in 0..1 in percent, with standard deviation and interval."""
     spread = "" if interval.spread is None else f" ±{percent(interval.spread)}"
-    return f"{percent(interval.mean)}{spread} ({percent(interval.low)}-{percent(interval.high)})"
+    return f"{percent(interval.mean)}{spread} ({interval.format_ends(percent)})"
 
 
 def _format_points(interval: intervals.Interval) -> str:
     """Formats a difference of accuracies in percentage points."""
-    mean, low, high = (100 * v for v in (interval.mean, interval.low, interval.high))
-    return f"{mean:.1f} ({low:.1f} to {high:.1f})"
+    ends = interval.format_ends(lambda value: f"{100 * value:.1f}", " to ")
+    return f"{100 * interval.mean:.1f} ({ends})"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from mmer_jax import errors
 from mmer_jax.evaluation import summary
 from mmer_jax.evaluation.summary import percent
+from mmer_jax.reports import interval_notes
 from mmer_jax.results.records import Record
 from mmer_jax.utils import columns
 
@@ -19,18 +20,18 @@ def format_tables(
     guarantees: Mapping[str, str] | None = None,
     workdir: str | os.PathLike | None = None,
 ) -> str:
-    """Formats records as one table for each (table, protocol), with accuracies in percent.
+    """Formats records as a block of text for each (table, protocol), with accuracies in percent.
 
-    Confidence intervals (95%) come from a bootstrap over subjects if `workdir` has predictions. If
-    it has none, config rows with one seed have Wilson intervals. With several seeds, the table
-    shows the mean accuracy and the sample standard deviation over seeds.
+    Accuracies are per clip, with 95% intervals (see `evaluation.intervals`). A second table of a
+    block has the accuracies per test example, beside the paper's numbers, which are per example. It
+    is left out if the paper has none and all predictions could be read.
 
     Args:
       records: Records as returned by `records.read`.
       guarantees: Name of a protocol -> description of what training and test split cannot share;
         None for the descriptions of the protocol registry.
       workdir: Workdir of the records, from which predictions are read; None to use the records
-        only.
+        only, which have accuracies per example.
 
     Returns:
       Text without a trailing newline.
@@ -51,67 +52,85 @@ def format_tables(
 
 
 def _block(block: summary.Block, guarantee: str) -> str:
-    has_seeds = any(len(row.last.seeds) > 1 for row in block.rows)
-    has_intervals = any(row.last.interval for row in block.rows)
-    head = ["row"] + [f"{epochs} epoch{'s' * (epochs != 1)}" for epochs in block.epochs]
-    head += ["95% interval"] * has_intervals + ["seeds"] * has_seeds + ["chance", "tests", "clips"]
-    table = [head] + [_make_table_row(row, block, has_intervals, has_seeds) for row in block.rows]
-
-    notes = [
-        "Test accuracy in %"
-        + (", mean ± standard deviation over seeds" if has_seeds else "")
-        + ("; the paper's number in brackets" if block.has_paper else "")
-        + "."
-        + _interval_note(block)
-        + " Chance: always predicting the most frequent emotion. Tests: number of test examples. "
-        "Clips: number of test clips.",
-        f"Protocol {block.protocol}: {guarantee}",
-    ]
+    title = f"{block.table}, {block.protocol}: accuracy per"
+    problems = {
+        row.name: measured.problem
+        for row in block.rows
+        for measured in row.by_epochs.values()
+        if measured.problem
+    }
+    paragraphs = []
+    if any(measured.per_clip for row in block.rows for measured in row.by_epochs.values()):
+        paragraphs += [f"{title} clip in %", _format_per_clip(block)]
+    if block.has_paper or problems:
+        paper = ", the paper's number in brackets" * block.has_paper
+        paragraphs += [f"{title} example in %{paper}", _format_per_example(block)]
+    notes = [*_describe_table(block), *(f"{name}: {text}" for name, text in problems.items())]
+    notes.append(f"Protocol {block.protocol}: {guarantee}")
     if any(row.rendered for row in block.rows):
         notes.append(summary.RENDERED_NOTE)
     wrapped = [textwrap.fill(note, NOTE_WIDTH, break_long_words=False) for note in notes]
-    title = f"{block.table}, {block.protocol}"
-    return "\n".join([title, "", *columns.aligned(table), "", *wrapped])
+    return "\n\n".join([*paragraphs, "\n".join(wrapped)])
 
 
-def _interval_note(block: summary.Block) -> str:
-    """Returns a sentence that explains a table's intervals; "" if the table has none."""
-    with_interval = [row.last for row in block.rows if row.last.interval]
-    if not with_interval:
-        return ""
-    bootstrapped = [measured for measured in with_interval if measured.bootstrap]
-    if not bootstrapped:
-        return (
-            " Interval after the most epochs: Wilson score interval, which assumes independent "
-            "examples, because there are no predictions."
+def _describe_table(block: summary.Block) -> list[str]:
+    """Returns the sentences that explain the columns and intervals of a block."""
+    results = [measured for row in block.rows for measured in row.by_epochs.values()]
+    text = "Chance: always predicting the most frequent emotion."
+    if _has_seeds(block):
+        text = f"Mean ± standard deviation over seeds. {text}"
+    if any(measured.per_clip for measured in results):
+        text += " Per clip: the probabilities of a clip are averaged over its test examples."
+    if block.has_paper:
+        text += (
+            " Per example: each test example counts, as in the paper; a clip may have several. "
+            "Compare the paper's number with this one."
         )
-    groups = " or ".join(dict.fromkeys(f"{measured.groups}s" for measured in bootstrapped))
-    note = f" Interval after the most epochs: bootstrap over {groups}"
-    if len(bootstrapped) == len(with_interval):
-        return note + "."
-    return note + "; Wilson score interval where there are no predictions."
+    if any(measured.problem for measured in results):
+        text += " There is no accuracy per clip where predictions could not be read:"
+    groups = {row.name: row.last.groups for row in block.rows if row.last.groups}
+    return [*interval_notes.describe_intervals(groups), text]
 
 
-def _make_table_row(
-    row: summary.Row, block: summary.Block, has_intervals: bool, has_seeds: bool
-) -> list[str]:
-    """Returns the cells of the table row of a config row."""
-    cells = [row.name]
-    for epochs in block.epochs:
-        measured = row.by_epochs.get(epochs)
-        if measured is None:
+def _has_seeds(block: summary.Block) -> bool:
+    return any(len(row.last.seeds) > 1 for row in block.rows)
+
+
+def _format_per_clip(block: summary.Block) -> str:
+    """Formats the accuracies per clip of all rows, with the intervals after the most epochs."""
+    head = ["row", *_epoch_headings(block), "95% interval"]
+    table = [[*head, *["seeds"] * _has_seeds(block), "chance", "clips"]]
+    for row in block.rows:
+        cells = [row.name]
+        for epochs in block.epochs:
+            scores = row.by_epochs[epochs].per_clip if epochs in row.by_epochs else None
+            cells.append(scores.format_accuracy() if scores else NOTHING)
+        last = row.last
+        cells.append(last.interval.format_ends(percent) if last.interval else NOTHING)
+        cells += [str(len(last.seeds))] * _has_seeds(block)
+        cells.append(percent(last.per_clip.chance) if last.per_clip else NOTHING)
+        table.append([*cells, last.count("n_test_clips")])
+    return "\n".join(columns.aligned(table))
+
+
+def _format_per_example(block: summary.Block) -> str:
+    """Formats the accuracies per example of all rows, beside the paper's numbers if it has any."""
+    head = ["row", *_epoch_headings(block), *["seeds"] * _has_seeds(block)]
+    table = [[*head, "chance", "examples"]]
+    for row in block.rows:
+        cells = [row.name]
+        for epochs in block.epochs:
+            measured = row.by_epochs.get(epochs)
             cells.append(NOTHING)
-            continue
-        text = percent(measured.accuracy)
-        if measured.spread is not None:
-            text += f" ±{percent(measured.spread)}"
-        if block.has_paper:
-            paper = NOTHING if measured.paper is None else percent(measured.paper)
-            text += f" {f'({paper})':>6}"
-        cells.append(text)
-    last = row.last
-    if has_intervals:
-        cells.append("-".join(percent(end) for end in last.interval) if last.interval else NOTHING)
-    if has_seeds:
-        cells.append(str(len(last.seeds)))
-    return [*cells, percent(last.chance), last.count("n_test"), last.count("n_test_clips")]
+            if measured:
+                cells[-1] = measured.per_example.format_accuracy()
+                if block.has_paper:
+                    paper = NOTHING if measured.paper is None else percent(measured.paper)
+                    cells[-1] += f" {f'({paper})':>6}"
+        cells += [str(len(row.last.seeds))] * _has_seeds(block)
+        table.append([*cells, percent(row.last.per_example.chance), row.last.count("n_test")])
+    return "\n".join(columns.aligned(table))
+
+
+def _epoch_headings(block: summary.Block) -> list[str]:
+    return [f"{epochs} epoch{'s' * (epochs != 1)}" for epochs in block.epochs]

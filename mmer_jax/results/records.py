@@ -43,9 +43,8 @@ class Record(TypedDict):
     n_test: int  # Number of test examples, at least 1.
     n_test_clips: int  # Number of distinct clips among the test examples: n_test views in all.
 
-    # Test metrics.
+    # Test metrics per example. Those per clip are computed from the predictions.
     accuracy: float  # In 0..1.
-    accuracy_interval: list[float]  # [low, high] in 0..1, the 95% Wilson score interval.
     unweighted_average_recall: float  # Mean recall over the classes that occur, in 0..1.
     macro_f1: NotRequired[float]  # Mean F1 over the classes, in 0..1.
     loss: float  # Cross-entropy in nats.

@@ -100,8 +100,6 @@ def save(
     path = _predictions_path(workdir, record, condition)
     predictions.save(path, record["epochs"], {"test": examples}, record["emotions"])
     by_clip = aggregation.by_clip(examples)
-    measured = metrics.measure(by_clip.label, by_clip.probabilities)
-    del measured["accuracy_interval"]  # clips of a subject are dependent: see `compute_curves`
     result = {
         **{field: record[field] for field in RECORD_FIELDS},
         **condition._asdict(),
@@ -112,7 +110,7 @@ def save(
         "tested": record["config"]["split"]["tested"],
         "n_test": len(examples),
         "n_test_clips": len(by_clip),
-        **measured,
+        **metrics.measure(by_clip.label, by_clip.probabilities),
         **details,
     }
     records.append_line(workdir / FILE_NAME, result)
@@ -165,7 +163,7 @@ class Curve:
       row: Name of the row.
       results: Results that the points are computed from.
       points: Condition -> its metrics, in the order of testing.
-      resampled: What the bootstrap resamples: "subject" or "clip".
+      groups: Groups of the test clips, which the intervals are over.
       chance: Accuracy of always predicting the most frequent emotion, in 0..1.
     """
 
@@ -174,7 +172,7 @@ class Curve:
     row: str
     results: tuple[dict[str, Any], ...]
     points: dict[Condition, Point]
-    resampled: str
+    groups: aggregation.Groups
     chance: float
 
     def get_points(self, corruption: str) -> list[Point]:
@@ -231,7 +229,7 @@ def _compute_curve(
             )
             for condition, cells in by_condition.items()
         },
-        aggregation.groups(list(untouched.values()), dataset).name,
+        aggregation.groups(_join_folds(untouched), dataset),
         float(counts.max() / counts.sum()),
     )
 
@@ -248,13 +246,9 @@ def _compute_point(
     drops = [_is_correct(b) - _is_correct(t) for b, t in zip(baselines, tests, strict=True)]
     return Point(
         condition,
-        intervals.bootstrap(intervals.STATISTICS["accuracy"], tests, groups),
-        intervals.bootstrap(intervals.STATISTICS["unweighted_average_recall"], tests, groups),
-        intervals.bootstrap_sums(
-            intervals.mean_of_sums,
-            [np.stack([drop, np.ones_like(drop)], axis=1) for drop in drops],
-            groups,
-        ),
+        intervals.jackknife(intervals.STATISTICS["accuracy"], tests, groups),
+        intervals.jackknife(intervals.STATISTICS["unweighted_average_recall"], tests, groups),
+        intervals.jackknife_difference(drops, groups),
         len(cells),
     )
 

@@ -60,10 +60,12 @@ def tune(
       - `values`: dotted name of a searched field -> its value in the trial.
       - `accuracy`: mean accuracy over seeds, in 0..1.
       - `spread`: standard deviation of the accuracy over seeds; None with one seed.
-      - `interval`: [low, high], 95% interval of the accuracy over subjects.
+      - `interval`: [low, high], 95% interval of the accuracy over `groups`; None if there is none.
+      - `groups`: what the intervals are over, such as "4 subjects"; a single subject's clips.
       - `negative_log_likelihood`: in nats.
       - `difference`: [mean, low, high], the accuracy minus the accuracy of trial 0 and the 95%
-        interval of this difference; None for trial 0, and for all trials if trial 0 diverged.
+        interval of this difference, [mean] without interval; None for trial 0, and for all trials
+        if trial 0 diverged.
 
     Raises:
       UserError: A text in `specs` cannot be parsed, the config has no validation split that can be
@@ -163,7 +165,7 @@ def _prepare(
     return config, overrides
 
 
-_METRICS = ("accuracy", "spread", "interval", "negative_log_likelihood", "difference")
+_METRICS = ("accuracy", "spread", "interval", "groups", "negative_log_likelihood", "difference")
 
 
 def _run_trial(
@@ -194,12 +196,13 @@ def _run_trial(
         return dict.fromkeys(_METRICS)
     *others, row = comparable.read([baseline, folder] if baseline else [folder])
     accuracy = row.metric("accuracy")
-    interval, difference = [accuracy.low, accuracy.high], None
+    interval, difference = accuracy.ends and list(accuracy.ends), None
     if others:
         paired = comparable.pair(row, others[0]).difference
-        difference = [paired.mean, paired.low, paired.high]
+        difference = [paired.mean, *(paired.ends or ())]
     likelihood = row.metric("negative_log_likelihood").mean
-    values = (accuracy.mean, accuracy.spread, interval, likelihood, difference)
+    groups = str(row.groups)
+    values = (accuracy.mean, accuracy.spread, interval, groups, likelihood, difference)
     return dict(zip(_METRICS, values, strict=True))
 
 

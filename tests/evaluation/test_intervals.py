@@ -1,9 +1,9 @@
-"""Bootstrap intervals against SciPy; statistics against `metrics` and `calibration`."""
+"""Jackknife intervals against SciPy and by simulation; statistics against `metrics`."""
 
 import numpy as np
 import pytest
 import sklearn.metrics
-from scipy import stats
+from scipy import special, stats
 
 from mmer_jax.evaluation import calibration, intervals, metrics
 from mmer_jax.results.predictions import Predictions
@@ -40,7 +40,7 @@ def test_statistics_equal_metrics_and_calibration(name, seed):
     expected = compute(name, examples.label, examples.probabilities)
     statistic = intervals.STATISTICS[name]
     assert statistic(examples) == pytest.approx(expected)
-    interval = intervals.bootstrap(statistic, [examples], [groups], resamples=50)
+    interval = intervals.jackknife(statistic, [examples], [groups])
     assert interval.per_seed == pytest.approx((expected,)) and interval.spread is None
     assert interval.low < interval.mean < interval.high
 
@@ -54,104 +54,171 @@ def test_classes_without_examples_count_as_in_scikit_learn():
     assert statistics["macro_f1"](examples) == pytest.approx(f1)
 
 
+def logit_interval(value, error, df, low=0.0, high=1.0):
+    """The delta method on the logit scale of a range, with the quantile of Student's t."""
+    share = (value - low) / (high - low)
+    center, width = np.log(share / (1 - share)), error / (high - low) / (share * (1 - share))
+    ends = center + stats.t(df).ppf([0.025, 0.975]) * width
+    return low + (high - low) / (1 + np.exp(-ends))
+
+
+def of_means(values):
+    """Predictions of groups with equal numbers of examples, and these groups."""
+    n, groups = 20, len(values)
+    correct = np.concatenate([np.arange(n) < round(n * value) for value in values])
+    probabilities = np.where(correct[:, None], [0.9, 0.1], [0.1, 0.9])
+    clips = [f"c{i}" for i in range(n * groups)]
+    examples = Predictions(clips, np.zeros(n * groups), np.zeros(n * groups), probabilities)
+    return examples, np.repeat([f"s{i}" for i in range(groups)], n)
+
+
+@pytest.mark.parametrize("values", [(0.5, 0.7, 0.9), (0.1, 0.2, 0.2, 0.6, 0.4), (1, 0.95)])
+def test_equal_groups_have_the_t_interval_of_their_means(values):
+    """With as many clips from each subject the accuracy is the mean over subjects."""
+    examples, groups = of_means(values)
+    interval = intervals.jackknife(intervals.STATISTICS["accuracy"], [examples], [groups])
+    expected = logit_interval(np.mean(values), stats.sem(values), len(values) - 1)
+    assert interval.ends == pytest.approx(tuple(expected))
+    # Near the middle of the range the interval is the usual one.
+    values = (0.45, 0.5, 0.55)
+    examples, groups = of_means(values)
+    interval = intervals.jackknife(intervals.STATISTICS["accuracy"], [examples], [groups])
+    usual = stats.t(2, 0.5, stats.sem(values)).interval(0.95)
+    assert interval.ends == pytest.approx(usual, abs=0.005)
+
+
+def test_a_difference_has_the_interval_of_a_paired_t_test():
+    differences = np.array([0.02, 0.05, -0.01, 0.04])
+    groups = np.array(["a", "b", "c", "d"])
+    interval = intervals.jackknife_difference([differences], [groups])
+    usual = stats.ttest_1samp(differences, 0).confidence_interval()
+    assert interval.mean == pytest.approx(0.025)
+    assert interval.ends == pytest.approx((usual.low, usual.high), abs=1e-4)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_one_seed_against_scipy(name):
-    """SciPy resamples subject numbers; the statistic is computed on all clips of those drawn."""
-    examples, groups = draw()
-    members = [np.flatnonzero(groups == s) for s in np.unique(groups)]
+def test_the_error_is_that_of_leaving_out_one_subject_at_a_time(name):
+    """Tukey's pseudovalues, of a metric that is the mean of two seeds."""
+    seeds = [draw(seed) for seed in range(2)]
+    subjects = np.unique(seeds[0][1])
 
-    def statistic(drawn):
-        indices = np.concatenate([members[i] for i in drawn.astype(int)])
-        return compute(name, examples.label[indices], examples.probabilities[indices])
-
-    expected = stats.bootstrap(
-        (np.arange(len(members)),), statistic, vectorized=False, n_resamples=4000,
-        method="percentile", rng=np.random.default_rng(1),
-    )  # fmt: skip
-    interval = intervals.bootstrap(
-        intervals.STATISTICS[name], [examples], [groups], resamples=20_000
-    )
-    width = interval.high - interval.low
-    np.testing.assert_allclose(
-        [interval.low, interval.high], expected.confidence_interval, atol=0.06 * width
-    )
-
-
-def test_several_seeds_against_scipy():
-    """Seeds have the same subjects and different clips of them."""
-    seeds = [draw(seed) for seed in range(3)]
-    names = np.unique(seeds[0][1])
-
-    def statistic(drawn):
+    def mean_without(subject):
         values = []
         for examples, groups in seeds:
-            indices = np.concatenate([np.flatnonzero(groups == names[int(i)]) for i in drawn])
-            correct = examples.probabilities.argmax(axis=1) == examples.label
-            values.append(correct[indices].mean())
+            kept = groups != subject
+            values.append(compute(name, examples.label[kept], examples.probabilities[kept]))
         return np.mean(values)
 
-    expected = stats.bootstrap(
-        (np.arange(len(names)),), statistic, vectorized=False, n_resamples=3000,
-        method="percentile", rng=np.random.default_rng(1),
-    )  # fmt: skip
-    interval = intervals.bootstrap(
-        intervals.STATISTICS["accuracy"], [e for e, _ in seeds], [g for _, g in seeds]
-    )
-    width = interval.high - interval.low
-    np.testing.assert_allclose(
-        [interval.low, interval.high], expected.confidence_interval, atol=0.06 * width
-    )
-    accuracies = [(e.probabilities.argmax(1) == e.label).mean() for e, _ in seeds]
-    assert interval.mean == pytest.approx(np.mean(accuracies))
-    assert interval.spread == pytest.approx(np.std(accuracies, ddof=1))
+    full, n = mean_without(None), len(subjects)
+    pseudovalues = [n * full - (n - 1) * mean_without(subject) for subject in subjects]
+    statistic = intervals.STATISTICS[name]
+    interval = intervals.jackknife(statistic, *zip(*seeds, strict=True))
+    assert interval.mean == pytest.approx(full)
+    low, high = statistic.bounds
+    if np.isinf(high):
+        ratio = np.exp(stats.t(n - 1).ppf(0.975) * stats.sem(pseudovalues) / full)
+        expected = full / ratio, full * ratio
+    else:
+        expected = logit_interval(full, stats.sem(pseudovalues), n - 1, low, high)
+    assert interval.ends == pytest.approx(tuple(expected))
 
 
-def test_an_interval_over_subjects_is_wider_than_one_over_clips():
+def test_subjects_and_not_clips_are_the_sample():
     """All clips of a subject are classified alike, so that only the subjects are independent."""
-    subject = np.repeat(np.arange(12), 50)
-    correct = subject % 2
-    probabilities = np.where(correct[:, None] == 1, [0.9, 0.1], [0.1, 0.9])
-    clips = [f"c{i}" for i in range(600)]
-    examples = Predictions(clips, np.zeros(600), np.zeros(600), probabilities)
-    by_subject = intervals.bootstrap(
-        intervals.STATISTICS["accuracy"], [examples], [np.array([f"s{s}" for s in subject])]
+    examples, groups = of_means([0, 1] * 6)
+    accuracy = intervals.STATISTICS["accuracy"]
+    by_subject = intervals.jackknife(accuracy, [examples], [groups])
+    by_clip = intervals.jackknife(accuracy, [examples], [examples.clip])
+    by_each = intervals.jackknife(accuracy, [of_means([0, 1] * 6)[0]], [groups])
+    assert by_subject.high - by_subject.low > 4 * (by_clip.high - by_clip.low)
+    assert by_each == by_subject
+
+
+def test_no_interval_from_one_group_or_from_groups_without_a_difference():
+    accuracy = intervals.STATISTICS["accuracy"]
+    for values in ((0.5,), (1, 1, 1), (0.7, 0.7)):
+        examples, groups = of_means(values)
+        interval = intervals.jackknife(accuracy, [examples], [groups])
+        assert interval.mean == pytest.approx(values[0]) and interval.ends is None
+        assert interval.format_ends(str) == "no interval"
+    same = intervals.jackknife_difference([np.zeros(6)], [np.arange(6).astype(str)])
+    assert same.mean == 0 and same.ends is None
+
+
+def test_a_seed_that_tested_one_subject_only_has_no_value_without_it():
+    seeds = (
+        Predictions(["a"], [0], [0], [[0.6, 0.4]]),
+        Predictions(["b", "c"], [0, 0], [0, 0], [[0.2, 0.8], [0.4, 0.6]]),
     )
-    by_clip = intervals.bootstrap(
-        intervals.STATISTICS["accuracy"], [examples], [examples.clip], resamples=2000
-    )
-    assert by_subject.high - by_subject.low > 5 * (by_clip.high - by_clip.low)
-    # Half of the 12 subjects are classified correctly: the accuracy is binomial, divided by 12.
-    expected = stats.binom(12, 0.5).ppf([0.025, 0.975]) / 12
-    np.testing.assert_allclose([by_subject.low, by_subject.high], expected)
-    low, high = metrics.wilson_interval(300, 600)
-    np.testing.assert_allclose([by_clip.low, by_clip.high], [low, high], atol=0.005)
-
-
-def test_the_seed_determines_the_interval():
-    examples, groups = draw()
-    runs = [
-        intervals.bootstrap(
-            intervals.STATISTICS["macro_f1"], [examples], [groups], resamples=1500, seed=seed
-        )
-        for seed in (0, 0, 1)
-    ]
-    assert runs[0] == runs[1] != runs[2]
-
-
-def test_a_seed_without_any_of_the_drawn_subjects_is_ignored():
-    """Each seed has one of two subjects, so a resample of one subject has one seed's value."""
-    correct = Predictions(["a"], [0], [0], [[0.9, 0.1]])
-    wrong = Predictions(["b"], [0], [0], [[0.1, 0.9]])
+    groups = np.array(["s1"]), np.array(["s2", "s3"])
     for name in NAMES:
-        interval = intervals.bootstrap(
-            intervals.STATISTICS[name], [correct, wrong], [np.array(["s1"]), np.array(["s2"])]
+        interval = intervals.jackknife(intervals.STATISTICS[name], seeds, groups)
+        assert np.isfinite(interval.mean) and len(interval.per_seed) == 2
+    # Accuracy 1 and 0, mean 0.5; 0 without s1, 0.5 without s2 or s3.
+    interval = intervals.jackknife(intervals.STATISTICS["accuracy"], seeds, groups)
+    error = np.sqrt(2 / 3 * np.sum((np.array([0, 0.5, 0.5]) - 1 / 3) ** 2))
+    assert interval.ends == pytest.approx(tuple(logit_interval(0.5, error, 2)))
+
+
+def simulate_subjects(rng, subjects, clips, classes, skill, networks=2):
+    """Draws predictions of networks for subjects who differ in skill and in what is confused.
+
+    Returns:
+      Labels, int [subjects, clips], and probabilities, [networks, subjects, clips, classes]. The
+      networks' errors are correlated: they see the same clips.
+    """
+    shape = (networks, subjects, clips, classes)
+    labels = np.tile(np.arange(clips) % classes, (subjects, 1))
+    ease = skill + 0.5 * rng.normal(size=(subjects, 1, 1))
+    ease = ease + 0.15 * rng.normal(size=(networks, subjects, 1, 1))
+    bias = 0.5 * rng.normal(size=(subjects, 1, classes))
+    bias = bias + 0.3 * rng.normal(size=(networks, subjects, 1, classes))
+    noise = 0.8 * rng.normal(size=shape[1:]) + 0.6 * rng.normal(size=shape)
+    logits = 1.5 * (ease * np.eye(classes)[labels] + bias + noise)
+    return labels, special.softmax(logits, axis=-1)
+
+
+@pytest.mark.parametrize("skill", [0.8, 2.8])  # accuracy about 0.4 and 0.86
+@pytest.mark.parametrize("subjects", [3, 5, 18])
+def test_coverage_of_intervals_over_few_subjects(subjects, skill):
+    """95% intervals hold what many subjects have in about 95% of the samples of few subjects.
+
+    Of the ECE, which is biased upwards for few clips, they hold the mean over samples.
+    """
+    rng, samples, clips = np.random.default_rng(subjects), 400, 40
+    truth, found = {}, {name: [] for name in (*NAMES, "difference")}
+    labels, probabilities = simulate_subjects(rng, 4000, clips, 5, skill)
+    for name in NAMES:
+        truth[name] = np.mean(
+            [compute(name, labels.ravel(), p.reshape(-1, 5)) for p in probabilities]
         )
-        ends = sorted(intervals.STATISTICS[name](e) for e in (correct, wrong))
-        assert [interval.low, interval.high] == pytest.approx(ends)
+    truth["difference"] = 0.0  # The two networks differ by chance alone.
+    group = np.repeat(np.arange(subjects).astype(str), clips)
+    for _ in range(samples):
+        labels, probabilities = simulate_subjects(rng, subjects, clips, 5, skill)
+        tests = [
+            Predictions(group, 0 * labels.ravel(), labels.ravel(), p.reshape(-1, 5))
+            for p in probabilities
+        ]
+        for name in NAMES:
+            statistic = intervals.STATISTICS[name]
+            found[name].append(intervals.jackknife(statistic, tests, [group, group]))
+        correct = [t.probabilities.argmax(axis=1) == t.label for t in tests]
+        difference = correct[0].astype(float) - correct[1]
+        found["difference"].append(intervals.jackknife_difference([difference], [group]))
+    truth["expected_calibration_error"] = np.mean(
+        [interval.mean for interval in found["expected_calibration_error"]]
+    )
+    coverage = {
+        name: np.mean([i.low <= truth[name] <= i.high for i in drawn if i.ends])
+        for name, drawn in found.items()
+    }
+    assert min(coverage.values()) > 0.91 and max(coverage.values()) < 0.99, coverage
+    assert np.mean(list(coverage.values())) > 0.93, coverage
 
 
 def test_no_examples_is_an_error():
     empty = Predictions([], [], [], np.zeros((0, 3)))
     for tests, groups in (([], []), ([empty], [empty.clip])):
         with pytest.raises(ValueError, match="no example"):
-            intervals.bootstrap(intervals.STATISTICS["accuracy"], tests, groups)
+            intervals.jackknife(intervals.STATISTICS["accuracy"], tests, groups)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import sklearn.metrics
-from scipy import stats
 
 from mmer_jax.evaluation import metrics
 
@@ -56,30 +55,8 @@ def test_measure_returns_the_metric_fields_of_a_record():
     measured = metrics.measure(labels, probabilities)
     correct = int((probabilities.argmax(1) == labels).sum())
     assert measured["accuracy"] == correct / 200
-    expected = stats.binomtest(correct, 200).proportion_ci(method="wilson")
-    assert measured["accuracy_interval"] == pytest.approx([expected.low, expected.high])
     assert sum(map(sum, measured["confusion"])) == 200
     assert all(type(n) is int for line in measured["confusion"] for n in line)
-
-
-@pytest.mark.parametrize(
-    ("correct", "total"), [(0, 1), (1, 1), (0, 40), (40, 40), (17, 40), (959, 1000)]
-)
-@pytest.mark.parametrize("confidence", [0.9, 0.95])
-def test_wilson_against_scipy(correct, total, confidence):
-    expected = stats.binomtest(correct, total).proportion_ci(confidence, method="wilson")
-    assert metrics.wilson_interval(correct, total, confidence) == pytest.approx(
-        (expected.low, expected.high), abs=1e-12
-    )
-
-
-def test_wilson_intervals_have_their_nominal_coverage():
-    rng = np.random.default_rng(0)
-    covered = 0
-    for correct in rng.binomial(60, 0.8, 2000):
-        low, high = metrics.wilson_interval(int(correct), 60)
-        covered += low <= 0.8 <= high
-    assert 0.93 < covered / 2000 < 0.98
 
 
 def test_a_confident_mistake_does_not_make_the_loss_infinite():
@@ -109,8 +86,6 @@ def test_the_first_of_equal_probabilities_is_predicted():
         lambda: metrics.measure(np.zeros(2, int), np.full((2, 3), np.nan)),
         lambda: metrics.accuracy(np.zeros((3, 3))),
         lambda: metrics.accuracy(np.ones((2, 3))),
-        lambda: metrics.wilson_interval(0, 0),
-        lambda: metrics.wilson_interval(3, 2),
     ],
 )
 def test_invalid_arguments_are_errors(call):

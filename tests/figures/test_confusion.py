@@ -86,7 +86,7 @@ def test_counts_shares_and_titles_of_the_figure(write_cells):
         assert [label.get_text() for label in axes.get_xticklabels()] == EMOTIONS
     row, data, training = panels[0].get_title().split("\n")
     accuracy = 100 * np.trace(counted[0].counts) / 80
-    assert row == f"start: accuracy {accuracy:.1f}%"
+    assert row == f"start: {accuracy:.1f}% of clips correct"
     assert data == "ravdess, strong, rendered clips"
     assert training == "clip_random, 20 epochs, 2 seeds"
 

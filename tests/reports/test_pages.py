@@ -101,7 +101,7 @@ def test_missing_predictions_are_reported(write_cell):
         path.unlink()
     text = report.write_report(workdir).read_text()
     assert "no predictions at" in text
-    assert "Wilson" in text
+    assert "<small>per example</small>" in text and "95% interval is" not in text
 
 
 def test_validation_results_are_labeled(write_cell):

@@ -80,19 +80,19 @@ def test_a_point_is_the_mean_over_seeds_and_its_drop_is_paired(write):
     point = curve.points[blurred]
     assert point.accuracy.per_seed == pytest.approx([share[0][1], share[1][1]])
     assert point.drop.mean == pytest.approx(np.mean([b - a for b, a in share.values()]))
-    assert curve.points[UNTOUCHED].drop.low == curve.points[UNTOUCHED].drop.high == 0
+    assert curve.points[UNTOUCHED].drop.mean == 0 and curve.points[UNTOUCHED].drop.ends is None
     predicted = predict(draw(0.9, 0) & draw(0.6, 10))
     assert point.recall.per_seed[0] == pytest.approx(
         sklearn.metrics.balanced_accuracy_score(LABEL, predicted)
     )
-    assert (curve.resampled, point.cells, curve.chance) == ("subject", 2, pytest.approx(1 / 3))
+    assert (curve.groups.name, point.cells, curve.chance) == ("subject", 2, pytest.approx(1 / 3))
     # Pairing makes the interval of the drop narrower than independent accuracies would.
     width = point.accuracy.high - point.accuracy.low
     assert point.drop.low > 0 and point.drop.high - point.drop.low < 1.5 * width
 
 
-def test_the_interval_resamples_subjects(write):
-    """All clips of a subject are correct or all wrong, so resampling clips would be too narrow."""
+def test_the_interval_is_over_subjects(write):
+    """All clips of a subject are correct or all wrong, so one over clips would be too narrow."""
     by_subject = np.repeat([i % 2 == 0 for i, _ in enumerate(ACTORS)], TAKES)
     (curve,) = results.compute_curves(write(UNTOUCHED, by_subject))
     accuracy = curve.points[UNTOUCHED].accuracy
@@ -128,7 +128,11 @@ def test_sections_hold_curves_and_tables(write):
     colors = [e.get("class").split()[-1] for e in (*lines, *legend.iter("line"))]
     assert colors == ["row1", "row2"] * 2
     text = " ".join(low.text)
-    assert "enlarged again" in text and "resamples subjects" in text and "No clip is on" in text
+    assert (
+        "enlarged again" in text
+        and f"jackknife over {len(ACTORS)} subjects" in text
+        and "No clip is on" in text
+    )
 
     assert missing.title == "Robustness under clip_random: a missing input"
     assert missing.drawings == ()
