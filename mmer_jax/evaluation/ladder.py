@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mmer_jax import errors, modalities
-from mmer_jax.evaluation import comparable, intervals
+from mmer_jax.evaluation import aggregation, comparable, intervals
 from mmer_jax.protocols import registry
 from mmer_jax.results.records import Record
 
@@ -50,7 +50,8 @@ class Rung:
 
     Attributes:
       protocol: Name of the protocol.
-      accuracy: Accuracy in 0..1 per test example, with the interval of a bootstrap over subjects.
+      accuracy: Accuracy in 0..1 per test example, with its interval over `groups`.
+      groups: Groups that the interval is over.
       chance: Accuracy in 0..1 of always predicting the most frequent emotion of the test examples.
       train_sizes: Smallest and largest number of training examples over all networks.
       train_clips: The same of the recordings that these are made from; None if a record lacks it.
@@ -64,6 +65,7 @@ class Rung:
 
     protocol: str
     accuracy: intervals.Interval
+    groups: aggregation.Groups
     chance: float
     train_sizes: tuple[int, int]
     train_clips: tuple[int, int] | None
@@ -109,6 +111,7 @@ def _make_rung(row: comparable.Row) -> Rung:
     return Rung(
         row.protocol,
         row.metric("accuracy"),
+        row.groups,
         float(np.bincount(labels).max() / len(labels)),
         _range(row, "n_train") or (0, 0),
         _range(row, "n_train_clips"),

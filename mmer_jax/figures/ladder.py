@@ -49,5 +49,6 @@ def draw(rungs: Sequence[ladder.Rung], title: str) -> "Figure":
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0], ["0%", "20%", "40%", "60%", "80%", "100%"])
     axes.grid(axis="x", alpha=0.3)
     axes.set_title(title, fontsize="medium")
-    axes.set_xlabel("accuracy per test example, with 95% interval over subjects and single seeds")
+    groups = " or ".join(dict.fromkeys(f"{rung.groups.name}s" for rung in rungs))
+    axes.set_xlabel(f"accuracy per test example, with 95% interval over {groups} and single seeds")
     return figure

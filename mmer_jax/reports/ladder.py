@@ -14,6 +14,7 @@ import numpy as np
 from mmer_jax import errors
 from mmer_jax.evaluation import ladder, summary
 from mmer_jax.evaluation.summary import percent
+from mmer_jax.reports import interval_notes
 from mmer_jax.reports.sections import Section
 from mmer_jax.results import records
 
@@ -47,7 +48,7 @@ def make_table(rungs: Sequence[ladder.Rung]) -> list[tuple[str, ...]]:
             (
                 rung.protocol,
                 percent(mean) + ("" if spread is None else f" ±{percent(spread)}"),
-                f"{percent(rung.accuracy.low)}-{percent(rung.accuracy.high)}",
+                rung.accuracy.format_ends(percent),
                 *map(_range, (rung.train_sizes, rung.train_clips, rung.train_subjects)),
                 f"{rung.test_views:.1f}",
                 str(rung.networks),
@@ -93,10 +94,9 @@ def explain(rungs: Sequence[ladder.Rung]) -> tuple[str, ...]:
       rungs: Rungs as returned by `ladder.rungs`.
     """
     paragraphs = [
-        "Accuracy per test example under each protocol, mean over seeds, with the 95% confidence "
-        "interval of a bootstrap over subjects. The predictions for several test examples of a "
-        "clip are not averaged, because the protocols test different numbers of examples per clip. "
-        + _describe_training(rungs)
+        "Accuracy per test example under each protocol, mean over seeds, with its 95% interval. "
+        "The predictions for several test examples of a clip are not averaged, because the "
+        "protocols test different numbers of examples per clip. " + _describe_training(rungs),
     ]
     altered = [rung.protocol for rung in rungs if rung.altered_audio]
     if 0 < len(altered) < len(rungs):
@@ -106,6 +106,7 @@ def explain(rungs: Sequence[ladder.Rung]) -> tuple[str, ...]:
         )
     return (
         *paragraphs,
+        *interval_notes.describe_intervals({rung.protocol: rung.groups for rung in rungs}),
         "The published results below were obtained with other networks, the last one by human "
         "listeners. They are shown for orientation and are not directly comparable.",
     )
@@ -197,7 +198,8 @@ def draw_ladder(rungs: Sequence[ladder.Rung]) -> str:
         title_lines = _wrap(title)
         for k, title_line in enumerate(title_lines):
             add_text(_LEFT - 8, y + 4 - 5 * (len(title_lines) - 1) + 10 * k, title_line, "end")
-        add_line(x_of(low), y, x_of(high), y, f"whisker {kind}")
+        if low <= high:  # Without an interval the ends are NaN.
+            add_line(x_of(low), y, x_of(high), y, f"whisker {kind}")
         center = rung.accuracy.mean if rung else (low + high) / 2
         dot = {"cx": x_of(center), "cy": str(y), "r": "4", "class": f"dot {kind}"}
         ElementTree.SubElement(svg, "circle", dot)

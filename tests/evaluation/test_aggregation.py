@@ -1,4 +1,4 @@
-"""Aggregation by clip against values computed by hand; subjects of clips; bootstrap groups."""
+"""Aggregation by clip against values computed by hand; subjects of clips; groups for intervals."""
 
 import numpy as np
 import pytest

@@ -48,7 +48,7 @@ def test_it_learns_from_rendered_clips(all_records, workdir):
     assert last["n_test"] == last["n_test_clips"] == 40  # audio alone: one example a clip
     assert last["n_train"] == 120
     assert (last["n_train_clips"], last["n_train_subjects"]) == (40, 4)
-    assert last["accuracy_interval"][0] > 1 / 5
+    assert last["accuracy"] > 0.35  # 14 of 40; chance is 20%, and gives as many in 2% of runs
     assert last["accuracy"] < 1
     assert last["dataset"]["origin"] == "rendered"
     assert last["dataset"]["skipped"] == {}

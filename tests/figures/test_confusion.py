@@ -37,10 +37,11 @@ def write_cells(tmp_path):
     return write
 
 
-def _write(workdir, row, protocol, fold, seed, epoch, label, probabilities):
+def _write(workdir, row, protocol, fold, seed, epoch, label, probabilities, clips=None):
     cell = cell_name(row, protocol, fold, seed)
-    clips = [f"c{i}" for i in range(40)]
-    examples = predictions.Predictions(clips, np.zeros(40), label, probabilities)
+    n = len(label)
+    clips = clips or [f"c{i}" for i in range(n)]
+    examples = predictions.Predictions(clips, np.arange(n), label, probabilities)
     path = workdir / "predictions" / f"{cell}.npz"
     predictions.save(path, epoch, {"test": examples, "validation": examples}, EMOTIONS)
     record = dict.fromkeys(records.REQUIRED) | {
@@ -50,7 +51,7 @@ def _write(workdir, row, protocol, fold, seed, epoch, label, probabilities):
         "fold": fold,
         "seed": seed,
         "epochs": epoch,
-        "n_test": 40,
+        "n_test": n,
         "emotions": EMOTIONS,
         "dataset": {"name": "ravdess", "intensities": ["strong"], "origin": "rendered"},
         **metrics.measure(label, probabilities),
@@ -66,6 +67,15 @@ def test_counts_equal_scikit_learn_over_all_seeds_and_folds(write_cells):
             counted.counts, confusion_matrix(*pairs["clip_random", expected])
         )
         assert (counted.epochs, counted.seeds, counted.folds) == (expected, 2, 2)
+
+
+def test_the_examples_of_a_clip_count_once(tmp_path):
+    """One clip is right by its mean probabilities, though two of its three examples are not."""
+    probabilities = np.array([[0.9, 0.1, 0], [0.4, 0.6, 0], [0.4, 0.6, 0], [0, 1, 0]])
+    label = np.array([0, 0, 0, 1])
+    _write(tmp_path, "mel", "clip_random", 0, 0, 10, label, probabilities, ["a", "a", "a", "b"])
+    counted = confusion.count(tmp_path, "mel", "clip_random")
+    np.testing.assert_array_equal(counted.counts, np.diag([1, 1, 0]))
 
 
 def test_counts_shares_and_titles_of_the_figure(write_cells):

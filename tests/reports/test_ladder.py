@@ -53,6 +53,11 @@ def test_the_report_has_a_ladder_from_three_rungs_on(write_cell):
     svg = ElementTree.fromstring(section.drawings[0])
     texts = [text.text for text in svg.iter("text")]
     assert {"triplet_random", "clip_random", "actor_kfold"} <= set(texts)
+    assert "jackknife over 4 subjects" in section.text[2]
+    column = section.table[0].index("95% interval")
+    assert section.table[1][column] == "no interval" and "-" in section.table[2][column]
+    lines = [line.get("class") for line in svg.iter("line")]
+    assert lines.count("whisker test") == 2
     dots = [float(c.get("cx")) for c in svg.iter("circle") if "test" in c.get("class")]
     assert dots == sorted(dots, reverse=True)
     # 100, 80 and 60% of a scale whose ends are the outer grid lines.

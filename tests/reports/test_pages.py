@@ -34,7 +34,11 @@ def test_metrics_are_computed_per_clip(write_cell):
 def test_rows_of_a_protocol_are_compared_in_pairs(write_cell):
     write_cell("clip_random", 20)
     workdir = write_cell("clip_random", 12, row="other")
-    (line,) = values(report.write_report(workdir).read_text(), "Pairs, clip_random")
+    text = report.write_report(workdir).read_text()
+    (line,) = values(text, "Pairs, clip_random")
+    assert "jackknife over 4 subjects" in text and "Only 4 subjects were tested" in text
+    assert "for whole subjects" in text
+    assert "With 4 subjects no permutation p can be below 0.12" in text
     assert line[:2] == ["mel", "other"]
     assert float(line[2]) == pytest.approx(40.0)
     assert float(line[3]) == pytest.approx(

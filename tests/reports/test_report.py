@@ -1,6 +1,7 @@
 """The report as a page: structure, content, escaping, caveats."""
 
 import base64
+import dataclasses
 import html.parser
 import io
 import json
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mmer_jax import errors
-from mmer_jax.evaluation import summary
+from mmer_jax.evaluation import aggregation, summary
 from mmer_jax.reports import caveats, report
 from mmer_jax.results import records
 
@@ -234,6 +235,22 @@ def test_caveats_are_shown_only_where_they_apply(make_record):
         dataset = {"name": "ravdess", "origin": "rendered", "subjects": subjects}
         assert {"One speaker", "Rendered clips"} <= titles([make_record(dataset=dataset)])
     assert "The paper's numbers" in titles([make_record(paper_accuracy=0.9)])
+
+
+def test_caveats_on_intervals_follow_from_the_subjects_tested(write_cell):
+    folder = write_cell("clip_random", 12)
+    blocks = summary.blocks(records.read(folder / records.FILE_NAME), folder)
+    shown = {caveat.title for caveat in caveats.list_caveats(blocks)}
+    assert {"Intervals describe the choice of subjects", "Few subjects"} <= shown
+    assert "Intervals over the clips of one subject" not in shown
+    measured = blocks[0].rows[0].last
+    one = dataclasses.replace(measured, groups=aggregation.Groups("clip", measured.groups.labels))
+    block = dataclasses.replace(
+        blocks[0], rows=(dataclasses.replace(blocks[0].rows[0], by_epochs={24: one}),)
+    )
+    shown = {caveat.title for caveat in caveats.list_caveats([block])}
+    assert "Intervals over the clips of one subject" in shown
+    assert not {"Intervals describe the choice of subjects", "Few subjects"} & shown
 
 
 def test_evaluation_imports_nothing_heavy():

@@ -111,6 +111,8 @@ def test_the_output_has_the_best_trial_first_and_its_flags(tuned, workdir, small
     assert command.main(arguments(workdir, small_pack)) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[1].split()[0] == str(best["trial"])
+    assert best["groups"].endswith(" subjects")
+    assert f"95% interval over {best['groups']}. Trial 0" in " ".join(out.split())
     assert "No network read the test split of its own fold and seed." in " ".join(out.split())
     values = best["values"]
     flag = f"--config.optimizer.learning_rate={values['optimizer.learning_rate']}"
