@@ -95,8 +95,13 @@ def test_metrics_are_of_validation_clips_and_no_test_clip_is_in_any_file(
             ]
         )
         assert trial["accuracy"] == pytest.approx(np.mean(correct[-1]))
-        low, high = trial["interval"]
-        assert low <= trial["accuracy"] <= high
+        # Two subjects with as many clips each: no interval where their accuracies agree.
+        numbers = {}
+        for clip, is_correct in zip(masks, correct[-1], strict=True):
+            numbers.setdefault(clip[-2:], []).append(is_correct)
+        first, second = map(sum, numbers.values())
+        low, high = trial["interval"] or (None, None)
+        assert low is None if first == second else low < trial["accuracy"] < high
         assert trial["spread"] is None  # one seed
         if trial["trial"]:
             difference = np.mean(correct[-1]) - np.mean(correct[0])
