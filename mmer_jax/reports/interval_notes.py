@@ -19,9 +19,9 @@ def describe_intervals(groups: Mapping[str, Groups]) -> list[str]:
     notes = []
     if over_subjects:
         notes.append(
-            f"95% interval: jackknife over {count_groups(over_subjects)}, with the quantile of "
-            "Student's t: how the result would vary with other subjects, not with another "
-            "training run. There is none if all subjects have the same result."
+            f"95% interval: jackknife over {count_groups(over_subjects)} with Student's t. It "
+            "describes how the result would vary with other subjects, not with another training "
+            "run. There is none where all subjects have the same result."
         )
         fewest = min(entry.count for entry in over_subjects)
         if fewest < FEW_SUBJECTS:
@@ -37,9 +37,8 @@ def describe_intervals(groups: Mapping[str, Groups]) -> list[str]:
 def warn_of_few(subjects: int) -> str:
     """Returns a warning that intervals are over few subjects."""
     return (
-        f"Only {subjects} subjects were tested: an interval is wide because it allows for that, "
-        f"but it takes them for a random sample of people, which {subjects} subjects cannot "
-        "confirm."
+        f"Only {subjects} subjects were tested. The interval allows for that and is wide, but it "
+        f"takes them for a random sample of people, which {subjects} subjects cannot confirm."
     )
 
 

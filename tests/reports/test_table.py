@@ -115,7 +115,7 @@ def test_accuracies_per_clip_come_first_with_intervals(write, tmp_path):
     assert line.split()[3:] == ["100.0", "6"]
     assert "per example" not in text and "44.4" not in text
     text = " ".join(text.split())
-    assert "jackknife over 3 subjects" in text and "Only 3 subjects were tested" in text
+    assert "jackknife over 3 subjects" in text and "Only 3 subjects were tested." in text
     text = "\n".join(lines_of([write([1, 2, 3], paper_accuracy=0.9)], workdir=tmp_path))
     per_clip, per_example = (line for line in text.splitlines() if line.startswith("face_mel"))
     assert per_clip.split()[1] == "66.7" and per_example.split()[1:] == [
