@@ -83,6 +83,12 @@ def test_crop_averages_when_it_shrinks():
     assert np.abs(faces.crop(stripes, (0, 0, 224, 224), 56).astype(int) - 100).max() <= 1
 
 
+def test_crop_rounds_the_box_to_the_nearest_pixels():
+    image = np.random.default_rng(0).integers(0, 256, (100, 200, 3), np.uint8)
+    for box in ((10.6, 20.4, 50.6, 60.4), (10.6, 20.4, 50.2, 60.0), (11.4, 19.6, 51.8, 60.0)):
+        np.testing.assert_array_equal(faces.crop(image, box, 40), image[20:60, 11:51])
+
+
 def test_crop_stays_inside_after_rounding():
     assert faces.crop(blank(), (100.5, 0, 200.5, 100), 64).shape == (64, 64, 3)
 

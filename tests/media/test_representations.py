@@ -110,3 +110,20 @@ def test_mel_level_preserves_loudness_and_duration():
     # The tone is centered in the image wherever it is in the recording.
     later = np.concatenate([np.zeros(3 * RATE, np.float32), 0.2 * tone(1000)])
     np.testing.assert_allclose(compute_image("mel_level", later, 250)[y, :, 0], loud[y], atol=12)
+
+
+def test_mel_level_is_librosas_level_from_low_frequencies_at_the_bottom_to_high_ones():
+    """Steady tones: every column far from the ends has the level of every frame of librosa's."""
+    tones = 0.1 * sum(tone(hertz, 2.5) for hertz in (200, 1000, 5000))
+    image = compute_image("mel_level", tones, 128)[..., 0]  # one row for each mel band
+    power = librosa.feature.melspectrogram(y=tones, sr=RATE, n_fft=2048, n_mels=128)
+    expected = (librosa.power_to_db(power, top_db=None)[:, 50] + 70) / 100 * 255
+    np.testing.assert_allclose(image[::-1, 60], expected.clip(0, 255), atol=3)
+    assert np.ptp(expected) > 100
+
+
+def test_time_of_mel_level_runs_to_the_right():
+    low_then_high = np.concatenate([0.2 * tone(500), 0.2 * tone(4000)])
+    image = compute_image("mel_level", low_then_high, 100)[..., 0].astype(float)
+    low, high = image[50:].sum(0), image[:50].sum(0)
+    assert low[:50].sum() > 1.5 * low[50:].sum() and high[50:].sum() > 1.5 * high[:50].sum()

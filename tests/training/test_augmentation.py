@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from configs import base
 from mmer_jax import errors
@@ -100,10 +101,38 @@ def test_mixup_mixes_images_and_targets_alike():
         own = np.asarray(targets)[np.arange(40), label]
         assert own.min() >= 0.5 - 1e-6
         shares.append(own.mean())
-    # E max(s, 1 - s) of Beta(1/2, 1/2), the arcsine law, is 1/2 + 1/pi; a quarter of all partners
-    # are of the same class.
+    # E max(s, 1 - s) of Beta(1/2, 1/2), the arcsine law, is 1/2 + 1/pi; 9 of 39 partners are of
+    # the same class.
     share = 0.5 + 1 / np.pi
-    assert np.mean(shares) == pytest.approx(share + (1 - share) / 4, abs=0.02)
+    assert np.mean(shares) == pytest.approx(share + (1 - share) * 9 / 39, abs=0.02)
+
+
+def test_mixup_draws_partners_uniformly_from_the_other_real_examples():
+    """Seven examples and three of padding; an example's target names it."""
+    images = {"mel": jnp.zeros((10, 1, 1, 1))}
+    mask = (jnp.arange(10) < 7).astype(jnp.float32)
+    augment = augmentation.Augmentation(mixup=1.0)
+    keys = jax.random.split(jax.random.key(0), 2000)
+    mix = jax.jit(jax.vmap(lambda key: augment(key, images, jnp.eye(10), mask)[1]))
+    targets = np.asarray(mix(keys))[:, :7]
+    np.testing.assert_array_equal(targets[..., 7:], 0)
+    own = np.diagonal(targets, axis1=1, axis2=2)
+    # The larger of two shares that are uniform over 0 to 1 is uniform over 1/2 to 1.
+    assert stats.kstest(own.ravel(), stats.uniform(0.5, 0.5).cdf).pvalue > 1e-3
+    counts = ((targets > 0) & ~np.eye(7, 10, dtype=bool)).sum(0)[:, :7]
+    np.testing.assert_array_equal(counts.sum(1), 2000)  # one partner each, never itself
+    others = counts[~np.eye(7, dtype=bool)].reshape(7, 6)
+    assert stats.chisquare(others, axis=1).pvalue.min() > 1e-3
+    # Partners of two examples are drawn independently of each other.
+    pairs = np.histogram2d(*(t[:, 2:7].argmax(1) for t in (targets[:, 0], targets[:, 1])), 5)[0]
+    assert stats.chi2_contingency(pairs).pvalue > 1e-3
+
+
+def test_mixup_does_not_change_an_example_that_is_alone():
+    images = {"mel": jnp.arange(4.0).reshape(4, 1, 1, 1)}
+    mask = jnp.array([1.0, 0, 0, 0])
+    after, targets = compiled(mixup=1.0)(KEYS[0], images, jnp.eye(4), mask)
+    assert (float(after["mel"][0, 0, 0, 0]), targets[0].tolist()) == (0, [1, 0, 0, 0])
 
 
 def test_modalities_go_missing_at_their_rate_but_never_all():

@@ -151,6 +151,16 @@ def test_it_learns_and_evaluates_every_example_once(small_config, task, tmp_path
     assert (p.argmax(-1) == task[1].label).mean() > 0.95
 
 
+def test_each_epoch_has_another_order(small_config, task, tmp_path, train):
+    """Of parameters that stay what they are, the gradient of a batch depends on its examples."""
+    small_config.model.dropout_features = small_config.model.dropout_output = 0.0
+    small_config.optimizer.learning_rate = 1e-30
+    result, _ = train(small_config, task, tmp_path, (3,))
+    losses, norms = ([e[k] for e in result.history] for k in ("train_loss", "grad_norm"))
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
+    assert np.ptp(norms) > 1e-3 * norms[0]
+
+
 def test_seeds_differ(small_config, task, tmp_path, train):
     a, _ = train(small_config, task, tmp_path / "a", (1,))
     b, _ = train(small_config, task, tmp_path / "b", (1,), seed=1)

@@ -1,5 +1,6 @@
 """The training step, against closed forms and the numbers of Keras."""
 
+import dataclasses
 import functools
 
 import jax
@@ -10,6 +11,7 @@ import pytest
 from mmer_jax import models
 from mmer_jax.models import registry
 from mmer_jax.training import optimizers, step
+from mmer_jax.training.augmentation import Augmentation
 
 
 def make_batch(arrays, index, label, mask=None):
@@ -45,8 +47,15 @@ def setting(small_config):
     return model, optimizer, initial_state(model, optimizer, small_config)
 
 
-def test_padding_changes_nothing(setting, task):
-    model, optimizer, state = setting
+@pytest.mark.parametrize(
+    "objective", [{}, {"label_smoothing": 0.1}, {"augmentation": Augmentation(mixup=1.0)}]
+)
+def test_padding_changes_nothing(small_config, task, objective):
+    """Dropout is on: the masks of the examples do not depend on the padding either."""
+    model = models.build(small_config)
+    optimizer = optimizers.make_optimizer(small_config, 1)
+    state = initial_state(model, optimizer, small_config)
+    update = make_step(model, optimizer, **objective)
     arrays, examples = task
     states, losses = [], []
     for index, mask in (
@@ -54,7 +63,7 @@ def test_padding_changes_nothing(setting, task):
         (np.r_[:5, 70:73], np.r_[[1.0] * 5, [0] * 3]),
     ):
         batch = make_batch(arrays, index, examples.label, mask)
-        after, loss = make_step(model, optimizer)(state, batch, {}, 0)
+        after, loss = update(state, batch, {}, 0)
         states.append(after)
         losses.append(float(loss))
     assert float(states[1].sums["examples"]) == 5
@@ -62,6 +71,28 @@ def test_padding_changes_nothing(setting, task):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), states[0].params, states[1].params
     )
+
+
+@pytest.mark.parametrize("stream", ["dropout", "augmentation"])
+def test_each_step_and_each_seed_draws_anew(small_config, task, stream):
+    """The loss of one batch under the same parameters shows what was drawn."""
+    augmentation = Augmentation()
+    if stream == "augmentation":
+        small_config.model.dropout_features = small_config.model.dropout_output = 0.0
+        augmentation = Augmentation(modality_dropout=0.5)
+    model = models.build(small_config)
+    optimizer = optimizers.make_optimizer(small_config, 1)
+    state = initial_state(model, optimizer, small_config)
+    update = make_step(model, optimizer, augmentation=augmentation)
+    arrays, examples = task
+    batch = make_batch(arrays, np.arange(6), examples.label)
+
+    def loss(number, seed):
+        at_number = dataclasses.replace(state, step=jnp.int32(number))
+        return float(update(at_number, batch, {}, seed)[1])
+
+    assert len({loss(number, seed) for number in range(3) for seed in range(2)}) == 6
+    assert loss(2, 1) == loss(2, 1)
 
 
 def test_first_update_is_adams_closed_form(setting, task):
