@@ -31,6 +31,7 @@ def test_expected_calibration_error_by_hand():
     assert bins.count.tolist() == [0] * 5 + [1, 0, 0, 2, 0]
     assert bins.accuracy[[5, 8]].tolist() == [1, 0.5] and np.isnan(bins.accuracy[0])
     np.testing.assert_allclose(bins.confidence[[5, 8]], [0.6, 0.9])
+    np.testing.assert_allclose(bins.edges * 10, range(11))
 
 
 def test_bins_against_scikit_learn():

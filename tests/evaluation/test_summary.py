@@ -102,7 +102,8 @@ def test_folds_of_a_seed_are_pooled(make_record):
     """Folds are weighted by their number of examples, not equally."""
     small = make_record(fold=1, n_test=2, n_test_clips=2, **metrics_of([0, 1], [0, 0]))
     large = make_record(fold=0, accuracy_target=0.9)
-    measured = summary.blocks([large, small])[0].rows[0].last
+    measured = summary.blocks([small, large])[0].rows[0].last
+    assert [record["fold"] for record in measured.records] == [0, 1]
     correct = np.trace(large["confusion"]) + 1
     assert measured.scores.accuracy == pytest.approx(correct / 102)
     assert (measured.count("n_test"), measured.count("n_test_clips")) == ("102", "92")

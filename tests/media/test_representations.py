@@ -90,6 +90,9 @@ def test_plots_fill_the_image_without_axes(name):
         assert (image[:, 0] == 255).all(-1).mean() > 0.5  # white background, no frame
     else:
         assert (image == 255).all(-1).mean() < 0.2  # colors up to the edges
+    if name == "waveform":  # grows from the left edge to the right one
+        drawn = (image < 255).any(-1)
+        assert drawn[:, :3].sum(0).max() < 10 and drawn[:, -3:].sum(0).max() > 75
 
 
 def test_unknown_plot_lists_the_known_ones():
@@ -119,6 +122,7 @@ def test_mel_level_is_librosas_level_from_low_frequencies_at_the_bottom_to_high_
     power = librosa.feature.melspectrogram(y=tones, sr=RATE, n_fft=2048, n_mels=128)
     expected = (librosa.power_to_db(power, top_db=None)[:, 50] + 70) / 100 * 255
     np.testing.assert_allclose(image[::-1, 60], expected.clip(0, 255), atol=3)
+    assert compute_image("mel_level", 100 * tones, 128).max() == 255  # above the scale
     assert np.ptp(expected) > 100
 
 

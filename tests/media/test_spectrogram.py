@@ -1,5 +1,6 @@
 """Tests of the mel spectrogram and its image, against librosa and with pure tones."""
 
+import inspect
 import warnings
 
 import librosa
@@ -14,6 +15,13 @@ def no_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
+
+
+def test_parameters_are_librosas_defaults():
+    assert inspect.signature(librosa.load).parameters["sr"].default == spectrogram.RATE
+    assert inspect.signature(librosa.stft).parameters["n_fft"].default == spectrogram.WINDOW
+    assert inspect.signature(librosa.filters.mel).parameters["n_mels"].default == spectrogram.BANDS
+    assert inspect.signature(librosa.power_to_db).parameters["top_db"].default == 80
 
 
 @pytest.mark.parametrize("length", [2048, 3000, 22050, 70001])
@@ -81,3 +89,21 @@ def test_audio_shorter_than_a_window(sine, length):
     assert np.isfinite(mel).all()
     assert mel.max() == 0
     assert spectrogram.mel_image(sine(1000, 1)[:length], 22050).shape == (224, 224, 1)
+
+
+def test_resize_averages_an_axis_that_shrinks_and_interpolates_one_that_grows():
+    image = np.random.default_rng(0).random((12, 20), np.float32)
+    small = spectrogram.resize(image, 5, 4)
+    np.testing.assert_allclose(small, image.reshape(4, 3, 5, 4).mean((1, 3)), atol=1e-6)
+
+    def double(values):
+        centers = (np.arange(2 * len(values)) + 0.5) / 2 - 0.5
+        return np.interp(centers, np.arange(len(values)), values)
+
+    wide = np.apply_along_axis(double, 1, image.reshape(4, 3, 20).mean(1))
+    np.testing.assert_allclose(spectrogram.resize(image, 40, 4), wide, atol=1e-6)
+    tall = np.apply_along_axis(double, 0, image.reshape(12, 5, 4).mean(2))
+    np.testing.assert_allclose(spectrogram.resize(image, 5, 24), tall, atol=1e-6)
+    np.testing.assert_allclose(
+        spectrogram.resize(image.T, 12, 4), image.T.reshape(4, 5, 12).mean(1), atol=1e-6
+    )

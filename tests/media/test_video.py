@@ -1,5 +1,7 @@
 """Tests of reading frames: exact indices, colors and orientation."""
 
+import types
+
 import av
 import cv2
 import numpy as np
@@ -81,6 +83,24 @@ def test_iter_frames_yields_the_same_frames_in_order(clip):
         assert time == all_frames.times[i]
         assert np.array_equal(image, all_frames.images[i])
     assert i == 119
+
+
+@pytest.mark.parametrize(("declared", "present", "complete"), [(120, 109, True), (120, 107, False)])
+def test_a_tenth_of_the_declared_frames_may_be_missing(declared, present, complete):
+    stream = types.SimpleNamespace(
+        frames=declared, disposition=av.stream.Disposition(0), average_rate=25
+    )
+    packet = types.SimpleNamespace(size=1, stream=stream, is_discard=False, pts=None)
+    container = types.SimpleNamespace(
+        streams=types.SimpleNamespace(video=[stream]),
+        demux=lambda: [packet] * present,
+        duration=None,
+    )
+    if complete:
+        assert video._count_packets(container) == present
+    else:
+        with pytest.raises(errors.ClipError, match="declares 120 frames, only 107 are present"):
+            video._count_packets(container)
 
 
 def test_iter_frames_refuses_a_truncated_clip(clip):
