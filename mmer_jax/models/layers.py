@@ -42,7 +42,8 @@ def layer_table(config: ml_collections.ConfigDict) -> list[Layer]:
 
     They are in the order in which their computations end: a module follows the modules inside it.
     Parameters are counted where they are defined, so that they add up to those of the whole
-    network. A module that has modules inside but no parameters of its own is left out.
+    network. Left out are modules that have modules inside but no parameters of their own, and
+    dropout at rate 0, which does nothing.
 
     Raises:
       UserError: An unknown model or modality, or fields that the model does not allow.
@@ -52,7 +53,8 @@ def layer_table(config: ml_collections.ConfigDict) -> list[Layer]:
 
     def note(call, inputs, options, context):
         outputs = call(*inputs, **options)
-        if context.method_name == "__call__":
+        is_inactive = isinstance(context.module, nn.Dropout) and not context.module.rate
+        if context.method_name == "__call__" and not is_inactive:
             seen = (_kind(context.module), _shape(inputs[0]), _shape(outputs))
             called.setdefault(context.module.path, seen)
         return outputs

@@ -1,5 +1,7 @@
 """Layer tables of the networks that the configs build, against the paper and against counting."""
 
+import importlib
+
 import flax.linen as nn
 import jax
 import pytest
@@ -48,6 +50,30 @@ def test_figure_6_layer_by_layer(strong_config):
     assert [x.input_shape for x in rows[:6]] == [
         *((128, 128, 3), (64, 64, 32), (32, 32, 64), (16, 16, 128), (8, 8, 256), (4, 4, 512))
     ]
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "convolutions"),
+    [
+        ("audio_representations", "waveform", 4),
+        ("audio_model_changes", "start", 4),
+        ("audio_model_changes", "change3", 5),
+        ("audio_model_changes", "change5", 6),
+        ("audio_augmentation", "augmented_x2", 5),
+    ],
+)
+def test_spectrogram_networks_of_section_7_2(file, row, convolutions):
+    """Convolutions, "two Dense layers, a Dropout layer, and at last a softmax layer"."""
+    rows = table(importlib.import_module(f"configs.{file}").get_config(), row)
+    kinds = [x.kind.partition(",")[0] for x in rows]
+    assert kinds == ["Convolution"] * convolutions + ["Dense", "Dense", "Dropout 0.4", "Dense"]
+    assert all(x.kind.endswith("2x2 max pooling") for x in rows[:convolutions])
+    assert [x.output_shape for x in rows[convolutions:]] == [(2048,), (1024,), (1024,), (5,)]
+
+
+def test_dropout_at_rate_0_is_no_layer(strong_config):
+    rows = table(strong_config, "face", **{"model.dropout_features": 0.0})
+    assert [x.kind for x in rows if "Dropout" in x.kind] == ["Dropout 0.4"]
 
 
 @pytest.mark.parametrize("name", models.MODELS)
