@@ -14,6 +14,7 @@
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -87,6 +88,9 @@ def _ladder(options: argparse.Namespace) -> None:
 
     rungs = ladder.rungs(options.workdirs, options.row, options.epochs)
     print("\n".join(columns.markdown(report_ladder.make_table(rungs))))
+    for paragraph in report_ladder.explain(rungs):
+        print(f"\n{textwrap.fill(paragraph, _NOTE_WIDTH)}")
+    print()
     path = canvas.choose_path(options.out, f"leakage_ladder_{options.row}")
     print(canvas.save(figure.draw(rungs, options.title or f"Leakage ladder: {options.row}"), path))
 
@@ -253,6 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_NOTE_WIDTH = 100  # characters
 _EPOCHS_HELP = "number of training epochs after which results are taken (default: the largest)"
 
 # The rows of the paper's figure: the initial model, the model after change 3, and training with two

@@ -63,6 +63,9 @@ def format_trials(trials: Sequence[search.Trial]) -> str:
         f"The accuracy of the best of {len(trials)} trials is optimistic: the best trial is partly "
         "the luckiest, and its test accuracy will likely be lower.",
     ]
+    for missing in dict.fromkeys(trial.get("incomplete") for trial in trials):
+        if missing:
+            notes.append(f"Results are incomplete: {missing}.")
     filled = [textwrap.fill(note, NOTE_WIDTH, break_long_words=False) for note in notes]
     best = trials[0]
     if best["accuracy"] is None:

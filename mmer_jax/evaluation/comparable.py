@@ -17,6 +17,7 @@ from mmer_jax.evaluation import (
     aggregation,
     calibration,
     cell_predictions,
+    completeness,
     data_check,
     intervals,
     measured_rows,
@@ -82,17 +83,14 @@ class Row:
         return intervals.jackknife(intervals.STATISTICS[name], tests, groups)
 
     @property
-    def missing_folds(self) -> list[str]:
-        """One description for users per seed that lacks folds of other seeds."""
-        folds = {
-            seed: {r["fold"] for r in self.records if r["seed"] == seed} for seed in self.tests
-        }
-        all_folds = set().union(*folds.values())
-        return [
-            f"seed {seed} lacks fold {', '.join(map(str, sorted(all_folds - seed_folds)))}"
-            for seed, seed_folds in folds.items()
-            if seed_folds != all_folds
-        ]
+    def folds(self) -> str:
+        """Number of folds that are pooled, such as "5", or "2 of 5"."""
+        return completeness.describe_folds(self.records)
+
+    @property
+    def incomplete(self) -> str:
+        """Description of the folds that are missing; "" if none is."""
+        return completeness.describe_missing(self.records)
 
 
 def read(

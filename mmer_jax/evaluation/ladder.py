@@ -60,6 +60,8 @@ class Rung:
       altered_audio: Whether altered versions of the audio are tested.
       networks: Number of networks, one per fold and seed.
       seeds: Number of seeds.
+      folds: Number of folds, such as "5", or "2 of 5" if some are missing.
+      incomplete: Description of the folds that are missing; "" if none is.
       epochs: Number of epochs trained.
     """
 
@@ -74,7 +76,15 @@ class Rung:
     altered_audio: bool
     networks: int
     seeds: int
+    folds: str
+    incomplete: str
     epochs: int
+
+    @property
+    def title(self) -> str:
+        """Name of the protocol, marked if folds are missing."""
+        mark = f"{self.folds} folds" if " of " in self.folds else "incomplete"
+        return f"{self.protocol} ({mark})" if self.incomplete else self.protocol
 
 
 def rungs(workdirs: Sequence[Path], row: str, epochs: int | None = None) -> list[Rung]:
@@ -120,6 +130,8 @@ def _make_rung(row: comparable.Row) -> Rung:
         any(map(_tests_altered_audio, row.records)),
         len(row.records),
         len(row.tests),
+        row.folds,
+        row.incomplete,
         row.epochs,
     )
 

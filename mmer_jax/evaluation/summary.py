@@ -1,6 +1,7 @@
 """Summaries of records for tables: by table and protocol, by config row, by number of epochs.
 
 The folds of one seed are pooled: their test subsets are disjoint, so the confusion matrices add up.
+If folds are missing, those that exist are pooled, and `Measured.incomplete` names the missing ones.
 Seeds are not pooled: tables show the mean and the standard deviation over seeds.
 
 The accuracy that tables and charts show is per clip: a clip is classified by its mean probabilities
@@ -20,7 +21,14 @@ from typing import Literal
 import numpy as np
 
 from mmer_jax import errors, modalities
-from mmer_jax.evaluation import aggregation, cell_predictions, data_check, intervals, metrics
+from mmer_jax.evaluation import (
+    aggregation,
+    cell_predictions,
+    completeness,
+    data_check,
+    intervals,
+    metrics,
+)
 from mmer_jax.protocols import registry
 from mmer_jax.results import predictions, records
 from mmer_jax.results.predictions import Predictions
@@ -123,6 +131,16 @@ class Measured:
         numbers = {record["paper_accuracy"] for record in self.records}
         return numbers.pop() if len(numbers) == 1 else None
 
+    @property
+    def folds(self) -> str:
+        """Number of folds that are pooled, such as "5", or "2 of 5"."""
+        return completeness.describe_folds(self.records)
+
+    @property
+    def incomplete(self) -> str:
+        """Description of the folds that are missing; "" if none is."""
+        return completeness.describe_missing(self.records)
+
     def count(self, field: Literal["n_train", "n_validation", "n_test", "n_test_clips"]) -> str:
         """Formats a number of examples or clips, summed over the folds of a seed.
 
@@ -159,6 +177,18 @@ class Row:
     def last(self) -> Measured:
         """Results after the largest number of epochs."""
         return self.by_epochs[max(self.by_epochs)]
+
+    @property
+    def incomplete(self) -> str:
+        """Description of the folds that are missing, with epochs if these differ; "" if none is."""
+        epochs: dict[str, list[int]] = {}
+        for count, measured in self.by_epochs.items():
+            epochs.setdefault(measured.incomplete, []).append(count)
+        return "; ".join(
+            missing if len(epochs) == 1 else f"after {', '.join(map(str, counts))}: {missing}"
+            for missing, counts in epochs.items()
+            if missing
+        )
 
     @property
     def rendered(self) -> bool:

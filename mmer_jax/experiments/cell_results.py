@@ -181,6 +181,7 @@ class CellResults:
             "modalities": list(self.config.modalities),
             "protocol": self.cell.protocol,
             "fold": self.cell.fold,
+            "n_folds": splits.count_folds(self.cell.protocol, self.config, self.data),
             "seed": self.cell.seed,
             "n_train": len(train),
             "n_train_clips": len(set(train.clip.tolist())),

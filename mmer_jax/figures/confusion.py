@@ -9,7 +9,7 @@ import numpy as np
 
 from mmer_jax import errors
 from mmer_jax.config.cell import cell_name
-from mmer_jax.evaluation import aggregation, metrics
+from mmer_jax.evaluation import aggregation, completeness, metrics
 from mmer_jax.figures import canvas
 from mmer_jax.results import predictions, records
 
@@ -29,7 +29,7 @@ class Confusion:
       data: Description of the recordings.
       epochs: Number of epochs that the networks were trained.
       seeds: Number of seeds.
-      folds: Number of folds.
+      folds: Number of folds, such as "5", or "2 of 5" if some are missing.
     """
 
     counts: np.ndarray
@@ -39,7 +39,7 @@ class Confusion:
     data: str
     epochs: int
     seeds: int
-    folds: int
+    folds: str
 
 
 def parse_row(text: str) -> tuple[Path, str]:
@@ -117,7 +117,7 @@ def count(workdir: Path, row: str, protocol: str, epochs: int | None = None) -> 
         data=_describe_data(matching[0]["dataset"]),
         epochs=epochs,
         seeds=len({seed for _, seed in cell_epochs}),
-        folds=len({fold for fold, _ in cell_epochs}),
+        folds=completeness.describe_folds(matching),
     )
 
 
@@ -163,7 +163,7 @@ def _read_records(workdir: Path, row: str) -> list[dict]:
 
 def _title(panel: Confusion) -> str:
     seeds = f"{panel.seeds} seed{'s' * (panel.seeds > 1)}"
-    folds = f", {panel.folds} folds" if panel.folds > 1 else ""
+    folds = f", {panel.folds} folds" if panel.folds != "1" else ""
     return (
         f"{panel.row}: {100 * metrics.accuracy(panel.counts):.1f}% of clips correct\n{panel.data}\n"
         f"{panel.protocol}, {panel.epochs} epochs, {seeds}{folds}"

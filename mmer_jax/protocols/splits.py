@@ -205,5 +205,19 @@ def folds(
     return {name: protocol.folds(table) for name, protocol in protocols.items()}
 
 
+def count_folds(protocol: str, config: ml_collections.ConfigDict, data: pack.Pack) -> int:
+    """Returns the number of folds that a protocol has on the data, whichever of them are run.
+
+    Args:
+      protocol: Name of the protocol.
+      config: Resolved config of a row.
+      data: The pack.
+
+    Raises:
+      UserError: The protocol does not apply to the data.
+    """
+    return len(registry.get(protocol).folds(_columns(data, participating(config, data))))
+
+
 def _columns(data: pack.Pack, indices: np.ndarray) -> dict[str, np.ndarray]:
     return {name: column[indices] for name, column in data.table.items()}

@@ -46,6 +46,16 @@ def list_caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
         protocol = registry.PROTOCOLS.get(block.protocol)
         if protocol and protocol.caveat:
             caveats.append(Caveat(*protocol.caveat))
+    if any(measured.incomplete for measured in results):
+        caveats.append(
+            Caveat(
+                "Folds are missing",
+                "Some results pool only some folds of their protocol, or more folds of one seed "
+                "than of another (config.folds, or a run that is not finished). They are marked. "
+                "Other speakers or sentences are tested in the missing folds, so such a result may "
+                "differ from that of all folds by more than its interval.",
+            )
+        )
     if any(_subject_count(record["dataset"]) == 1 for record in records):
         caveats.append(
             Caveat(

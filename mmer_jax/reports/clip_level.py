@@ -107,7 +107,7 @@ def make_metrics_table(results: ClipLevelRows) -> list[list[Cell]]:
     """
     table = []
     for name, row in zip(results.names, results.rows, strict=True):
-        cells = [Cell(name, value=name)]
+        cells = [Cell(name, (row.incomplete,) if row.incomplete else (), name)]
         for metric, format_value in METRICS.values():
             interval = row.metric(metric)
             spread = () if interval.spread is None else (f"± {format_value(interval.spread)}",)

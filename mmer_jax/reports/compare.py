@@ -84,7 +84,7 @@ def _make_metrics_table(rows: Sequence[Row], names: Mapping[Row, str], per: str)
             cells.append(_range(row.temperatures, "{:.2f}".format))
         labels = aggregation.concatenate(list(row.tests.values())).label
         cells += [percent(np.bincount(labels).max() / len(labels)), str(row.epochs)]
-        cells += [str(len(row.tests)), str(len({record["fold"] for record in row.records}))]
+        cells += [str(len(row.tests)), row.folds]
         cells.append(_range([len(test.label) for test in row.tests.values()], str))
         table.append([*cells, str(row.groups.count if row.groups.name == "subject" else 1)])
     return table
@@ -137,11 +137,8 @@ def _row_notes(protocol: str, rows: Sequence[Row], names: Mapping[Row, str], per
             "Temperature scaling: the temperature of each cell is fitted on its validation split. "
             "It changes NLL and ECE, but no prediction."
         )
-    incomplete = [
-        f"{names[row]}: {'; '.join(row.missing_folds)}" for row in rows if row.missing_folds
-    ]
-    if incomplete:
-        notes.append(f"Results are incomplete. {'. '.join(incomplete)}.")
+    if missing := [f"{names[row]}: {row.incomplete}" for row in rows if row.incomplete]:
+        notes.append(f"Results are incomplete. {'. '.join(missing)}.")
     notes.append(f"Protocol {protocol}: {summary.describe_guarantee(protocol)}")
     if any(row.rendered for row in rows):
         notes.append(summary.RENDERED_NOTE)

@@ -46,7 +46,7 @@ def make_table(rungs: Sequence[ladder.Rung]) -> list[tuple[str, ...]]:
         mean, spread = rung.accuracy.mean, rung.accuracy.spread
         table.append(
             (
-                rung.protocol,
+                rung.title,
                 percent(mean) + ("" if spread is None else f" ±{percent(spread)}"),
                 rung.accuracy.format_ends(percent),
                 *map(_range, (rung.train_sizes, rung.train_clips, rung.train_subjects)),
@@ -104,6 +104,8 @@ def explain(rungs: Sequence[ladder.Rung]) -> tuple[str, ...]:
             f"The test examples of {' and '.join(altered)} have the original audio of their clips "
             "or an altered version of it, those of the other protocols the original audio only."
         )
+    if missing := [f"{rung.protocol}: {rung.incomplete}" for rung in rungs if rung.incomplete]:
+        paragraphs.append(f"Results are incomplete. {'. '.join(missing)}.")
     return (
         *paragraphs,
         *interval_notes.describe_intervals({rung.protocol: rung.groups for rung in rungs}),
@@ -166,7 +168,7 @@ def draw_ladder(rungs: Sequence[ladder.Rung]) -> str:
       Markup that needs no escaping.
     """
     rows: list[tuple[str, float, float, ladder.Rung | None]]
-    rows = [(rung.protocol, rung.accuracy.low, rung.accuracy.high, rung) for rung in rungs]
+    rows = [(rung.title, rung.accuracy.low, rung.accuracy.high, rung) for rung in rungs]
     rows += [(result.title, result.low, result.high, None) for result in ladder.PUBLISHED]
     bottom = _TOP + _ROW_HEIGHT * len(rows)
     svg = ElementTree.Element(

@@ -250,6 +250,12 @@ def _block(table: Table, rows: Sequence[MeasuredRow], best: bool, markdown: bool
                 for protocol in dict.fromkeys(row.protocol for row in rows)
             ),
         ]
+        if missing := [
+            f"{row.row.name} under {row.protocol}: {row.row.last.incomplete}"
+            for row in rows
+            if row.row.last.incomplete
+        ]:
+            notes.append(f"Results are incomplete. {'. '.join(missing)}.")
         if best:
             notes.insert(
                 1,
@@ -277,7 +283,7 @@ def _make_measured_table(table: Table, rows: Sequence[MeasuredRow]) -> list[list
                 *(row.row.name, row.table, per_clip, last.per_example.format_accuracy()),
                 str(len(row.row.emotions)),
                 *(row.data_description, row.protocol, str(max(row.row.by_epochs))),
-                *(str(len(last.seeds)), str(row.fold_count), percent(last.scores.chance)),
+                *(str(len(last.seeds)), last.folds, percent(last.scores.chance)),
                 works or "none of these",
             ]
         )

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import markupsafe
 
 from mmer_jax import modalities
-from mmer_jax.evaluation import intervals, summary
+from mmer_jax.evaluation import completeness, intervals, summary
 from mmer_jax.evaluation.summary import percent
 from mmer_jax.media import corruptions
 from mmer_jax.reports import interval_notes, plots
@@ -135,6 +135,10 @@ def make_notes(curves: Sequence[Curve]) -> list[str]:
         notes.append(
             "The measurements are incomplete: the number of networks differs between levels."
         )
+    missing = {curve.row: completeness.describe_missing(curve.results) for curve in curves}
+    if any(missing.values()):
+        named = (f"{row}: {text}" for row, text in missing.items() if text)
+        notes.append(f"Results are incomplete. {'. '.join(named)}.")
     if any(result["tested"] != "test" for curve in curves for result in curve.results):
         notes.append("The networks were tested on validation splits; test splits were not read.")
     if any(

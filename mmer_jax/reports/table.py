@@ -66,6 +66,8 @@ def _block(block: summary.Block, guarantee: str) -> str:
         paper = ", the paper's number in brackets" * block.has_paper
         paragraphs += [f"{title} example in %{paper}", _format_per_example(block)]
     notes = [*_describe_table(block), *(f"{name}: {text}" for name, text in problems.items())]
+    if missing := [f"{row.name}: {row.incomplete}" for row in block.rows if row.incomplete]:
+        notes.append(f"Results are incomplete. {'. '.join(missing)}.")
     notes.append(f"Protocol {block.protocol}: {guarantee}")
     if any(row.rendered for row in block.rows):
         notes.append(summary.RENDERED_NOTE)
@@ -96,10 +98,15 @@ def _has_seeds(block: summary.Block) -> bool:
     return any(len(row.last.seeds) > 1 for row in block.rows)
 
 
+def _has_missing_folds(block: summary.Block) -> bool:
+    return any(row.last.incomplete for row in block.rows)
+
+
 def _format_per_clip(block: summary.Block) -> str:
     """Formats the accuracies per clip of all rows, with the intervals after the most epochs."""
     head = ["row", *_epoch_headings(block), "95% interval"]
-    table = [[*head, *["seeds"] * _has_seeds(block), "chance", "clips"]]
+    head += [*["seeds"] * _has_seeds(block), *["folds"] * _has_missing_folds(block)]
+    table = [[*head, "chance", "clips"]]
     for row in block.rows:
         cells = [row.name]
         for epochs in block.epochs:
@@ -108,6 +115,7 @@ def _format_per_clip(block: summary.Block) -> str:
         last = row.last
         cells.append(last.interval.format_ends(percent) if last.interval else NOTHING)
         cells += [str(len(last.seeds))] * _has_seeds(block)
+        cells += [last.folds] * _has_missing_folds(block)
         cells.append(percent(last.per_clip.chance) if last.per_clip else NOTHING)
         table.append([*cells, last.count("n_test_clips")])
     return "\n".join(columns.aligned(table))
@@ -116,6 +124,7 @@ def _format_per_clip(block: summary.Block) -> str:
 def _format_per_example(block: summary.Block) -> str:
     """Formats the accuracies per example of all rows, beside the paper's numbers if it has any."""
     head = ["row", *_epoch_headings(block), *["seeds"] * _has_seeds(block)]
+    head += ["folds"] * _has_missing_folds(block)
     table = [[*head, "chance", "examples"]]
     for row in block.rows:
         cells = [row.name]
@@ -128,6 +137,7 @@ def _format_per_example(block: summary.Block) -> str:
                     paper = NOTHING if measured.paper is None else percent(measured.paper)
                     cells[-1] += f" {f'({paper})':>6}"
         cells += [str(len(row.last.seeds))] * _has_seeds(block)
+        cells += [row.last.folds] * _has_missing_folds(block)
         table.append([*cells, percent(row.last.per_example.chance), row.last.count("n_test")])
     return "\n".join(columns.aligned(table))
 

@@ -32,6 +32,7 @@ class Record(TypedDict):
     modalities: list[str]  # Names of the inputs, in joining order.
     protocol: str  # Name of the evaluation protocol.
     fold: int  # Cross-validation fold; 0 where the protocol has one fold.
+    n_folds: NotRequired[int]  # Number of folds of the protocol on these data; not in old records.
     seed: int  # Random seed of the training run, and of the split where the protocol draws it.
     epochs: int  # Number of epochs trained.
 

@@ -102,6 +102,7 @@ def save(
     by_clip = aggregation.by_clip(examples)
     result = {
         **{field: record[field] for field in RECORD_FIELDS},
+        **{field: record[field] for field in ("n_folds",) if field in record},
         **condition._asdict(),
         "altered": list(altered),
         "dataset": {

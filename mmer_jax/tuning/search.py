@@ -66,6 +66,8 @@ def tune(
       - `difference`: [mean, low, high], the accuracy minus the accuracy of trial 0 and the 95%
         interval of this difference, [mean] without interval; None for trial 0, and for all trials
         if trial 0 diverged.
+      - `incomplete`: description of the protocol's folds that are missing, "" if none is. Trials of
+        earlier versions lack it.
 
     Raises:
       UserError: A text in `specs` cannot be parsed, the config has no validation split that can be
@@ -165,7 +167,10 @@ def _prepare(
     return config, overrides
 
 
-_METRICS = ("accuracy", "spread", "interval", "groups", "negative_log_likelihood", "difference")
+_METRICS = (
+    *("accuracy", "spread", "interval", "groups"),
+    *("negative_log_likelihood", "difference", "incomplete"),
+)
 
 
 def _run_trial(
@@ -201,8 +206,10 @@ def _run_trial(
         paired = comparable.pair(row, others[0]).difference
         difference = [paired.mean, *(paired.ends or ())]
     likelihood = row.metric("negative_log_likelihood").mean
-    groups = str(row.groups)
-    values = (accuracy.mean, accuracy.spread, interval, groups, likelihood, difference)
+    values = (
+        *(accuracy.mean, accuracy.spread, interval, str(row.groups)),
+        *(likelihood, difference, row.incomplete),
+    )
     return dict(zip(_METRICS, values, strict=True))
 
 

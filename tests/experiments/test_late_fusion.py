@@ -70,6 +70,7 @@ def test_records_of_decisions_are_like_any_other(workdir, small_pack):
     assert mean["n_train"] == by_row["face", 2]["n_train"]
     # 60 clips of 12 actors, 12 of the clips for testing.
     assert (mean["n_train"], mean["n_train_clips"], mean["n_train_subjects"]) == (144, 48, 12)
+    assert mean["n_folds"] == 1
     assert mean["parameters"] == sum(by_row[row, 2]["parameters"] for row in OF)
     assert mean["seconds_per_epoch"] == sum(by_row[row, 2]["seconds_per_epoch"] for row in OF)
 

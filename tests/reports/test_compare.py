@@ -307,6 +307,9 @@ def test_notes_name_missing_folds_and_rendered_clips(write, capsys):
         workdir = write("mel", draw(halves[fold]), seed=seed, fold=fold, dataset=rendered)
     text = run(capsys, workdir)
     assert "mel: seed 1 lacks fold 1." in text and " 18-36 " in text
+    workdir = write("face", draw(halves[0]), fold=0, dataset=rendered, n_folds=5)
+    text = run(capsys, workdir)
+    assert "face: 1 of 5 folds (0)." in text and " 1 of 5 " in text
     assert "say nothing about emotion recognition" in text
 
 

@@ -123,6 +123,10 @@ def test_five_speaker_independent_folds_on_eight_emotions_compare_with_luna_jime
     cells = line_of(literature.format_tables([row]), "face_mel")
     assert cells[-1] == "Luna-Jiménez et al. (2021)"
     assert cells[-3] == "5"  # Number of folds.
+    (row,) = write(*({**fields, "fold": fold, "n_folds": 5} for fold in (0, 3)), workdir="other")
+    text = literature.format_tables([row])
+    assert line_of(text, "face_mel")[-3:] == ["2 of 5", "13.0", "none of these"]
+    assert "incomplete. face_mel under actor_kfold: 2 of 5 folds (0, 3)." in " ".join(text.split())
 
 
 def test_rows_are_in_the_table_of_the_dataset_they_were_tested_on(write):

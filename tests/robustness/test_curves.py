@@ -153,6 +153,16 @@ def test_incomplete_results_are_marked(write):
     assert point.drop.mean == pytest.approx(draw(0.9, 1).mean() - draw(0.5, 5).mean())
     (section,) = robustness.make_sections(workdir)
     assert "The measurements are incomplete" in " ".join(section.text)
+    assert "folds" not in " ".join(section.text).replace("folds pooled", "")
+
+
+def test_missing_folds_are_named(write, monkeypatch):
+    monkeypatch.setitem(RECORD, "protocol", "actor_kfold")
+    monkeypatch.setitem(RECORD, "n_folds", 5)
+    workdir = write(UNTOUCHED, draw(0.9, 0))
+    write(Condition("blur", 4.0), draw(0.5, 5))
+    (section,) = robustness.make_sections(workdir)
+    assert "Results are incomplete. face: 1 of 5 folds (0)." in section.text
 
 
 def test_results_on_rendered_clips_are_marked(write):

@@ -119,6 +119,7 @@ def test_the_output_has_the_best_trial_first_and_its_flags(tuned, workdir, small
     assert best["groups"].endswith(" subjects")
     assert f"95% interval over {best['groups']}. Trial 0" in " ".join(out.split())
     assert "No network read the test split of its own fold and seed." in " ".join(out.split())
+    assert "Results are incomplete: 1 of 5 folds (0)." in out
     values = best["values"]
     flag = f"--config.optimizer.learning_rate={values['optimizer.learning_rate']}"
     assert (flag in out.splitlines()[-1]) == (best["trial"] != 0)
