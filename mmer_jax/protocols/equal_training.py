@@ -75,7 +75,12 @@ def split(
             entry = registry.Split(*(rows[keep[rows]] for rows in _subsets(entry)))
             if unit == _drawn_before_split(name):
                 rows = entry.train
-                drawn = split_table(name, k, {column: table[column][rows] for column in table})
+                try:
+                    drawn = split_table(name, k, {column: table[column][rows] for column in table})
+                except errors.UserError as error:
+                    raise errors.UserError(
+                        f"with the {size} {unit}s that config.split.equal_training leaves, {error}"
+                    ) from error
                 entry = registry.Split(*(rows[indices] for indices in _subsets(drawn)))
             splits[name, k] = entry
     size = min(len(splits[key].train) for key in compared)

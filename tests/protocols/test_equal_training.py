@@ -175,6 +175,13 @@ def test_any_number_can_be_drawn(size):
     assert len(np.unique(found)) == size
 
 
+def test_too_few_speakers_for_a_split_are_named():
+    # Of actors 1 to 4 actor_kfold trains on two or more; they have 20 takes, a fifth of which
+    # cannot have five emotions.
+    with pytest.raises(errors.UserError, match=r"with the 2 subjects .*, take_grouped cannot take"):
+        split("clip_random", 0, table=ravdess_strong(4))
+
+
 def test_a_training_subset_without_an_emotion_is_refused():
     table = dict(ravdess_strong())
     # Anger is recorded by one actor, who is left out in most draws of speakers.
