@@ -11,6 +11,9 @@ it is. Names of workdirs are relative to the folder of --runs:
     |---|---|
     <!-- end of table -->
 
+An argument OUT stands for the folder of --out, where commands that draw write their figures;
+without it they write to a temporary folder.
+
 With `--archive NAME=WORKDIR` records and predictions of a workdir are copied to RUNS/NAME first,
 without paths of the machine, parameters and logs: enough to compute all tables, intervals and tests
 again.
@@ -25,6 +28,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 
 _TABLE = re.compile(r"(<!-- table (\d+) of: (mmer .*?) -->\n)(.*?)(<!-- end of table -->)", re.S)
@@ -81,26 +85,34 @@ def main() -> int:
     parser.add_argument("documents", nargs="*", type=pathlib.Path)
     parser.add_argument("--runs", type=pathlib.Path, required=True, help="folder of workdirs")
     parser.add_argument("--archive", action="append", default=[], metavar="NAME=WORKDIR")
+    parser.add_argument(
+        "--out", type=pathlib.Path, help="folder of figures (default: a temporary one)"
+    )
     parser.add_argument("--check", action="store_true", help="only report differences")
     options = parser.parse_args()
     for name, _, workdir in (entry.partition("=") for entry in options.archive):
         archive(pathlib.Path(workdir), options.runs / name)
 
-    def run(command: Sequence[str]) -> str:
-        program = [sys.executable, "-m", "mmer_jax.cli", *command[1:]]
-        return subprocess.run(
-            program, cwd=options.runs, check=True, capture_output=True, text=True
-        ).stdout
+    differences: list[str] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        out = str((options.out or pathlib.Path(temporary)).absolute())
 
-    differences = []
-    for path in options.documents:
-        before = path.read_text()
-        after = fill(before, run)
-        differences += difflib.unified_diff(
-            before.splitlines(), after.splitlines(), str(path), "regenerated", lineterm=""
-        )
-        if not options.check:
-            path.write_text(after)
+        def run(command: Sequence[str]) -> str:
+            arguments = [out if argument == "OUT" else argument for argument in command[1:]]
+            program = [sys.executable, "-m", "mmer_jax.cli", *arguments]
+            done = subprocess.run(program, cwd=options.runs, stdout=subprocess.PIPE, text=True)
+            if done.returncode:
+                sys.exit(f"{shlex.join(command)} in {options.runs} failed")
+            return done.stdout
+
+        for path in options.documents:
+            before = path.read_text()
+            after = fill(before, run)
+            differences += difflib.unified_diff(
+                before.splitlines(), after.splitlines(), str(path), "regenerated", lineterm=""
+            )
+            if not options.check:
+                path.write_text(after)
     print("\n".join(differences))
     return int(options.check and bool(differences))
 
