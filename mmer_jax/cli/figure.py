@@ -87,6 +87,8 @@ def _ladder(options: argparse.Namespace) -> None:
 
     rungs = ladder.rungs(options.workdirs, options.row, options.epochs)
     print("\n".join(columns.markdown(report_ladder.make_table(rungs))))
+    for caveat in dict.fromkeys(caveat for rung in rungs for caveat in rung.caveats):
+        print(f"\n{caveat}")
     path = canvas.choose_path(options.out, f"leakage_ladder_{options.row}")
     print(canvas.save(figure.draw(rungs, options.title or f"Leakage ladder: {options.row}"), path))
 

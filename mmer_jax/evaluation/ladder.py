@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mmer_jax import errors, modalities
-from mmer_jax.evaluation import aggregation, comparable, intervals
+from mmer_jax.evaluation import aggregation, comparable, intervals, settings
 from mmer_jax.protocols import registry
 from mmer_jax.results.records import Record
 
@@ -61,6 +61,8 @@ class Rung:
       networks: Number of networks, one per fold and seed.
       seeds: Number of seeds.
       epochs: Number of epochs trained.
+      title: Name of the protocol, with the labels that the result must not be shown without.
+      caveats: Caveats of a transductive or validation result.
     """
 
     protocol: str
@@ -75,6 +77,8 @@ class Rung:
     networks: int
     seeds: int
     epochs: int
+    title: str
+    caveats: tuple[str, ...]
 
 
 def rungs(workdirs: Sequence[Path], row: str, epochs: int | None = None) -> list[Rung]:
@@ -121,6 +125,8 @@ def _make_rung(row: comparable.Row) -> Rung:
         len(row.records),
         len(row.tests),
         row.epochs,
+        settings.add_labels(row.protocol, row.setting, row.tested),
+        tuple(comparable.describe_settings([row])),
     )
 
 

@@ -42,7 +42,7 @@ def draw(rungs: Sequence[ladder.Rung], title: str) -> "Figure":
     chance = sum(rung.chance for rung in rungs) / len(rungs)
     axes.plot([chance, chance], [-0.5, len(rungs) - 0.5], "--", color="gray", linewidth=1)
     axes.annotate("chance", (chance, -0.5), (3, -9), textcoords="offset points", fontsize="small")
-    names = [rung.protocol for rung in rungs] + [published.title for published in ladder.PUBLISHED]
+    names = [rung.title for rung in rungs] + [published.title for published in ladder.PUBLISHED]
     axes.set_yticks(range(count), names)
     axes.set_ylim(count - 0.5, -0.7)
     axes.set_xlim(0, 1)
@@ -50,5 +50,5 @@ def draw(rungs: Sequence[ladder.Rung], title: str) -> "Figure":
     axes.grid(axis="x", alpha=0.3)
     axes.set_title(title, fontsize="medium")
     groups = " or ".join(dict.fromkeys(f"{rung.groups.name}s" for rung in rungs))
-    axes.set_xlabel(f"accuracy per test example, with 95% interval over {groups} and single seeds")
+    axes.set_xlabel(f"accuracy per example, with 95% interval over {groups} and single seeds")
     return figure
