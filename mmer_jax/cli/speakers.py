@@ -61,16 +61,20 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     workdir = options.workdir.expanduser()
     try:
-        problems = speaker_recordings.run(
-            workdir,
-            protocols=options.protocol,
-            rows=options.rows,
-            recordings=options.recordings,
-            draws=options.draws,
-            one_emotion=options.one_emotion,
-            pack_folder=options.pack,
-        )
+        problems = []
+        if not options.stored:
+            problems = speaker_recordings.run(
+                workdir,
+                protocols=options.protocol,
+                rows=options.rows,
+                recordings=options.recordings,
+                draws=options.draws,
+                one_emotion=options.one_emotion,
+                pack_folder=options.pack,
+            )
         curves = speaker_results.compute_curves(workdir, options.protocol, options.rows)
+        if not curves:
+            raise errors.UserError(f"{workdir} has no results yet: leave out --stored")
         print(format_curves(curves, options.markdown))
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr)
@@ -128,6 +132,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         type=Path,
         help="new location of the training data (pack folder), if it has been moved",
+    )
+    parser.add_argument(
+        "--stored",
+        action="store_true",
+        help="print the results that the workdir has; test nothing",
     )
     parser.add_argument("--markdown", action="store_true", help="format tables in Markdown")
     return parser

@@ -165,6 +165,10 @@ def test_the_papers_number_stands_only_beside_its_own_kind(strong_config, small_
     assert number(**{"data.emotions": ("anger", "fear")}) is None
     assert number(**{"data.intensities": ("normal",)}) is None
     assert number(**{"split.shuffle_labels": True}) is None
+    assert number(**{"split.leave_out_fold": 0}) is None
+    assert number(**{"data.picked": "picks.csv"}) is None
+    assert number(**{"input.normalization": "per_speaker"}) is None
+    assert number(**{"input.normalization": "global"}) == 0.9086
 
 
 def test_build_options_of_the_configs_are_the_builders_defaults(strong_config):

@@ -133,6 +133,16 @@ def test_finished_draws_are_not_measured_again_and_more_are_added(workdir, capsy
     assert "all (1) of one emotion" in page
 
 
+def test_stored_results_are_printed_without_parameters(workdir, capsys):
+    status, _, err = run(capsys, workdir, "--stored")
+    assert status == 2 and "has no results yet: leave out --stored" in err
+    _, measured, _ = run(capsys, workdir, "--recordings", "1")
+    shutil.rmtree(workdir / "params")
+    assert run(capsys, workdir, "--stored") == (0, measured, "")
+    status, _, err = run(capsys, workdir)
+    assert status == 2 and "no parameters" in err
+
+
 def test_a_workdir_of_inductive_networks_is_refused(workdir, capsys):
     status, _, err = run(capsys, workdir, "--rows", "face")
     assert status == 2 and "no transductive network among the rows face" in err
