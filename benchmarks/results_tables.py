@@ -66,9 +66,15 @@ def find_tables(output: str) -> list[str]:
 
 
 def archive(workdir: pathlib.Path, destination: pathlib.Path) -> None:
-    """Copies records and predictions of a workdir, without paths of the machine."""
+    """Copies records, predictions and results of tests of a workdir, without paths of the machine.
+
+    `mmer robustness` and `mmer speakers` print these results with --stored.
+    """
     shutil.rmtree(destination, ignore_errors=True)
     shutil.copytree(workdir / "predictions", destination / "predictions")
+    for name in ("robustness.jsonl", "speaker_recordings.jsonl"):
+        if (workdir / name).exists():
+            shutil.copy(workdir / name, destination / name)
     lines = []
     for line in (workdir / "records.jsonl").read_text().splitlines():
         record = json.loads(line)

@@ -90,6 +90,8 @@ def _ladder(options: argparse.Namespace) -> None:
     print("\n".join(columns.markdown(report_ladder.make_table(rungs))))
     for paragraph in report_ladder.explain(rungs):
         print(f"\n{textwrap.fill(paragraph, _NOTE_WIDTH)}")
+    for caveat in dict.fromkeys(caveat for rung in rungs for caveat in rung.caveats):
+        print(f"\n{caveat}")
     print()
     path = canvas.choose_path(options.out, f"leakage_ladder_{options.row}")
     print(canvas.save(figure.draw(rungs, options.title or f"Leakage ladder: {options.row}"), path))

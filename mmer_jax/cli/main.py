@@ -10,6 +10,7 @@ SUBCOMMANDS = {
     "compare": "compare config rows (models) with intervals and paired tests",
     "literature": "print tables 9 and 10 of the paper with the config rows measured here",
     "robustness": "test trained networks on missing, noisy or degraded inputs",
+    "speakers": "test transductive networks with few recordings of each tested speaker",
     "tune": "search hyperparameters at random on validation data",
     "frames": "select the frames of clips that show an emotion",
     "figure": "draw the figures of the paper and the leakage ladder",

@@ -66,16 +66,20 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     workdir = options.workdir.expanduser()
     try:
-        problems = measure.run(
-            workdir,
-            protocols=options.protocol,
-            rows=options.rows,
-            requested=options.corruptions,
-            levels={name: getattr(options, name) for name in corruptions.CORRUPTIONS},
-            pack_folder=options.pack,
-            manual_dir=options.manual_dir,
-        )
+        problems = []
+        if not options.stored:
+            problems = measure.run(
+                workdir,
+                protocols=options.protocol,
+                rows=options.rows,
+                requested=options.corruptions,
+                levels={name: getattr(options, name) for name in corruptions.CORRUPTIONS},
+                pack_folder=options.pack,
+                manual_dir=options.manual_dir,
+            )
         curves = results.compute_curves(workdir, options.protocol, options.rows)
+        if not curves:
+            raise errors.UserError(f"{workdir} has no results yet: leave out --stored")
         print(format_curves(curves, options.markdown))
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr)
@@ -134,6 +138,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="new location of the original recordings, if they have been moved; used only for "
         "audio noise",
+    )
+    parser.add_argument(
+        "--stored",
+        action="store_true",
+        help="print the results that the workdir has; test nothing",
     )
     parser.add_argument("--markdown", action="store_true", help="format tables in Markdown")
     return parser

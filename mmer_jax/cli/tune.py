@@ -20,7 +20,8 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from mmer_jax import errors, training
-from mmer_jax.config import validation
+from mmer_jax.config import resolve, validation
+from mmer_jax.evaluation import settings
 from mmer_jax.evaluation.summary import percent
 from mmer_jax.tuning import search, space
 from mmer_jax.utils import columns
@@ -28,17 +29,23 @@ from mmer_jax.utils import columns
 NOTE_WIDTH = 100  # characters
 
 
-def format_trials(trials: Sequence[search.Trial]) -> str:
+def format_trials(trials: Sequence[search.Trial], normalization: str) -> str:
     """Formats trials as a table, with notes on its numbers and the flags of the best trial.
 
     Args:
       trials: Trials as returned by `search.tune`, the best first.
+      normalization: The row's `input.normalization`, which trials that search it replace.
 
     Returns:
       Text without a trailing newline.
     """
+    sections = [
+        {"normalization": trial["values"].get("input.normalization", normalization)}
+        for trial in trials
+    ]
+    trial_settings = [settings.setting_of([{"input": section}]) for section in sections]
     lines = [["trial", "accuracy", "minus trial 0", "NLL", *trials[0]["values"]]]
-    for trial in trials:
+    for trial, setting in zip(trials, trial_settings, strict=True):
         cells = ["diverged", "-", "-"]
         if trial["accuracy"] is not None:
             spread = "" if trial["spread"] is None else f" ±{percent(trial['spread'])}"
@@ -50,7 +57,8 @@ def format_trials(trials: Sequence[search.Trial]) -> str:
                 mean, *ends = (f"{100 * value:+.1f}" for value in trial["difference"])
                 cells.append(f"{mean} ({' to '.join(ends) or 'no interval'})")
             cells.append(f"{trial['negative_log_likelihood']:.2f}")
-        lines.append([str(trial["trial"]), *cells, *map(str, trial["values"].values())])
+        name = settings.add_labels(str(trial["trial"]), setting, "test")
+        lines.append([name, *cells, *map(str, trial["values"].values())])
     groups = dict.fromkeys(trial["groups"] for trial in trials if trial.get("groups"))
     notes = [
         "Metrics of the validation split, per clip, in % except NLL (negative log-likelihood, in "
@@ -66,6 +74,8 @@ def format_trials(trials: Sequence[search.Trial]) -> str:
     for missing in dict.fromkeys(trial.get("incomplete") for trial in trials):
         if missing:
             notes.append(f"Results are incomplete: {missing}.")
+    if "transductive" in trial_settings:
+        notes.insert(1, settings.describe_transductive([]))
     filled = [textwrap.fill(note, NOTE_WIDTH, break_long_words=False) for note in notes]
     best = trials[0]
     if best["accuracy"] is None:
@@ -169,7 +179,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 128 + interruption.signum
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    print(format_trials(trials))
+    row = resolve.resolve_row(config, resolve.requested_rows(config)[0], overrides)
+    print(format_trials(trials, row.input.normalization))
     return 0
 
 

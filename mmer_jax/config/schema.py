@@ -127,7 +127,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.loss = ml_collections.ConfigDict({"label_smoothing": 0.0})
     # unit: images scaled to 0..1, as in the paper; global: mean 0 and standard deviation 1 over the
     # training subset, per frequency or color channel; per_speaker: over each speaker's own
-    # images, those of test speakers included, without labels.
+    # images, those of test speakers included, without labels (transductive, docs/protocols.md).
     config.input = ml_collections.ConfigDict({"normalization": "unit"})
     # Random changes of each training batch. Shifts and widths are fractions of the image's side.
     config.augment = ml_collections.ConfigDict()

@@ -21,6 +21,7 @@ from mmer_jax.evaluation import (
     data_check,
     intervals,
     measured_rows,
+    settings,
     significance,
     summary,
 )
@@ -42,6 +43,7 @@ class Row:
       tests: Seed -> predictions for the test examples of all folds, aggregated by clip or triplet.
       temperatures: One temperature per record, by which the logits of the cell are divided; empty
         if the probabilities are not scaled.
+      setting: Whether the row is inductive or transductive.
     """
 
     workdir: Path
@@ -52,6 +54,17 @@ class Row:
     records: tuple[Record, ...]
     tests: dict[int, Predictions]
     temperatures: tuple[float, ...]
+    setting: settings.Setting
+
+    @property
+    def tested(self) -> settings.Tested:
+        """The subset whose examples were measured."""
+        return settings.tested_subset(self.records[0]["config"])
+
+    @property
+    def title(self) -> str:
+        """The name, with the labels that its results must not be shown without."""
+        return settings.add_labels(self.name, self.setting, self.tested)
 
     @property
     def emotions(self) -> list[str]:
@@ -201,6 +214,7 @@ def _load_row(
         result.records,
         {seed: aggregation.concatenate(tests) for seed, tests in folds.items()},
         tuple(temperatures),
+        measured.row.setting,
     )
 
 
@@ -229,6 +243,15 @@ class Pair:
     groups: aggregation.Groups
 
 
+def describe_settings(rows: Iterable[Row]) -> list[str]:
+    """Returns the caveats of transductive and of validation results, each once; may be empty.
+
+    Args:
+      rows: The rows whose results are shown.
+    """
+    return settings.describe((row.setting, row.tested, row.records) for row in rows)
+
+
 def pair(first: Row, second: Row) -> Pair:
     """Compares two rows on the seeds that both have.
 
@@ -237,12 +260,14 @@ def pair(first: Row, second: Row) -> Pair:
       second: The second row.
 
     Raises:
-      UserError: The rows share no seed, or were not tested on the same examples. The message gives
-        only the reason and does not name the rows.
+      UserError: The rows share no seed, or were not tested on the same examples of the same subset.
+        The message gives only the reason and does not name the rows.
     """
     seeds = tuple(sorted(set(first.tests) & set(second.tests)))
     if not seeds:
         raise errors.UserError("no seed in common")
+    if first.tested != second.tested:
+        raise errors.UserError("one has test results, the other validation results")
     tests = [[_sort(row.tests[seed]) for seed in seeds] for row in (first, second)]
     for seed, first_test, second_test in zip(seeds, *tests, strict=True):
         _check_same_examples(seed, first, first_test, second, second_test)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mmer_jax import errors, modalities
-from mmer_jax.evaluation import aggregation, comparable, intervals
+from mmer_jax.evaluation import aggregation, comparable, intervals, settings
 from mmer_jax.protocols import registry
 from mmer_jax.results.records import Record
 
@@ -63,6 +63,8 @@ class Rung:
       folds: Number of folds, such as "5", or "2 of 5" if some are missing.
       incomplete: Description of the folds that are missing; "" if none is.
       epochs: Number of epochs trained.
+      name: Name of the protocol, labeled if the result is transductive or of validation examples.
+      caveats: Caveats of a transductive or validation result.
     """
 
     protocol: str
@@ -79,12 +81,14 @@ class Rung:
     folds: str
     incomplete: str
     epochs: int
+    name: str
+    caveats: tuple[str, ...]
 
     @property
     def title(self) -> str:
-        """Name of the protocol, marked if folds are missing."""
+        """The name, with everything that the result must not be shown without."""
         mark = f"{self.folds} folds" if " of " in self.folds else "incomplete"
-        return f"{self.protocol} ({mark})" if self.incomplete else self.protocol
+        return f"{self.name} ({mark})" if self.incomplete else self.name
 
 
 def rungs(workdirs: Sequence[Path], row: str, epochs: int | None = None) -> list[Rung]:
@@ -133,6 +137,8 @@ def _make_rung(row: comparable.Row) -> Rung:
         row.folds,
         row.incomplete,
         row.epochs,
+        settings.add_labels(row.protocol, row.setting, row.tested),
+        tuple(comparable.describe_settings([row])),
     )
 
 

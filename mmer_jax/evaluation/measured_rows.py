@@ -9,6 +9,14 @@ from mmer_jax.evaluation import summary
 from mmer_jax.results import records
 from mmer_jax.results.records import Record
 
+# Fields of a config by which a row is trained or tested on fewer examples than its protocol gives.
+_DEVIATIONS = {
+    "split.equal_training": "trained on a thinned training subset",
+    "split.leave_out_fold": "without the speakers of one fold",
+    "data.picked": "on a list of frames only",
+}
+_UNSET = (None, (), [])
+
 
 @dataclasses.dataclass(frozen=True)
 class MeasuredRow:
@@ -67,14 +75,33 @@ class MeasuredRow:
             return "rendered clips"
         if self.record["config"].get("split", {}).get("shuffle_labels"):
             return "trained on shuffled labels"
-        if self.record["config"].get("split", {}).get("tested") == "validation":
+        if self.row.tested == "validation":
             return "measured on validation data"
         return None
 
     @property
+    def deviations(self) -> list[str]:
+        """What sets the row apart from every published result; empty if nothing does.
+
+        A late fusion has the deviations of the rows that it combines.
+        """
+        deviations = []
+        if self.row.setting == "transductive":
+            deviations.append("transductive")
+        for field, description in _DEVIATIONS.items():
+            section, name = field.split(".")
+            if any(config.get(section, {}).get(name) not in _UNSET for config in self.row.configs):
+                deviations.append(f"{description} (config.{field})")
+        return deviations
+
+    @property
     def fold_count(self) -> int:
-        """Number of folds with results after the most epochs."""
-        return len({record["fold"] for record in self.row.last.records})
+        """Number of folds of which every seed has results after the most epochs."""
+        folds = [
+            {record["fold"] for record in self.row.last.records if record["seed"] == seed}
+            for seed in self.row.last.seeds
+        ]
+        return len(set.intersection(*folds))
 
 
 def read_rows(workdirs: Iterable[Path], per_clip: bool = False) -> list[MeasuredRow]:

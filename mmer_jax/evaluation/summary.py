@@ -16,7 +16,7 @@ import os
 import pathlib
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from mmer_jax.evaluation import (
     data_check,
     intervals,
     metrics,
+    settings,
 )
 from mmer_jax.protocols import registry
 from mmer_jax.results import predictions, records
@@ -91,7 +92,7 @@ class Scores:
 
     @property
     def chance(self) -> float:
-        """Accuracy of always predicting the most frequent emotion of the test split."""
+        """Accuracy of always predicting the most frequent emotion of the measured examples."""
         return float(self.confusion.sum(axis=1).max() / self.confusion.sum())
 
 
@@ -166,12 +167,30 @@ class Row:
       modalities: Names of the input modalities.
       emotions: Class names.
       by_epochs: Number of epochs -> results after this number.
+      configs: Configs that the results depend on: that of the row and, for a late fusion, those of
+        the rows that it combines.
     """
 
     name: str
     modalities: tuple[str, ...]
     emotions: tuple[str, ...]
     by_epochs: dict[int, Measured]
+    configs: tuple[Mapping[str, Any], ...]
+
+    @property
+    def setting(self) -> settings.Setting:
+        """Whether the row is inductive or transductive."""
+        return settings.setting_of(self.configs)
+
+    @property
+    def tested(self) -> settings.Tested:
+        """The subset whose examples were measured."""
+        return settings.tested_subset(self.configs[0])
+
+    @property
+    def title(self) -> str:
+        """The name, with the labels that its results must not be shown without."""
+        return settings.add_labels(self.name, self.setting, self.tested)
 
     @property
     def last(self) -> Measured:
@@ -257,8 +276,8 @@ def blocks(measured: Sequence[Record], workdir: str | os.PathLike | None = None)
 
     Returns:
       One block per table and protocol, in the order in which these first appear. The rows of a
-      block are sorted by number of modalities, then by the order of the modalities, then by first
-      appearance.
+      block are sorted by number of modalities, then by the order of the modalities, with inductive
+      ones before transductive ones, then by first appearance.
     """
     by_key = {records.make_key(record): record for record in measured}
     by_block: dict[tuple[str, str], list[Record]] = {}
@@ -268,9 +287,9 @@ def blocks(measured: Sequence[Record], workdir: str | os.PathLike | None = None)
     for (table, protocol), members in by_block.items():
         names = list(dict.fromkeys(record["row"] for record in members))
         rows = [
-            _make_row(name, [r for r in members if r["row"] == name], workdir) for name in names
+            _make_row([r for r in members if r["row"] == name], measured, workdir) for name in names
         ]
-        rows.sort(key=lambda row: _modality_order(row.modalities))
+        rows.sort(key=lambda row: (_modality_order(row.modalities), row.setting))
         epochs = tuple(sorted({record["epochs"] for record in members}))
         result.append(Block(table, protocol, epochs, tuple(rows)))
     return result
@@ -295,6 +314,15 @@ def check_same_data(blocks: Iterable[Block]) -> None:
             for measured in row.by_epochs.values()
             for record in measured.records
         )
+
+
+def describe_settings(rows: Iterable[Row]) -> list[str]:
+    """Returns the caveats of transductive and of validation results, each once; may be empty.
+
+    Args:
+      rows: The rows whose results are shown.
+    """
+    return settings.describe((row.setting, row.tested, row.last.records) for row in rows)
 
 
 def describe_guarantee(protocol: str, guarantees: Mapping[str, str] | None = None) -> str:
@@ -324,7 +352,9 @@ def _modality_order(names: Sequence[str]) -> tuple[int, list[int]]:
     return len(names), [order.index(n) if n in order else len(order) for n in names]
 
 
-def _make_row(name: str, members: list[Record], workdir: str | os.PathLike | None) -> Row:
+def _make_row(
+    members: list[Record], stored: Sequence[Record], workdir: str | os.PathLike | None
+) -> Row:
     read = functools.lru_cache(predictions.load)  # The file of a cell holds all of its epochs.
     by_epochs = {}
     for epochs in sorted({record["epochs"] for record in members}):
@@ -333,7 +363,13 @@ def _make_row(name: str, members: list[Record], workdir: str | os.PathLike | Non
             measured = _add_per_clip(measured, pathlib.Path(workdir), read)
         by_epochs[epochs] = measured
     last = members[-1]
-    return Row(name, tuple(last["modalities"]), tuple(last["emotions"]), by_epochs)
+    return Row(
+        last["row"],
+        tuple(last["modalities"]),
+        tuple(last["emotions"]),
+        by_epochs,
+        settings.configs_of(last, stored),
+    )
 
 
 def _pool_folds(members: list[Record]) -> Measured:

@@ -14,7 +14,7 @@ from mmer_jax import models
 from mmer_jax.config import identity
 from mmer_jax.config.cell import Cell, measured_epochs
 from mmer_jax.datasets import pack
-from mmer_jax.evaluation import metrics
+from mmer_jax.evaluation import metrics, settings
 from mmer_jax.inference.workdirs import params_folder
 from mmer_jax.models import registry
 from mmer_jax.protocols import splits
@@ -151,7 +151,8 @@ class CellResults:
     def paper_accuracy(self, epoch: int) -> float | None:
         """Returns the accuracy printed in the paper after `epoch` epochs.
 
-        Returns None unless dataset, emotions, intensities and protocol are those of the paper.
+        Returns None unless dataset, emotions, intensities and protocol are those of the paper, on
+        test examples, with all training examples, and without other recordings of tested speakers.
         """
         config, paper = self.config, self.config.paper
         if (
@@ -165,6 +166,9 @@ class CellResults:
             or config.test_data.dataset is not None
             or config.split.shuffle_labels
             or config.split.equal_training
+            or config.split.leave_out_fold is not None
+            or config.data.picked
+            or settings.setting_of([config.to_dict()]) == "transductive"
             or config.split.tested != "test"
         ):
             return None

@@ -81,7 +81,8 @@ def run_cell(
         def on_evaluation(evaluation: training.Evaluation) -> None:
             if "test" in subsets:
                 measured = metrics.measure(subsets["test"].label, evaluation.probabilities["test"])
-                scalars = {f"test_{name}": measured[name] for name in ("accuracy", "loss")}
+                tested = config.split.tested
+                scalars = {f"{tested}_{name}": measured[name] for name in ("accuracy", "loss")}
                 writer.write_scalars(evaluation.epoch, scalars)
             results.write_evaluation(evaluation)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mmer_jax import errors
 from mmer_jax.config.cell import cell_name
-from mmer_jax.evaluation import aggregation, completeness, metrics
+from mmer_jax.evaluation import aggregation, completeness, metrics, settings
 from mmer_jax.figures import canvas
 from mmer_jax.results import predictions, records
 
@@ -24,7 +24,8 @@ class Confusion:
     Attributes:
       counts: int64 [classes, classes]; rows are true emotions, columns are predicted ones.
       emotions: Names of the classes.
-      row: Name of the row.
+      row: Name of the row, with the labels that its results must not be shown without.
+      tested: The subset whose examples were measured.
       protocol: Name of the protocol.
       data: Description of the recordings.
       epochs: Number of epochs that the networks were trained.
@@ -35,6 +36,7 @@ class Confusion:
     counts: np.ndarray
     emotions: tuple[str, ...]
     row: str
+    tested: settings.Tested
     protocol: str
     data: str
     epochs: int
@@ -112,7 +114,8 @@ def count(workdir: Path, row: str, protocol: str, epochs: int | None = None) -> 
     return Confusion(
         counts=counts,
         emotions=stored.emotions,
-        row=row,
+        row=settings.title_of(matching[0], records.read(workdir / records.FILE_NAME)),
+        tested=settings.tested_subset(matching[0]["config"]),
         protocol=protocol,
         data=_describe_data(matching[0]["dataset"]),
         epochs=epochs,
@@ -141,7 +144,7 @@ def draw(panels: Sequence[Confusion]) -> "Figure":
         positions = range(len(panel.emotions))
         axes.set_xticks(positions, panel.emotions, rotation=45, ha="right")
         axes.set_yticks(positions, panel.emotions)
-        axes.set_xlabel("predicted emotion (numbers: test clips)")
+        axes.set_xlabel(f"predicted emotion (numbers: {panel.tested} clips)")
         axes.set_title(_title(panel), fontsize="medium")
     all_axes[0].set_ylabel("true emotion")
     figure.colorbar(image, ax=all_axes, shrink=0.7, label="share of the true emotion (%)")

@@ -33,7 +33,7 @@ def make_card(
     validation = [(e, m.validation) for e, m in measured if m.validation is not None]
     losses = [(e, statistics.fmean(r["loss"] for r in m.records)) for e, m in measured]
     accuracies = [(e, m.scores.accuracy) for e, m in measured]
-    name = f"{row.name}, {block.protocol}"
+    name = f"{row.title}, {block.protocol}"
     seconds = [r["seconds_per_epoch"] for r in last.records if r["seconds_per_epoch"]]
     calibrated = with_predictions and clip_level.scale_temperatures(with_predictions)
     return {
@@ -44,11 +44,11 @@ def make_card(
             [
                 _mean_line(curves, "train_accuracy"),
                 plots.Line(validation, "validation"),
-                plots.Line(accuracies, "test"),
+                plots.Line(accuracies, row.tested),
             ],
             [plots.Mark(e, accuracy, "validation") for e, accuracy in validation]
             + [
-                plots.Mark(e, m.scores.accuracy, "test", m.interval and m.interval.ends)
+                plots.Mark(e, m.scores.accuracy, row.tested, m.interval and m.interval.ends)
                 for e, m in measured
             ],
             list(row.by_epochs),
@@ -59,14 +59,14 @@ def make_card(
         ),
         "loss_chart": plots.draw_chart(
             f"Cross-entropy over epochs: {name}",
-            [_mean_line(curves, "train_loss"), plots.Line(losses, "test")],
-            [plots.Mark(epochs, loss, "test") for epochs, loss in losses],
+            [_mean_line(curves, "train_loss"), plots.Line(losses, row.tested)],
+            [plots.Mark(epochs, loss, row.tested) for epochs, loss in losses],
             list(row.by_epochs),
             bands=[_range_band(curves, "train_loss")],
         ),
         "has_curves": bool(curves),
         "networks": len(curves),
-        "has_validation": bool(validation),
+        "subsets": list(dict.fromkeys([row.tested, *["validation"] * bool(validation)])),
         "unreadable": unreadable,
         "seconds": statistics.fmean(seconds) if seconds else None,
         "parameters": last.records[-1]["parameters"],

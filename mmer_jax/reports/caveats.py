@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mmer_jax.evaluation import summary
+from mmer_jax.evaluation import settings, summary
 from mmer_jax.protocols import registry
 from mmer_jax.reports import interval_notes
 
@@ -42,6 +42,13 @@ def list_caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
                 "file to this page.",
             )
         )
+    transductive = [row for row in rows if row.setting == "transductive"]
+    if transductive:
+        names = ", ".join(dict.fromkeys(row.name for row in transductive))
+        text = settings.describe_transductive(r for row in transductive for r in row.last.records)
+        caveats.append(Caveat(f"Transductive rows: {names}", text))
+    if any(row.tested == "validation" for row in rows):
+        caveats.append(Caveat("These are validation results", settings.VALIDATION_NOTE))
     for block in blocks:
         protocol = registry.PROTOCOLS.get(block.protocol)
         if protocol and protocol.caveat:
@@ -92,15 +99,6 @@ def list_caveats(blocks: Sequence[summary.Block]) -> list[Caveat]:
                 "Intervals over the clips of one subject",
                 "Where one subject was tested, 95% intervals are over that subject's clips. They "
                 "say nothing about other people.",
-            )
-        )
-    if any(record["config"].get("split", {}).get("tested") == "validation" for record in records):
-        caveats.append(
-            Caveat(
-                "These are validation results",
-                "The test split was not used (config.split.tested is validation). The metrics were "
-                "computed on the validation split, for choosing hyperparameters, and are not test "
-                "results.",
             )
         )
     if any(measured.scores.spread is not None for measured in results):

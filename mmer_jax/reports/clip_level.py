@@ -79,13 +79,14 @@ def read_rows(workdirs: Iterable[Path], protocol: str) -> ClipLevelRows:
             except errors.UserError as error:
                 left_out.append(f"{name}: {error}")
     comparable.check_same_data(rows)
+    rows.sort(key=lambda row: row.setting)  # inductive rows first
     return ClipLevelRows(tuple(rows), tuple(make_unique_names(rows)), tuple(left_out))
 
 
 def make_unique_names(rows: Sequence[Row]) -> list[str]:
-    """Returns a unique name for each row: its name, preceded by table and workdir if needed."""
+    """Returns a unique name for each row: its title, preceded by table and workdir if needed."""
     names = []
-    for attributes in (("name",), ("table", "name"), ("workdir", "table", "name")):
+    for attributes in (("title",), ("table", "title"), ("workdir", "table", "title")):
         names = [": ".join(str(getattr(row, a)) for a in attributes) for row in rows]
         if len(set(names)) == len(names):
             break
@@ -160,6 +161,7 @@ def make_section(results: ClipLevelRows) -> dict[str, Any]:
         "pairs_head": PAIRS_HEADINGS,
         "pair_notes": pair_notes,
         "notes": [
+            *comparable.describe_settings(results.rows),
             *interval_notes.describe_intervals(groups),
             *results.left_out,
             *not_compared,
@@ -192,7 +194,7 @@ def draw_reliability(row: Row, calibrated: Row | None) -> markupsafe.Markup:
     Returns:
       Markup that needs no escaping.
     """
-    kinds = {"test": row} | ({"validation": calibrated} if calibrated else {})
+    kinds = {"test": row} | ({"validation": calibrated} if calibrated else {})  # CSS classes
     marks, lines = [], [plots.Line([(0, 0), (100, 1)], "reference")]
     for kind, drawn in kinds.items():
         test = aggregation.concatenate(list(drawn.tests.values()))
@@ -207,7 +209,7 @@ def draw_reliability(row: Row, calibrated: Row | None) -> markupsafe.Markup:
         lines.append(plots.Line(points, kind))
         marks += [plots.Mark(x, y, kind) for x, y in points]
     return plots.draw_chart(
-        f"Reliability diagram of {row.name}: accuracy against confidence in percent",
+        f"Reliability diagram of {row.title}: accuracy against confidence in percent",
         lines,
         marks,
         (0, 25, 50, 75, 100),

@@ -43,6 +43,8 @@ def format_comparison(rows: Sequence[Row], per: str = "clip", markdown: bool = F
     by_protocol: dict[str, list[Row]] = {}
     for row in rows:
         by_protocol.setdefault(row.protocol, []).append(row)
+    for members in by_protocol.values():
+        members.sort(key=lambda row: row.setting)  # inductive rows first
     return "\n\n".join(
         paragraph
         for protocol, members in by_protocol.items()
@@ -123,12 +125,14 @@ def _format_p(p: float) -> str:
 
 
 def _row_notes(protocol: str, rows: Sequence[Row], names: Mapping[Row, str], per: str) -> list[str]:
+    subset = " and ".join(sorted({row.tested for row in rows})).capitalize()
     notes = [
-        f"Test metrics per {per} in %, NLL in nats: mean ± standard deviation over seeds, folds "
-        "pooled, with the 95% interval of the mean in brackets. "
-        + ("Probabilities of a clip are averaged over its test examples. " if per == "clip" else "")
+        f"{subset} metrics per {per} in %, NLL in nats: mean ± standard deviation over seeds, "
+        "folds pooled, with the 95% interval of the mean in brackets. "
+        + ("Probabilities of a clip are averaged over its examples. " if per == "clip" else "")
         + "UAR: unweighted average recall. NLL: negative log-likelihood. ECE: expected calibration "
         f"error over {calibration.BINS} bins.",
+        *comparable.describe_settings(rows),
         *interval_notes.describe_intervals({names[row]: row.groups for row in rows}),
         f"The ECE of few {per}s is biased upwards; its interval is for the ECE of as many {per}s.",
     ]

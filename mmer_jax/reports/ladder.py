@@ -25,7 +25,7 @@ HEADINGS = (
     "training examples",
     "recordings",
     "speakers",
-    "tests per clip",
+    "examples per clip",
     "networks",
     "seeds",
     "cannot leak",
@@ -94,7 +94,7 @@ def explain(rungs: Sequence[ladder.Rung]) -> tuple[str, ...]:
       rungs: Rungs as returned by `ladder.rungs`.
     """
     paragraphs = [
-        "Accuracy per test example under each protocol, mean over seeds, with its 95% interval. "
+        "Accuracy per example under each protocol, mean over seeds, with its 95% interval. "
         "The predictions for several test examples of a clip are not averaged, because the "
         "protocols test different numbers of examples per clip. " + _describe_training(rungs),
     ]
@@ -109,6 +109,7 @@ def explain(rungs: Sequence[ladder.Rung]) -> tuple[str, ...]:
     return (
         *paragraphs,
         *interval_notes.describe_intervals({rung.protocol: rung.groups for rung in rungs}),
+        *dict.fromkeys(caveat for rung in rungs for caveat in rung.caveats),
         "The published results below were obtained with other networks, the last one by human "
         "listeners. They are shown for orientation and are not directly comparable.",
     )
@@ -175,7 +176,7 @@ def draw_ladder(rungs: Sequence[ladder.Rung]) -> str:
         "svg", {"viewBox": f"0 0 {_WIDTH} {bottom + 24}", "role": "img", "class": "chart wide"}
     )
     ElementTree.SubElement(svg, "title").text = "; ".join(
-        f"{rung.protocol} {percent(rung.accuracy.mean)}%" for rung in rungs
+        f"{rung.title} {percent(rung.accuracy.mean)}%" for rung in rungs
     )
 
     def x_of(accuracy: float) -> str:

@@ -181,7 +181,11 @@ TABLES = (
 
 
 def meets(row: MeasuredRow, conditions: Conditions) -> bool:
-    """Returns whether a row's dataset, emotions and protocol meet the conditions of an entry."""
+    """Returns whether a row's dataset, emotions and protocol meet the conditions of an entry.
+
+    What a row reads of a tested speaker and what else it deviates in is not considered: see
+    `MeasuredRow.deviations`.
+    """
     dataset = row.record["dataset"]
     return (
         row.protocol == conditions.protocol
@@ -209,6 +213,7 @@ def format_tables(rows: Sequence[MeasuredRow], best: bool = False, markdown: boo
     blocks = []
     for table in TABLES:
         members = [row for row in comparable if row.test_dataset in table.datasets]
+        members.sort(key=lambda row: row.row.setting)  # inductive rows first
         blocks.append(_block(table, _select_best(members) if best else members, best, markdown))
     if left_out := [row for row in rows if row.exclusion_reason]:
         names = dict.fromkeys(
@@ -244,7 +249,9 @@ def _block(table: Table, rows: Sequence[MeasuredRow], best: bool, markdown: bool
             "Per example: each test example counts, as in this paper, whose own numbers are to be "
             'compared with this column. "comparable with" names the entries with the same '
             "recordings, emotions and protocol, as far as the paper gives them; a row cannot be "
-            "compared with any other entry.",
+            "compared with any other entry. No entry is known to be transductive, or to use fewer "
+            "examples than its protocol gives: rows that do are comparable with none.",
+            *summary.describe_settings(row.row for row in rows),
             *(
                 f"{protocol}: {summary.describe_guarantee(protocol)}"
                 for protocol in dict.fromkeys(row.protocol for row in rows)
@@ -273,30 +280,38 @@ def _make_measured_table(table: Table, rows: Sequence[MeasuredRow]) -> list[list
     for row in rows:
         last = row.row.last
         works = ", ".join(
-            e.work for e in table.entries if e.conditions and meets(row, e.conditions)
+            e.work
+            for e in table.entries
+            if e.conditions and meets(row, e.conditions) and not row.deviations
         )
+        reason = f": {'; '.join(row.deviations)}" if row.deviations else ""
         if works and table.subjects and row.subject_count and row.subject_count < table.subjects:
             works += f", but {row.subject_count} of {table.subjects} subjects"
         per_clip = last.per_clip.format_accuracy() if last.per_clip else "-"
         table_rows.append(
             [
-                *(row.row.name, row.table, per_clip, last.per_example.format_accuracy()),
+                *(row.row.title, row.table, per_clip, last.per_example.format_accuracy()),
                 str(len(row.row.emotions)),
                 *(row.data_description, row.protocol, str(max(row.row.by_epochs))),
                 *(str(len(last.seeds)), last.folds, percent(last.scores.chance)),
-                works or "none of these",
+                works or f"none of these{reason}",
             ]
         )
     return table_rows
 
 
 def _select_best(rows: Iterable[MeasuredRow]) -> list[MeasuredRow]:
-    """Returns the row with the highest accuracy for each (recordings, emotions, protocol)."""
+    """Returns the row with the highest accuracy of those that are measured alike.
+
+    These have the same recordings, emotions, protocol and deviations, so that a transductive row
+    does not stand for an inductive one.
+    """
     best: dict[tuple, MeasuredRow] = {}
     for row in rows:
-        setting = (row.data_description, tuple(sorted(row.row.emotions)), row.protocol)
-        if setting not in best or _rank(row) > _rank(best[setting]):
-            best[setting] = row
+        emotions = tuple(sorted(row.row.emotions))
+        alike = (row.data_description, emotions, row.protocol, *row.deviations)
+        if alike not in best or _rank(row) > _rank(best[alike]):
+            best[alike] = row
     return list(best.values())
 
 

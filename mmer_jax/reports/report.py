@@ -26,12 +26,13 @@ from mmer_jax.reports import (
     plots,
     robustness,
     run_info,
+    speaker_recordings,
 )
 from mmer_jax.reports.sections import Section
 from mmer_jax.results import records
 
 # Functions that take a workdir and return further sections of its report.
-SECTIONS = (ladder.make_sections, robustness.make_sections)
+SECTIONS = (ladder.make_sections, robustness.make_sections, speaker_recordings.make_sections)
 
 # A function of a config row and names of clips that returns, for each clip that is available,
 # {"images": modality -> uint8 [h, w, 1 or 3], "audio": (int16 [n], sample rate in Hz) or None}.
@@ -114,6 +115,7 @@ def _block(
         card["worst"] = [(error, _media_uris(media.get(error.clip))) for error in card["worst"]]
     return {
         "block": block,
+        "subset": " and ".join(sorted({row.tested for row in block.rows})),
         "guarantee": summary.describe_guarantee(block.protocol, guarantees),
         **clip_level.make_section(results),
         "cards": row_cards,

@@ -20,7 +20,7 @@ COLORS = 7  # CSS classes row1 to row7 of report.css; an eighth row reuses row1,
 
 HEADINGS = ("row", "level", "accuracy", "drop", "UAR", "networks")
 READING_NOTE = (
-    "Test metrics per clip in %: mean, ± standard deviation over seeds, folds pooled, and in "
+    "Metrics per clip in %: mean, ± standard deviation over seeds, folds pooled, and in "
     "brackets the 95% interval. Drop: the accuracy of the same networks on untouched inputs minus "
     "this accuracy, in percentage points, with the interval of the difference. UAR: unweighted "
     "average recall. Nothing was trained for these tests."
@@ -68,7 +68,7 @@ def make_table(curves: Iterable[Curve], corruption: str) -> list[tuple[str, ...]
         untouched = curve.get_points(NONE)
         table += [
             (
-                curve.row,
+                curve.title,
                 format_level(point.condition),
                 _format_percent(point.accuracy),
                 "" if point in untouched else _format_points(point.drop),
@@ -125,8 +125,9 @@ def make_notes(curves: Sequence[Curve]) -> list[str]:
     Args:
       curves: At least one curve, all under the same protocol.
     """
-    groups = {curve.row: curve.groups for curve in curves}
-    notes = [READING_NOTE, *interval_notes.describe_intervals(groups)]
+    groups = {curve.title: curve.groups for curve in curves}
+    notes = [READING_NOTE, *dict.fromkeys(caveat for curve in curves for caveat in curve.caveats)]
+    notes += interval_notes.describe_intervals(groups)
     if any(
         point.cells != curve.get_points(NONE)[0].cells
         for curve in curves
@@ -139,8 +140,6 @@ def make_notes(curves: Sequence[Curve]) -> list[str]:
     if any(missing.values()):
         named = (f"{row}: {text}" for row, text in missing.items() if text)
         notes.append(f"Results are incomplete. {'. '.join(named)}.")
-    if any(result["tested"] != "test" for curve in curves for result in curve.results):
-        notes.append("The networks were tested on validation splits; test splits were not read.")
     if any(
         result["dataset"]["origin"] != "recorded" for curve in curves for result in curve.results
     ):
@@ -208,7 +207,7 @@ def _draw_legend(curves: Sequence[Curve], classes: Mapping[str, str]) -> markups
         ends = {"x1": f"{plots.LEFT}", "x2": f"{plots.LEFT + 24}", "y1": middle, "y2": middle}
         ElementTree.SubElement(svg, "line", {**ends, "class": f"line {classes[curve.row]}"})
         position = {"x": f"{plots.LEFT + 32}", "y": f"{height * (i + 0.5) + 4:g}"}
-        ElementTree.SubElement(svg, "text", position).text = curve.row
+        ElementTree.SubElement(svg, "text", position).text = curve.title
     return markupsafe.Markup(ElementTree.tostring(svg, encoding="unicode"))
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mmer_jax.evaluation import settings
 from mmer_jax.reports import pages
 from mmer_jax.results.records import Record
 
@@ -31,12 +32,7 @@ def collect(records: Sequence[Record]) -> dict[str, Any]:
         skipped = _merge([_count_skipped(d.get("skipped")) for d in descriptions])
         datasets.append({"name": name, "info": info, "skipped": skipped})
     times = sorted(record["written_at"] for record in records if record.get("written_at"))
-    split_sizes = {
-        (record["protocol"], record["row"]): {
-            field: record[field] for field in ("n_train", "n_validation", "n_test", "n_test_clips")
-        }
-        for record in records
-    }
+    split_sizes = {(record["protocol"], record["row"]): _sizes(record) for record in records}
     return {
         "records": len(records),
         "seeds": sorted({record["seed"] for record in records}),
@@ -60,6 +56,16 @@ def collect(records: Sequence[Record]) -> dict[str, Any]:
             }.items()
         ],
     }
+
+
+def _sizes(record: Record) -> dict[str, int | str]:
+    """Returns the sizes of a record's subsets; "" for a test subset that is not read."""
+    sizes: dict[str, int | str] = {
+        field: record[field] for field in ("n_train", "n_validation", "n_test", "n_test_clips")
+    }
+    if settings.tested_subset(record["config"]) == "validation":
+        sizes |= {"n_validation": record["n_test"], "n_test": "", "n_test_clips": ""}
+    return sizes
 
 
 def _count_skipped(skipped: Mapping[str, Any] | None) -> dict[str, int]:

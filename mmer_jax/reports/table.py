@@ -52,9 +52,9 @@ def format_tables(
 
 
 def _block(block: summary.Block, guarantee: str) -> str:
-    title = f"{block.table}, {block.protocol}: accuracy per"
+    title = f"{block.table}, {block.protocol}: {_subset(block)} accuracy per"
     problems = {
-        row.name: measured.problem
+        row.title: measured.problem
         for row in block.rows
         for measured in row.by_epochs.values()
         if measured.problem
@@ -68,7 +68,7 @@ def _block(block: summary.Block, guarantee: str) -> str:
     notes = [*_describe_table(block), *(f"{name}: {text}" for name, text in problems.items())]
     if missing := [f"{row.name}: {row.incomplete}" for row in block.rows if row.incomplete]:
         notes.append(f"Results are incomplete. {'. '.join(missing)}.")
-    notes.append(f"Protocol {block.protocol}: {guarantee}")
+    notes += [*summary.describe_settings(block.rows), f"Protocol {block.protocol}: {guarantee}"]
     if any(row.rendered for row in block.rows):
         notes.append(summary.RENDERED_NOTE)
     wrapped = [textwrap.fill(note, NOTE_WIDTH, break_long_words=False) for note in notes]
@@ -82,16 +82,20 @@ def _describe_table(block: summary.Block) -> list[str]:
     if _has_seeds(block):
         text = f"Mean ± standard deviation over seeds. {text}"
     if any(measured.per_clip for measured in results):
-        text += " Per clip: the probabilities of a clip are averaged over its test examples."
+        text += " Per clip: the probabilities of a clip are averaged over its examples."
     if block.has_paper:
         text += (
-            " Per example: each test example counts, as in the paper; a clip may have several. "
+            " Per example: each example counts, as in the paper; a clip may have several. "
             "Compare the paper's number with this one."
         )
     if any(measured.problem for measured in results):
         text += " There is no accuracy per clip where predictions could not be read:"
-    groups = {row.name: row.last.groups for row in block.rows if row.last.groups}
+    groups = {row.title: row.last.groups for row in block.rows if row.last.groups}
     return [*interval_notes.describe_intervals(groups), text]
+
+
+def _subset(block: summary.Block) -> str:
+    return " and ".join(sorted({row.tested for row in block.rows}))
 
 
 def _has_seeds(block: summary.Block) -> bool:
@@ -108,7 +112,7 @@ def _format_per_clip(block: summary.Block) -> str:
     head += [*["seeds"] * _has_seeds(block), *["folds"] * _has_missing_folds(block)]
     table = [[*head, "chance", "clips"]]
     for row in block.rows:
-        cells = [row.name]
+        cells = [row.title]
         for epochs in block.epochs:
             scores = row.by_epochs[epochs].per_clip if epochs in row.by_epochs else None
             cells.append(scores.format_accuracy() if scores else NOTHING)
@@ -127,7 +131,7 @@ def _format_per_example(block: summary.Block) -> str:
     head += ["folds"] * _has_missing_folds(block)
     table = [[*head, "chance", "examples"]]
     for row in block.rows:
-        cells = [row.name]
+        cells = [row.title]
         for epochs in block.epochs:
             measured = row.by_epochs.get(epochs)
             cells.append(NOTHING)

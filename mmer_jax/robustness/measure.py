@@ -66,10 +66,10 @@ def run(
     done = {results.make_key(result) for result in results.read_results(workdir)}
     problems, count = [], 0
     by_row: dict[str, list[dict]] = {}
-    for record in _networks(workdir, protocols, rows):
+    for record in list_networks(workdir, protocols, rows):
         by_row.setdefault(record["row"], []).append(record)
     for row, cells in by_row.items():
-        usable = [r for r in cells if workdirs.params_folder(workdir, _cell(r)).exists()]
+        usable = [r for r in cells if workdirs.params_folder(workdir, cell_of(r)).exists()]
         if len(usable) < len(cells):
             problems.append(
                 f"{len(cells) - len(usable)} of {len(cells)} cells of row {row} have no "
@@ -89,8 +89,17 @@ def run(
     return list(dict.fromkeys(problems))
 
 
-def _networks(workdir: Path, protocols: Sequence[str], rows: Sequence[str]) -> list[dict]:
-    """Returns each network's record after the most epochs, when its parameters were saved."""
+def list_networks(workdir: Path, protocols: Sequence[str], rows: Sequence[str]) -> list[dict]:
+    """Returns each network's record after the most epochs, when its parameters were saved.
+
+    Args:
+      workdir: Workdir of a run.
+      protocols: Names of evaluation protocols; all if empty.
+      rows: Names of config rows; all if empty.
+
+    Raises:
+      UserError: The workdir has no results for a name in `protocols` or `rows`, or no network.
+    """
     all_records = records.read(workdir / records.FILE_NAME)
     if not all_records:
         raise errors.UserError(
@@ -108,16 +117,17 @@ def _networks(workdir: Path, protocols: Sequence[str], rows: Sequence[str]) -> l
             and record["row"] in (rows or [record["row"]])
             and not record["config"]["fusion"]["method"]  # late fusion has no inputs of its own
         ):
-            last[_cell(record).name] = record
+            last[cell_of(record).name] = record
     if not last:
         raise errors.UserError(
             f"{workdir} has no network of these rows and protocols: late fusion combines the "
             "predictions of other rows and has no network of its own"
         )
-    return [record for record in all_records if record is last.get(_cell(record).name)]
+    return [record for record in all_records if record is last.get(cell_of(record).name)]
 
 
-def _cell(record: Mapping[str, Any]) -> Cell:
+def cell_of(record: Mapping[str, Any]) -> Cell:
+    """Returns the cell of a record."""
     return Cell(*(record[field] for field in ("row", "protocol", "fold", "seed")))
 
 
@@ -143,7 +153,9 @@ def _test_row(
     record = missing[-1][0]
     config = workdirs.load_config(record, {"pack": str(pack_folder)} if pack_folder else {})
     data = workdirs.open_pack(record, config, workdir)
-    tests = {_cell(r).name: workdirs.load_test_examples(_cell(r), config, data) for r, _ in missing}
+    tests = {
+        cell_of(r).name: workdirs.load_test_examples(cell_of(r), config, data) for r, _ in missing
+    }
     noisy, problems = {}, []
     for corruption, levels in _audio_levels(missing).items():
         try:
@@ -163,11 +175,11 @@ def _test_row(
                 (r, [condition for condition in untested if condition.corruption != corruption])
                 for r, untested in missing
             ]
-    predictor, provenance_fields = Predictor(config), _provenance()
+    predictor, provenance_fields = Predictor(config), describe_software()
     count = sum(1 + len(untested) for _, untested in missing)
     with Progress(count, record["row"], "tests") as progress:
         for r, untested in missing:
-            cell = _cell(r)
+            cell = cell_of(r)
             params = checkpoints.load_params(workdirs.params_folder(workdir, cell))
             test, norm = tests[cell.name]
             for condition in (UNTOUCHED, *untested):
@@ -180,7 +192,7 @@ def _test_row(
                 examples = Predictions(test.clip, test.view, test.label, probabilities)
                 details = dict(provenance_fields)
                 if condition == UNTOUCHED:
-                    details["largest_difference"] = _check_same(examples, r, workdir)
+                    details["largest_difference"] = check_same(examples, r, workdir)
                 if results.make_key(r, condition) not in done:
                     results.save(workdir, r, condition, altered, examples, details)
                 progress.update(1, note=f"{cell.name} {condition.name}")
@@ -246,8 +258,13 @@ def _inputs(
     return images, inverse, Normalization(norm.stats, groups)
 
 
-def _check_same(examples: Predictions, record: Mapping[str, Any], workdir: Path) -> float:
+def check_same(examples: Predictions, record: Mapping[str, Any], workdir: Path) -> float:
     """Compares the probabilities of untouched inputs with the cell's stored predictions.
+
+    Args:
+      examples: The test examples with the probabilities of the cell's network.
+      record: Record of the cell.
+      workdir: Workdir of the run.
 
     Returns:
       The largest absolute difference of a probability.
@@ -256,7 +273,7 @@ def _check_same(examples: Predictions, record: Mapping[str, Any], workdir: Path)
       UserError: The examples are not the stored ones, or the difference is larger than rounding
         explains.
     """
-    cell = _cell(record).name
+    cell = cell_of(record).name
     path = workdir / "predictions" / f"{cell}.npz"
     stored = predictions.load(path).examples.get((record["epochs"], "test"))
     fields = ("clip", "view", "label")
@@ -279,7 +296,7 @@ def _check_same(examples: Predictions, record: Mapping[str, Any], workdir: Path)
     return difference
 
 
-def _provenance() -> dict[str, Any]:
+def describe_software() -> dict[str, Any]:
     """Returns the fields of a result that describe the current device and software."""
     return {
         "device": sharding.describe(),

@@ -14,7 +14,7 @@ import numpy as np
 
 from mmer_jax import errors
 from mmer_jax.config.cell import cell_name
-from mmer_jax.evaluation import aggregation, intervals, metrics
+from mmer_jax.evaluation import aggregation, intervals, metrics, settings
 from mmer_jax.results import predictions, records
 from mmer_jax.results.predictions import Predictions
 from mmer_jax.robustness.conditions import UNTOUCHED, Condition
@@ -166,6 +166,8 @@ class Curve:
       points: Condition -> its metrics, in the order of testing.
       groups: Groups of the test clips, which the intervals are over.
       chance: Accuracy of always predicting the most frequent emotion, in 0..1.
+      title: Name of the row, with the labels that its results must not be shown without.
+      caveats: Caveats of transductive or validation results.
     """
 
     table: str
@@ -175,6 +177,8 @@ class Curve:
     points: dict[Condition, Point]
     groups: aggregation.Groups
     chance: float
+    title: str
+    caveats: tuple[str, ...]
 
     def get_points(self, corruption: str) -> list[Point]:
         """Returns the points of one corruption, by its name, in the order of testing."""
@@ -204,12 +208,21 @@ def compute_curves(
         ):
             name = (result["table"], result["protocol"], result["row"])
             grouped.setdefault(name, []).append(result)
-    return [_compute_curve(workdir, *name, results) for name, results in grouped.items()]
+    stored = records.read(workdir / records.FILE_NAME)
+    return [_compute_curve(workdir, *name, results, stored) for name, results in grouped.items()]
 
 
 def _compute_curve(
-    workdir: Path, table: str, protocol: str, row: str, results: list[dict]
+    workdir: Path,
+    table: str,
+    protocol: str,
+    row: str,
+    results: list[dict],
+    stored: Sequence[records.Record],
 ) -> Curve:
+    members = [r for r in stored if (r["row"], r["protocol"]) == (row, protocol)]
+    setting = settings.setting_of(record["config"] for record in members)  # no late fusion
+    tested = results[0]["tested"]
     epochs = max(result["epochs"] for result in results)
     by_condition: dict[Condition, dict[tuple[int, int], Predictions]] = {}
     results = [result for result in results if result["epochs"] == epochs]
@@ -232,6 +245,8 @@ def _compute_curve(
         },
         aggregation.groups(_join_folds(untouched), dataset),
         float(counts.max() / counts.sum()),
+        settings.add_labels(row, setting, tested),
+        tuple(settings.describe([(setting, tested, members)])),
     )
 
 

@@ -92,9 +92,10 @@ def compute(
     """Computes the normalization of a cell.
 
     With `global` the statistics are computed from the training subset. With `per_speaker` they are
-    computed from each speaker's own images, test speakers included, without their labels. The
+    computed from each speaker's own images, those of test speakers included, without their labels
+    (see `list_speaker_images`): the evaluation is transductive (`evaluation.settings`). The
     classification of a speaker's recording then requires several recordings of the speaker: here
-    all that the dataset has, of all emotions. Images of altered audio are excluded.
+    all that the dataset has, of all emotions.
 
     Args:
       config: Config of one row; `input.normalization` and `modalities` are read.
@@ -133,16 +134,7 @@ def _per_speaker(config, data, subsets) -> Normalization:
     stats, groups = {}, {}
     speakers, speaker = np.unique(data.table["subject"], return_inverse=True)
     for m in modalities.get(config.modalities):
-        used = np.unique(np.concatenate([s.indices[m.name] for s in subsets.values()]))
-        measured = used
-        if m.stream == "audio":
-            measured = used[data.table["audio_variant"][used] == selection.ORIGINAL_AUDIO]
-        missing = np.setdiff1d(speaker[used], speaker[measured])
-        if len(missing):
-            raise errors.UserError(
-                f"{len(missing)} speakers have no original audio in their subset, "
-                f"{speakers[missing[0]]} first: config.input.normalization cannot be per_speaker"
-            )
+        measured = list_speaker_images(config, data, subsets, m)
         present, group = np.unique(speaker[measured], return_inverse=True)
         stats[m.name] = measure(data.arrays[m.name], measured, group, by_row=m.stream == "audio")
         # The group of a speaker of no subset is never looked up.
@@ -150,6 +142,50 @@ def _per_speaker(config, data, subsets) -> Normalization:
         group_of_speaker[present] = np.arange(len(present))
         groups[m.name] = group_of_speaker[speaker].astype(np.int32)
     return Normalization(stats, groups)
+
+
+def list_speaker_images(
+    config: ml_collections.ConfigDict,
+    data: pack.Pack,
+    subsets: Mapping[str, selection.Examples],
+    modality: modalities.Modality,
+) -> np.ndarray:
+    """Returns the images that the statistics of speakers are computed from with `per_speaker`.
+
+    These are the images of all subsets. A learning-rate search chooses among networks that were
+    trained and validated before the test subset is read, and the chosen one is tested with the
+    statistics that it was trained with: the test images of a speaker who also trains or validates
+    are then excluded.
+
+    Args:
+      config: Config of one row.
+      data: The pack.
+      subsets: The subsets of the split by name.
+      modality: One of the config's modalities. Images of altered audio are excluded.
+
+    Returns:
+      Indices into the pack's array, int [n], ascending.
+
+    Raises:
+      UserError: A speaker has no original audio.
+    """
+    by_subset = {name: examples.indices[modality.name] for name, examples in subsets.items()}
+    subject = data.table["subject"]
+    used = np.unique(np.concatenate(list(by_subset.values())))
+    measured = used
+    if modality.stream == "audio":
+        measured = used[data.table["audio_variant"][used] == selection.ORIGINAL_AUDIO]
+    if config.optimizer.learning_rate_search:
+        seen = np.concatenate([index for name, index in by_subset.items() if name != "test"])
+        is_seen, is_known = np.isin(measured, seen), np.isin(subject[measured], subject[seen])
+        measured = measured[is_seen | ~is_known]
+    missing = np.setdiff1d(subject[used], subject[measured])
+    if len(missing):
+        raise errors.UserError(
+            f"{len(missing)} speakers have no original audio in their subset, {missing[0]} first: "
+            "config.input.normalization cannot be per_speaker"
+        )
+    return measured
 
 
 NORMALIZATIONS = {"unit": _unit, "global": _global, "per_speaker": _per_speaker}
@@ -189,13 +225,63 @@ def _mean_and_std(images, indices, axes) -> tuple[np.ndarray, np.ndarray]:
         values = np.asarray(images[indices]) / np.float32(255)
         mean = values.mean(axes, dtype=np.float64, keepdims=True)
         return mean, values.std(axes, dtype=np.float64, keepdims=True)
+    return _mean_and_std_of_sums(*_sum(images, indices, axes))
+
+
+def _sum(images, indices, axes) -> tuple[int, np.ndarray, np.ndarray]:
+    """Returns the number, the sum and the sum of squares of values in 0..255, int64."""
     total: Any = 0
     squares: Any = 0
     count = 0
+    nbytes = len(indices) * math.prod(images.shape[1:])
     for chunk in np.array_split(indices, -(-nbytes // _CHUNK)):
         values = np.asarray(images[chunk]).astype(np.int64)
         total = total + values.sum(axes, keepdims=True)
         squares = squares + (values**2).sum(axes, keepdims=True)
         count += math.prod(values.shape[axis] for axis in axes)
+    return count, total, squares
+
+
+def _mean_and_std_of_sums(count, total, squares) -> tuple[np.ndarray, np.ndarray]:
     mean = total / count
     return mean / 255, np.sqrt(np.maximum(squares / count - mean**2, 0)) / 255
+
+
+@dataclasses.dataclass(frozen=True)
+class Sums:
+    """Sums over the images of each group, from which statistics of any union of groups follow.
+
+    Attributes:
+      count: Number of values per statistic, float64 [groups, 1, 1, 1].
+      total: Sum of the values in 0..255, float64 [groups, h, 1, c], with h as in NormStats.
+      squares: Sum of the squared values, of the same shape.
+    """
+
+    count: np.ndarray
+    total: np.ndarray
+    squares: np.ndarray
+
+    def unite(self, members: np.ndarray) -> NormStats:
+        """Returns the statistics of unions of groups.
+
+        Args:
+          members: bool [unions, groups], which groups a union has; at least one each.
+        """
+        mean, std = _mean_and_std_of_sums(
+            *(
+                np.tensordot(members.astype(np.float64), sums, axes=1)
+                for sums in (self.count, self.total, self.squares)
+            )
+        )
+        return NormStats(mean.astype(np.float32), np.maximum(std, _MIN_STD).astype(np.float32))
+
+
+def sum_images(images: np.ndarray, indices: np.ndarray, group: np.ndarray, by_row: bool) -> Sums:
+    """Sums the images of each group; the arguments are those of `measure`, without repetition."""
+    axes = (0, 2) if by_row else (0, 1, 2)
+    sums = [_sum(images, indices[group == g], axes) for g in range(int(group.max()) + 1)]
+    count = np.array([n for n, _, _ in sums], np.float64)[:, None, None, None]
+    return Sums(
+        count,
+        *(np.concatenate([s[i] for s in sums]).astype(np.float64) for i in (1, 2)),
+    )

@@ -1,5 +1,6 @@
 """The whole way on rendered clips with the real builder, and what run.py promises."""
 
+import contextlib
 import json
 
 import jax
@@ -10,6 +11,7 @@ from mmer_jax import errors
 from mmer_jax.config import resolve
 from mmer_jax.config.cell import Cell
 from mmer_jax.datasets import clips, pack
+from mmer_jax.experiments import cells
 from mmer_jax.experiments.cell_results import CellResults
 from mmer_jax.experiments.run import run_experiment
 from mmer_jax.results import predictions
@@ -163,6 +165,10 @@ def test_the_papers_number_stands_only_beside_its_own_kind(strong_config, small_
     assert number(**{"data.emotions": ("anger", "fear")}) is None
     assert number(**{"data.intensities": ("normal",)}) is None
     assert number(**{"split.shuffle_labels": True}) is None
+    assert number(**{"split.leave_out_fold": 0}) is None
+    assert number(**{"data.picked": "picks.csv"}) is None
+    assert number(**{"input.normalization": "per_speaker"}) is None
+    assert number(**{"input.normalization": "global"}) == 0.9086
 
 
 def test_build_options_of_the_configs_are_the_builders_defaults(strong_config):
@@ -197,3 +203,28 @@ def test_another_seed_compiles_nothing_anew(strong_config, small_pack, tmp_path)
         assert not misses
     finally:
         jax.monitoring.unregister_event_listener(listener)
+
+
+@pytest.mark.parametrize("tested", ["test", "validation"])
+def test_curves_are_named_after_the_subset_that_is_measured(
+    tested, strong_config, small_pack, tmp_path, monkeypatch
+):
+    names = set()
+
+    class Writer:
+        def write_scalars(self, step, scalars):
+            names.update(scalars)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(cells, "_tensorboard", lambda *_: contextlib.closing(Writer()))
+    strong_config.update_from_flattened_dict(
+        {"row": "mel", "data.pack": str(small_pack), "data.size": 16, "epochs": 1}
+    )
+    strong_config.measure_epochs, strong_config.model.filters = (1,), (3, 5)
+    strong_config.rows.mel.model.hidden = (7,)
+    strong_config.split.tested, strong_config.split.validation_fraction = tested, 0.3
+    run_experiment(strong_config, tmp_path)
+    measured = {name for name in names if name.startswith(("test", "validation"))}
+    assert measured == {f"{tested}_accuracy", f"{tested}_loss"}

@@ -53,6 +53,7 @@ def _write(workdir, row, protocol, fold, seed, epoch, label, probabilities, clip
         "epochs": epoch,
         "n_test": n,
         "emotions": EMOTIONS,
+        "config": {},
         "dataset": {"name": "ravdess", "intensities": ["strong"], "origin": "rendered"},
         **metrics.measure(label, probabilities),
     }

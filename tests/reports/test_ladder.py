@@ -109,7 +109,7 @@ def test_the_command_draws_a_ladder(write_cell, tmp_path, capsys):
     assert figures.main(["ladder", str(folder), "--out", str(tmp_path / "x.svg")]) == 0
     assert "clip_random" in (tmp_path / "x.svg").read_text()
     out = capsys.readouterr().out
-    assert "| triplet_random | 100.0 |" in out and "Accuracy per test example" in out
+    assert "| triplet_random | 100.0 |" in out and "Accuracy per example" in out
     assert figures.main(["ladder", str(folder), "--row", "voice", "--out", str(tmp_path)]) == 2
     assert "unknown row 'voice'" in capsys.readouterr().err
 

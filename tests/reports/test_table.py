@@ -23,7 +23,7 @@ def test_accuracies_per_example_are_shown_with_the_papers(make_record):
     ]
     lines = lines_of(records)
     assert lines[0] == (
-        "table8, triplet_random: accuracy per example in %, the paper's number in brackets"
+        "table8, triplet_random: test accuracy per example in %, the paper's number in brackets"
     )
     assert lines[2].split() == ["row", "10", "epochs", "20", "epochs", "chance", "examples"]
     accuracy = [summary.percent(record["accuracy"]) for record in records]
@@ -108,7 +108,7 @@ def write(make_record, tmp_path):
 def test_accuracies_per_clip_come_first_with_intervals(write, tmp_path):
     """Four of six clips, of three actors with accuracies 1, 1/2 and 1/2; 8 of 18 examples."""
     text = "\n".join(lines_of([write([1, 2, 3])], workdir=tmp_path))
-    assert text.startswith("table8, triplet_random: accuracy per clip in %\n")
+    assert text.startswith("table8, triplet_random: test accuracy per clip in %\n")
     line = next(line for line in text.splitlines() if line.startswith("face_mel"))
     low, high = (float(end) for end in line.split()[2].split("-"))
     assert line.split()[1] == "66.7" and 5 < low < 20 and 95 < high < 100

@@ -5,6 +5,9 @@ import shutil
 import pytest
 
 from mmer_jax.experiments.run import run_experiment
+from tests.result_fixtures import make_record_fixture
+
+__all__ = ["make_record_fixture"]
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """`mmer robustness` on a pack without recordings, against images altered in the tests."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -189,3 +190,11 @@ def test_changed_data_are_refused(workdir, small_pack, tmp_path, capsys):
     pack.write_pack(tmp_path / "16px", old.info, old.table, brighter)
     status, _, err = run(capsys, workdir, "--pack", tmp_path / "16px")
     assert status == 2 and "holds other data than row face" in err
+
+
+def test_stored_results_are_printed_without_parameters(workdir, capsys):
+    status, _, err = run(capsys, workdir, "--stored")
+    assert status == 2 and "has no results yet: leave out --stored" in err
+    _, measured, _ = run(capsys, workdir, "--corruptions", "missing")
+    shutil.rmtree(workdir / "params")
+    assert run(capsys, workdir, "--stored") == (0, measured, "")

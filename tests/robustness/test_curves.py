@@ -7,8 +7,9 @@ import pytest
 import sklearn.metrics
 
 from mmer_jax import errors
+from mmer_jax.evaluation import settings
 from mmer_jax.reports import robustness
-from mmer_jax.results import predictions
+from mmer_jax.results import predictions, records
 from mmer_jax.robustness import results
 from mmer_jax.robustness.conditions import UNTOUCHED, Condition
 
@@ -178,7 +179,21 @@ def test_results_on_validation_splits_are_marked(write):
     validation = {"split": {"tested": "validation"}}
     write(UNTOUCHED, draw(0.9, 0), config=validation)
     workdir = write(Condition("blur", 4.0), draw(0.5, 5), config=validation)
-    assert "test splits were not read" in " ".join(robustness.make_sections(workdir)[0].text)
+    (section,) = robustness.make_sections(workdir)
+    assert settings.VALIDATION_NOTE in section.text
+    assert {row[0] for row in section.table[1:]} == {"face (validation)"}
+
+
+def test_results_of_transductive_networks_are_marked(write, make_record):
+    write(UNTOUCHED, draw(0.9, 0))
+    workdir = write(Condition("blur", 4.0), draw(0.5, 5))
+    config = {"input": {"normalization": "per_speaker"}}
+    fields = {field: RECORD[field] for field in ("table", "row", "protocol", "fold")}
+    records.append(workdir / records.FILE_NAME, make_record(**fields, seed=0, config=config))
+    (section,) = robustness.make_sections(workdir)
+    assert {row[0] for row in section.table[1:]} == {"face (transductive)"}
+    assert any(text.startswith("Transductive: ") for text in section.text)
+    assert "face (transductive)" in section.drawings[1]
 
 
 def test_predictions_of_another_run_are_refused(write):

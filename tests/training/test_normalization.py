@@ -45,6 +45,22 @@ def test_images_that_outgrow_memory_are_measured_in_chunks(monkeypatch, by_row):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
+@pytest.mark.parametrize("by_row", [False, True])
+def test_sums_give_the_statistics_of_any_union_of_groups(by_row):
+    images = np.random.default_rng(0).integers(0, 256, (12, 6, 5, 3)).astype(np.uint8)
+    group = np.array([0, 0, 1, 2, 2, 2, 3, 3, 0])
+    sums = normalization.sum_images(images, np.arange(9), group, by_row)
+    unions = np.array([[1, 0, 0, 0], [0, 1, 0, 1], [1, 1, 1, 1]], bool)
+    stats = sums.unite(unions)
+    for i, union in enumerate(unions):
+        index = np.flatnonzero(union[group])
+        expected = normalization.measure(images, index, 0 * index, by_row)
+        np.testing.assert_allclose(stats.mean[i], expected.mean[0], rtol=1e-6)
+        np.testing.assert_allclose(stats.std[i], expected.std[0], rtol=1e-5)
+    constant = normalization.sum_images(images[:1] * 0, np.zeros(1, int), np.zeros(1, int), by_row)
+    assert (constant.unite(np.ones((1, 1), bool)).std == np.float32(1e-3)).all()
+
+
 @pytest.fixture
 def two_speakers():
     """A pack of three speakers, one in training; view 1 is altered audio; gray is the speaker."""
@@ -73,6 +89,29 @@ def test_speakers_are_measured_separately_and_on_original_audio(two_speakers):
     means = norm.stats["mel"].mean[norm.groups["mel"]].ravel() * 255
     np.testing.assert_allclose(means[:4], 20, atol=1e-4)  # of 10 and 30, not of the noisy versions
     np.testing.assert_allclose(means[4:6], 100, atol=1e-4)  # nothing of a
+
+
+def test_a_learning_rate_search_tests_with_the_statistics_that_it_trained_with(two_speakers):
+    data, _ = two_speakers
+
+    def subset(*indices):
+        index = np.array(indices)
+        return selection.Examples({"mel": index}, index * 0, index.astype(str), index * 0)
+
+    # Speaker a trains and is tested, speaker b is only tested.
+    subsets = {"train": subset(0, 1), "test": subset(2, 3, 4)}
+    candidate = {"train": subset(0, 1)}
+    config = config_with("per_speaker")
+
+    def means(subsets):
+        norm = normalization.compute(config, data, subsets)
+        return norm.stats["mel"].mean[norm.groups["mel"]].ravel()[:6] * 255
+
+    np.testing.assert_allclose(means(subsets)[:4], 20, atol=1e-4)  # without a search: 10 and 30
+    config.optimizer.learning_rate_search = (1e-3, 1e-4)
+    np.testing.assert_allclose(means(candidate)[:4], 10, atol=1e-4)
+    np.testing.assert_allclose(means(subsets)[:4], 10, atol=1e-4)
+    np.testing.assert_allclose(means(subsets)[4:], 100, atol=1e-4)
 
 
 def test_global_statistics_are_those_of_the_training_subset(two_speakers):
