@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmer_jax import errors
+from mmer_jax.cli import workdir_tests
 from mmer_jax.evaluation import summary
 from mmer_jax.media import corruptions
 from mmer_jax.reports import robustness
@@ -64,29 +65,19 @@ def main(arguments: list[str] | None = None) -> int:
       user; 130 if interrupted with Ctrl-C.
     """
     options = _parser().parse_args(arguments)
-    workdir = options.workdir.expanduser()
-    try:
-        problems = []
-        if not options.stored:
-            problems = measure.run(
-                workdir,
-                protocols=options.protocol,
-                rows=options.rows,
-                requested=options.corruptions,
-                levels={name: getattr(options, name) for name in corruptions.CORRUPTIONS},
-                pack_folder=options.pack,
-                manual_dir=options.manual_dir,
-            )
-        curves = results.compute_curves(workdir, options.protocol, options.rows)
-        if not curves:
-            raise errors.UserError(f"{workdir} has no results yet: leave out --stored")
-        print(format_curves(curves, options.markdown))
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to continue", file=sys.stderr)
-        return 130
-    for problem in problems:
-        print(f"not tested: {problem}", file=sys.stderr)
-    return 2 if problems else 0
+
+    def test(workdir: Path) -> Sequence[str]:
+        return measure.run(
+            workdir,
+            protocols=options.protocol,
+            rows=options.rows,
+            requested=options.corruptions,
+            levels={name: getattr(options, name) for name in corruptions.CORRUPTIONS},
+            pack_folder=options.pack,
+            manual_dir=options.manual_dir,
+        )
+
+    return workdir_tests.run(options, test, results.compute_curves, format_curves)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,21 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Tests the trained networks of a workdir with missing modalities, noisy audio "
         "and degraded face images. Nothing is trained.",
     )
-    parser.add_argument("workdir", metavar="WORKDIR", type=Path, help="workdir of a finished run")
-    parser.add_argument(
-        "--protocol",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="names of evaluation protocols to test (default: all)",
-    )
-    parser.add_argument(
-        "--rows",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="names of config rows (models) to test (default: all)",
-    )
+    workdir_tests.add_arguments(parser)
     parser.add_argument(
         "--corruptions",
         nargs="+",
@@ -127,24 +104,12 @@ def _parser() -> argparse.ArgumentParser:
             f"(default: {' '.join(f'{level:g}' for level in corruption.levels)})",
         )
     parser.add_argument(
-        "--pack",
-        metavar="DIR",
-        type=Path,
-        help="new location of the training data (pack folder), if it has been moved",
-    )
-    parser.add_argument(
         "--manual_dir",
         metavar="DIR",
         type=Path,
         help="new location of the original recordings, if they have been moved; used only for "
         "audio noise",
     )
-    parser.add_argument(
-        "--stored",
-        action="store_true",
-        help="print the results that the workdir has; test nothing",
-    )
-    parser.add_argument("--markdown", action="store_true", help="format tables in Markdown")
     return parser
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmer_jax import errors
+from mmer_jax.cli import workdir_tests
 from mmer_jax.evaluation import summary
 from mmer_jax.reports import speaker_recordings as tables
 from mmer_jax.robustness import speaker_recordings, speaker_results
@@ -59,29 +60,19 @@ def main(arguments: list[str] | None = None) -> int:
       user; 130 if interrupted with Ctrl-C.
     """
     options = _parser().parse_args(arguments)
-    workdir = options.workdir.expanduser()
-    try:
-        problems = []
-        if not options.stored:
-            problems = speaker_recordings.run(
-                workdir,
-                protocols=options.protocol,
-                rows=options.rows,
-                recordings=options.recordings,
-                draws=options.draws,
-                one_emotion=options.one_emotion,
-                pack_folder=options.pack,
-            )
-        curves = speaker_results.compute_curves(workdir, options.protocol, options.rows)
-        if not curves:
-            raise errors.UserError(f"{workdir} has no results yet: leave out --stored")
-        print(format_curves(curves, options.markdown))
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to continue", file=sys.stderr)
-        return 130
-    for problem in problems:
-        print(f"not tested: {problem}", file=sys.stderr)
-    return 2 if problems else 0
+
+    def test(workdir: Path) -> Sequence[str]:
+        return speaker_recordings.run(
+            workdir,
+            protocols=options.protocol,
+            rows=options.rows,
+            recordings=options.recordings,
+            draws=options.draws,
+            one_emotion=options.one_emotion,
+            pack_folder=options.pack,
+        )
+
+    return workdir_tests.run(options, test, speaker_results.compute_curves, format_curves)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,21 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "per_speaker) with normalization statistics from few recordings of each tested speaker. "
         "Nothing is trained.",
     )
-    parser.add_argument("workdir", metavar="WORKDIR", type=Path, help="workdir of a finished run")
-    parser.add_argument(
-        "--protocol",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="names of evaluation protocols to test (default: all)",
-    )
-    parser.add_argument(
-        "--rows",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="names of config rows (models) to test (default: all that are transductive)",
-    )
+    workdir_tests.add_arguments(parser, "all that are transductive")
     parser.add_argument(
         "--recordings",
         nargs="+",
@@ -127,18 +104,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also draw recordings with the emotion of the tested clip only",
     )
-    parser.add_argument(
-        "--pack",
-        metavar="DIR",
-        type=Path,
-        help="new location of the training data (pack folder), if it has been moved",
-    )
-    parser.add_argument(
-        "--stored",
-        action="store_true",
-        help="print the results that the workdir has; test nothing",
-    )
-    parser.add_argument("--markdown", action="store_true", help="format tables in Markdown")
     return parser
 
 

@@ -12,29 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmer_jax import errors
-from mmer_jax.config.cell import cell_name
 from mmer_jax.evaluation import aggregation, intervals, metrics, settings
 from mmer_jax.results import predictions, records
 from mmer_jax.results.predictions import Predictions
+from mmer_jax.robustness import stored
 from mmer_jax.robustness.conditions import UNTOUCHED, Condition
 
 FILE_NAME = "robustness.jsonl"
 
-# Fields copied from the cell's record.
-RECORD_FIELDS = (
-    "table",
-    "row",
-    "protocol",
-    "fold",
-    "seed",
-    "epochs",
-    "modalities",
-    "emotions",
-    "config_digest",
-)
 REQUIRED = (
-    *RECORD_FIELDS,
+    *stored.RECORD_FIELDS,
     "corruption",
     "level",
     "altered",
@@ -101,14 +88,9 @@ def save(
     predictions.save(path, record["epochs"], {"test": examples}, record["emotions"])
     by_clip = aggregation.by_clip(examples)
     result = {
-        **{field: record[field] for field in RECORD_FIELDS},
-        **{field: record[field] for field in ("n_folds",) if field in record},
+        **stored.describe_cell(record),
         **condition._asdict(),
         "altered": list(altered),
-        "dataset": {
-            field: record["dataset"][field] for field in ("name", "origin", "size", "pack_digest")
-        },
-        "tested": record["config"]["split"]["tested"],
         "n_test": len(examples),
         "n_test_clips": len(by_clip),
         **metrics.measure(by_clip.label, by_clip.probabilities),
@@ -201,15 +183,11 @@ def compute_curves(
     Raises:
       UserError: The predictions of a result are missing, or belong to another result.
     """
-    grouped: dict[tuple[str, str, str], list[dict]] = {}
-    for result in read_results(workdir):
-        if (not protocols or result["protocol"] in protocols) and (
-            not rows or result["row"] in rows
-        ):
-            name = (result["table"], result["protocol"], result["row"])
-            grouped.setdefault(name, []).append(result)
-    stored = records.read(workdir / records.FILE_NAME)
-    return [_compute_curve(workdir, *name, results, stored) for name, results in grouped.items()]
+    grouped = stored.group_by_row(read_results(workdir), protocols, rows)
+    cell_records = records.read(workdir / records.FILE_NAME)
+    return [
+        _compute_curve(workdir, *name, results, cell_records) for name, results in grouped.items()
+    ]
 
 
 def _compute_curve(
@@ -218,17 +196,17 @@ def _compute_curve(
     protocol: str,
     row: str,
     results: list[dict],
-    stored: Sequence[records.Record],
+    cell_records: Sequence[records.Record],
 ) -> Curve:
-    members = [r for r in stored if (r["row"], r["protocol"]) == (row, protocol)]
+    members = [r for r in cell_records if (r["row"], r["protocol"]) == (row, protocol)]
     setting = settings.setting_of(record["config"] for record in members)  # no late fusion
     tested = results[0]["tested"]
-    epochs = max(result["epochs"] for result in results)
     by_condition: dict[Condition, dict[tuple[int, int], Predictions]] = {}
-    results = [result for result in results if result["epochs"] == epochs]
     for result in results:
-        cells = by_condition.setdefault(get_condition(result), {})
-        cells[result["seed"], result["fold"]] = _load(workdir, result)
+        condition = get_condition(result)
+        path = _predictions_path(workdir, result, condition)
+        cells = by_condition.setdefault(condition, {})
+        cells[result["seed"], result["fold"]] = stored.load(path, result, FILE_NAME)
     untouched = by_condition[UNTOUCHED]  # always tested first
     dataset = results[0]["dataset"]["name"]
     counts = np.sum([result["confusion"] for result in results], axis=0).sum(axis=1)
@@ -243,7 +221,7 @@ def _compute_curve(
             )
             for condition, cells in by_condition.items()
         },
-        aggregation.groups(_join_folds(untouched), dataset),
+        aggregation.groups(stored.join_folds(untouched), dataset),
         float(counts.max() / counts.sum()),
         settings.add_labels(row, setting, tested),
         tuple(settings.describe([(setting, tested, members)])),
@@ -252,14 +230,16 @@ def _compute_curve(
 
 def _compute_point(
     condition: Condition,
-    cells: Mapping[tuple[int, int], Predictions],
-    untouched: Mapping[tuple[int, int], Predictions],
+    cells: stored.Cells,
+    untouched: stored.Cells,
     dataset: str,
 ) -> Point:
-    """Computes a point; both mappings go from (seed, fold), with the same keys, to predictions."""
-    tests, baselines = _join_folds(cells), _join_folds(untouched)
+    """Computes a point; `cells` and `untouched` have the same keys."""
+    tests, baselines = stored.join_folds(cells), stored.join_folds(untouched)
     groups = aggregation.groups(tests, dataset).labels
-    drops = [_is_correct(b) - _is_correct(t) for b, t in zip(baselines, tests, strict=True)]
+    drops = [
+        stored.is_correct(b) - stored.is_correct(t) for b, t in zip(baselines, tests, strict=True)
+    ]
     return Point(
         condition,
         intervals.jackknife(intervals.STATISTICS["accuracy"], tests, groups),
@@ -269,44 +249,5 @@ def _compute_point(
     )
 
 
-def _join_folds(cells: Mapping[tuple[int, int], Predictions]) -> list[Predictions]:
-    """Returns the examples of each seed with all folds joined; seeds and folds ascend."""
-    seeds = sorted({seed for seed, _ in cells})
-    return [
-        aggregation.concatenate([cells[cell] for cell in sorted(cells) if cell[0] == seed])
-        for seed in seeds
-    ]
-
-
-def _is_correct(examples: Predictions) -> np.ndarray:
-    """Returns 1 for each correctly classified example and 0 for the others, float64 [n]."""
-    return (examples.probabilities.argmax(axis=1) == examples.label).astype(np.float64)
-
-
-def _load(workdir: Path, result: Mapping[str, Any]) -> Predictions:
-    """Loads the predictions of a result, one example per clip, sorted by clip.
-
-    Raises:
-      UserError: The predictions do not have the confusion matrix of the result.
-    """
-    path = _predictions_path(workdir, result, get_condition(result))
-    examples = predictions.load(path).examples.get((result["epochs"], "test"))
-    if examples is not None:
-        examples = aggregation.by_clip(examples)
-        counts = metrics.confusion(
-            examples.label, examples.probabilities.argmax(1), len(result["emotions"])
-        )
-        # Probabilities are stored as float32 and averaged again here: one tie may break otherwise.
-        if np.abs(counts - np.array(result["confusion"])).sum() <= 2:
-            order = np.argsort(examples.clip)
-            fields = (field.name for field in dataclasses.fields(Predictions))
-            return Predictions(*(getattr(examples, field)[order] for field in fields))
-    raise errors.UserError(
-        f"{path} does not hold the predictions that {FILE_NAME} was computed from: the files come "
-        "from different runs"
-    )
-
-
 def _predictions_path(workdir: Path, fields: Mapping[str, Any], condition: Condition) -> Path:
-    cell = cell_name(*(fields[field] for field in ("row", "protocol", "fold", "seed")))
-    return workdir / "predictions" / "robustness" / cell / f"{condition.name}.npz"
+    return stored.predictions_path(workdir, "robustness", fields, condition.name)

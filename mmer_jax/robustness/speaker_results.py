@@ -13,12 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmer_jax import errors
-from mmer_jax.config.cell import cell_name
 from mmer_jax.evaluation import aggregation, intervals, metrics
 from mmer_jax.results import predictions, records
 from mmer_jax.results.predictions import Predictions
-from mmer_jax.robustness.results import RECORD_FIELDS
+from mmer_jax.robustness import stored
 
 FILE_NAME = "speaker_recordings.jsonl"
 
@@ -45,7 +43,15 @@ class Draw(NamedTuple):
         return f"{self.kind}-{self.recordings or 'all'}-draw{self.number}"
 
 
-REQUIRED = (*RECORD_FIELDS, *Draw._fields, "dataset", "tested", "used", "n_test_clips", "confusion")
+REQUIRED = (
+    *stored.RECORD_FIELDS,
+    *Draw._fields,
+    "dataset",
+    "tested",
+    "used",
+    "n_test_clips",
+    "confusion",
+)
 
 
 class Key(NamedTuple):
@@ -98,12 +104,8 @@ def save(
     predicted = by_clip.probabilities.argmax(axis=1)
     counts = metrics.confusion(by_clip.label, predicted, len(record["emotions"]))
     result = {
-        **{field: record[field] for field in RECORD_FIELDS},
+        **stored.describe_cell(record),
         **draw._asdict(),
-        "dataset": {
-            field: record["dataset"][field] for field in ("name", "origin", "size", "pack_digest")
-        },
-        "tested": record["config"]["split"]["tested"],
         "n_test_clips": len(by_clip),
         "accuracy": metrics.accuracy(counts),
         "confusion": counts,
@@ -192,28 +194,19 @@ def compute_curves(
     Raises:
       UserError: The predictions of a result are missing, or belong to another result.
     """
-    grouped: dict[tuple[str, str, str], list[dict]] = {}
-    for result in read_results(workdir):
-        if (not protocols or result["protocol"] in protocols) and (
-            not rows or result["row"] in rows
-        ):
-            name = (result["table"], result["protocol"], result["row"])
-            grouped.setdefault(name, []).append(result)
+    grouped = stored.group_by_row(read_results(workdir), protocols, rows)
     return [_compute_curve(workdir, *name, results) for name, results in grouped.items()]
-
-
-Cells = dict[tuple[int, int], Predictions]  # (seed, fold) -> predictions per clip
 
 
 def _compute_curve(
     workdir: Path, table: str, protocol: str, row: str, results: list[dict]
 ) -> Curve:
-    epochs = max(result["epochs"] for result in results)
-    results = [result for result in results if result["epochs"] == epochs]
-    by_draw: dict[Draw, Cells] = {}
+    by_draw: dict[Draw, dict[tuple[int, int], Predictions]] = {}
     for result in results:
         draw = Draw(*(result[field] for field in Draw._fields))
-        by_draw.setdefault(draw, {})[result["seed"], result["fold"]] = _load(workdir, result, draw)
+        cells = by_draw.setdefault(draw, {})
+        path = _predictions_path(workdir, result, draw)
+        cells[result["seed"], result["fold"]] = stored.load(path, result, FILE_NAME)
     everything = by_draw.get(Draw(RANDOM, None, 0), {})
     dataset = results[0]["dataset"]["name"]
     levels = {(result["kind"], result["recordings"]) for result in results}
@@ -224,7 +217,7 @@ def _compute_curve(
         draws = [cells for draw, cells in by_draw.items() if draw[:2] == (kind, number)]
         if all(set(cells) <= set(everything) for cells in draws):  # else interrupted
             points.append(_compute_point(kind, number, used, draws, everything, dataset))
-    tests = _join_folds(next(iter(by_draw.values())))
+    tests = stored.join_folds(next(iter(by_draw.values())))
     groups = aggregation.groups(tests, dataset)
     return Curve(table, protocol, row, tuple(results), tuple(points), groups)
 
@@ -233,19 +226,20 @@ def _compute_point(
     kind: str,
     number: int | None,
     used: tuple[int, int],
-    draws: Sequence[Cells],
-    everything: Cells,
+    draws: Sequence[stored.Cells],
+    everything: stored.Cells,
     dataset: str,
 ) -> Point:
     tests, baselines = [], []
     for cells in draws:
-        tests += _join_folds(cells)
-        baselines += _join_folds({cell: everything[cell] for cell in cells})
+        tests += stored.join_folds(cells)
+        baselines += stored.join_folds({cell: everything[cell] for cell in cells})
     groups = aggregation.groups(tests, dataset).labels
-    correct = [_is_correct(test) for test in tests]
-    drops = [_is_correct(b) - c for b, c in zip(baselines, correct, strict=True)]
+    correct = [stored.is_correct(test) for test in tests]
+    drops = [stored.is_correct(b) - c for b, c in zip(baselines, correct, strict=True)]
     per_draw = [
-        statistics.fmean(_is_correct(test).mean() for test in _join_folds(cells)) for cells in draws
+        statistics.fmean(stored.is_correct(test).mean() for test in stored.join_folds(cells))
+        for cells in draws
     ]
     return Point(
         kind,
@@ -259,42 +253,5 @@ def _compute_point(
     )
 
 
-def _join_folds(cells: Cells) -> list[Predictions]:
-    """Returns the examples of each seed with all folds joined; seeds and folds ascend."""
-    seeds = sorted({seed for seed, _ in cells})
-    return [
-        aggregation.concatenate([cells[cell] for cell in sorted(cells) if cell[0] == seed])
-        for seed in seeds
-    ]
-
-
-def _is_correct(examples: Predictions) -> np.ndarray:
-    """Returns 1 for each correctly classified example and 0 for the others, float64 [n]."""
-    return (examples.probabilities.argmax(axis=1) == examples.label).astype(np.float64)
-
-
-def _load(workdir: Path, result: Mapping[str, Any], draw: Draw) -> Predictions:
-    """Loads the predictions of a result, one example per clip.
-
-    Raises:
-      UserError: The predictions do not have the confusion matrix of the result.
-    """
-    path = _predictions_path(workdir, result, draw)
-    examples = predictions.load(path).examples.get((result["epochs"], "test"))
-    if examples is not None:
-        examples = aggregation.by_clip(examples)
-        counts = metrics.confusion(
-            examples.label, examples.probabilities.argmax(1), len(result["emotions"])
-        )
-        # Probabilities are stored as float32 and averaged again here: one tie may break otherwise.
-        if np.abs(counts - np.array(result["confusion"])).sum() <= 2:
-            return examples
-    raise errors.UserError(
-        f"{path} does not hold the predictions that {FILE_NAME} was computed from: the files come "
-        "from different runs"
-    )
-
-
 def _predictions_path(workdir: Path, fields: Mapping[str, Any], draw: Draw) -> Path:
-    cell = cell_name(*(fields[field] for field in ("row", "protocol", "fold", "seed")))
-    return workdir / "predictions" / "speaker_recordings" / cell / f"{draw.name}.npz"
+    return stored.predictions_path(workdir, "speaker_recordings", fields, draw.name)
