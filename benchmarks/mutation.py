@@ -38,6 +38,7 @@ TESTS = {
     "training/preemption": ("training/test_loop.py", "training/test_early_stopping.py"),
     "training/rng": ("training/test_step.py", "training/test_input_pipeline.py"),
     "media/compiled": ("media/test_flow.py",),
+    "evaluation/cell_predictions": ("evaluation/test_summary.py", "reports/test_compare.py"),
     "evaluation/comparable": ("reports/test_compare.py",),
     "evaluation/data_check": ("evaluation/test_summary.py", "reports/test_report.py"),
     "evaluation/ladder": ("reports/test_ladder.py",),

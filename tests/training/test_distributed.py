@@ -5,6 +5,7 @@ import types
 import jax
 import pytest
 
+from mmer_jax import errors
 from mmer_jax.training import distributed
 
 
@@ -39,6 +40,7 @@ def test_cells_are_spread_first(monkeypatch, processes, of_each, cells, rows):
     seen = []
     for mine in range(processes):
         monkeypatch.setattr(jax, "process_index", lambda mine=mine: mine)
+        assert distributed.is_primary() == (mine == 0)
         places, share = distributed.assign(range(cells))
         assert len(places) == sum(any(d.process_index == mine for d in row) for row in mesh)
         for place in places:
@@ -53,3 +55,14 @@ def test_cells_are_spread_first(monkeypatch, processes, of_each, cells, rows):
         assert sorted(seen) == list(range(cells))
     else:
         assert set(seen) == set(range(cells))
+
+
+@pytest.mark.parametrize("error", [ValueError, RuntimeError])
+def test_a_process_that_cannot_join_the_others_is_told_how(monkeypatch, error):
+    def initialize(*arguments):
+        assert arguments == ("host:1", 2, 1)
+        raise error("deadline\n exceeded.")
+
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    with pytest.raises(errors.UserError, match=r"others: deadline exceeded\. .*--coordinator="):
+        distributed.initialize("host:1", 2, 1)

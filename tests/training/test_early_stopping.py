@@ -83,6 +83,7 @@ def test_the_best_epochs_network_is_what_a_run_of_so_many_epochs_gives(
         (probabilities.argmax(1) == validation.label).mean()
     )
     assert not plain.state.best_params and "validation_loss" not in plain.history[0]
+    assert not plain.state.ema_params
 
 
 def test_without_patience_spent_the_budget_ends_it(config, run, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from mmer_jax import models
 from mmer_jax.models import registry
-from mmer_jax.training import optimizers, step
+from mmer_jax.training import optimizers, sharding, step
 from mmer_jax.training.augmentation import Augmentation
 
 
@@ -93,6 +93,17 @@ def test_each_step_and_each_seed_draws_anew(small_config, task, stream):
 
     assert len({loss(number, seed) for number in range(3) for seed in range(2)}) == 6
     assert loss(2, 1) == loss(2, 1)
+
+
+def test_the_compiled_step_reuses_the_memory_of_the_state(setting, task):
+    model, optimizer, state = setting
+    arrays, examples = task
+    batch = make_batch(arrays, np.arange(6), examples.label)
+    mesh = sharding.make_mesh(jax.devices()[:1])
+    compiled = step.compile_train_step(model, optimizer, step.Objective(), mesh)
+    (given, *others), _ = compiled.lower(state, batch, {}, jnp.uint32(0)).args_info
+    assert all(x.donated for x in jax.tree.leaves(given))
+    assert not any(x.donated for x in jax.tree.leaves(others))
 
 
 def test_first_update_is_adams_closed_form(setting, task):
