@@ -14,7 +14,9 @@ The report draws the ladder; `mmer figure ladder WORKDIR` draws it for a paper. 
 recordings suffice: --config.data.builder=speech. At other intensities:
 --config.data.intensities=normal, or =normal,strong.
 
-Time: 48 networks; at 64 pixels and 24 epochs some hours on 2 CPU cores. Scores: docs/results.md.
+Time: 51 networks; at 64 pixels two minutes each on one CPU core. Expected score there, on the audio
+of 18 actors: 91% under triplet_random, 69% under clip_random_altered_sound, 54% under actor_kfold
+(docs/results.md).
 """
 
 from configs import base
