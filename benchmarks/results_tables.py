@@ -16,7 +16,7 @@ without it they write to a temporary folder.
 
 With `--archive NAME=WORKDIR` records and predictions of a workdir are copied to RUNS/NAME first,
 without paths of the machine, parameters and logs: enough to compute all tables, intervals and tests
-again.
+again. `--epochs` leaves out the records after other numbers of epochs, which are most of the size.
 """
 
 import argparse
@@ -65,10 +65,15 @@ def find_tables(output: str) -> list[str]:
     ]
 
 
-def archive(workdir: pathlib.Path, destination: pathlib.Path) -> None:
+def archive(workdir: pathlib.Path, destination: pathlib.Path, epochs: Sequence[int] = ()) -> None:
     """Copies records, predictions and results of tests of a workdir, without paths of the machine.
 
     `mmer robustness` and `mmer speakers` print these results with --stored.
+
+    Args:
+      workdir: The workdir.
+      destination: Folder of the copy; replaced if it exists.
+      epochs: Numbers of epochs whose records are copied; empty for all.
     """
     shutil.rmtree(destination, ignore_errors=True)
     shutil.copytree(workdir / "predictions", destination / "predictions")
@@ -78,6 +83,8 @@ def archive(workdir: pathlib.Path, destination: pathlib.Path) -> None:
     lines = []
     for line in (workdir / "records.jsonl").read_text().splitlines():
         record = json.loads(line)
+        if epochs and record["epochs"] not in epochs:
+            continue
         for section in ("data", "test_data"):
             fields = record["config"].get(section, {})
             fields.update({name: None for name in _PATHS if fields.get(name)})
@@ -91,13 +98,14 @@ def main() -> int:
     parser.add_argument("documents", nargs="*", type=pathlib.Path)
     parser.add_argument("--runs", type=pathlib.Path, required=True, help="folder of workdirs")
     parser.add_argument("--archive", action="append", default=[], metavar="NAME=WORKDIR")
+    parser.add_argument("--epochs", nargs="+", type=int, default=(), help="epochs to archive")
     parser.add_argument(
         "--out", type=pathlib.Path, help="folder of figures (default: a temporary one)"
     )
     parser.add_argument("--check", action="store_true", help="only report differences")
     options = parser.parse_args()
     for name, _, workdir in (entry.partition("=") for entry in options.archive):
-        archive(pathlib.Path(workdir), options.runs / name)
+        archive(pathlib.Path(workdir), options.runs / name, options.epochs)
 
     differences: list[str] = []
     with tempfile.TemporaryDirectory() as temporary:

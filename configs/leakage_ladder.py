@@ -5,7 +5,7 @@
 
 The rungs differ in what may be on both sides of the split: all networks train on equally many
 speakers, recordings and examples, the fewest that any protocol has, and accuracies are per test
-example (docs/protocols.md says what remains unequal). Of RAVDESS's actors 1 to 18: 312 examples of
+example (docs/protocols.md names what remains unequal). Of RAVDESS's actors 1 to 18: 312 examples of
 130 recordings by 13 speakers. Between triplet_random and clip_random two things change, the shared
 recordings and the audio of the test examples; clip_random_altered_sound changes only the first.
 leave_one_actor_out, one network per subject, runs with one seed.

@@ -57,9 +57,13 @@ def test_an_archive_has_no_paths_of_the_machine(tmp_path):
     (workdir / "predictions").mkdir(parents=True)
     (workdir / "predictions" / "cell.npz").write_bytes(b"x")
     data = {"manual_dir": "/home/me/wav", "data_dir": None, "size": 64}
-    records = [{"row": "mel", "config": {"data": data}}, {"row": "face", "config": {}}]
+    records = [
+        {"row": "mel", "epochs": 10, "config": {"data": data}},
+        {"row": "mel", "epochs": 20, "config": {"data": data}},
+        {"row": "face", "epochs": 40, "config": {}},
+    ]
     (workdir / "records.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
-    results_tables.archive(workdir, tmp_path / "archived")
+    results_tables.archive(workdir, tmp_path / "archived", epochs=(10, 40))
     text = (tmp_path / "archived" / "records.jsonl").read_text()
     assert "/home" not in text and len(text.splitlines()) == 2
     assert json.loads(text.splitlines()[0])["config"]["data"]["size"] == 64

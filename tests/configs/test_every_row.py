@@ -16,7 +16,14 @@ SAME_ROWS = ("ravdess_normal", "ravdess_normal_8class", "demo")
 # Of an ablation, rows that are put together in another way than the first; the others differ in
 # amounts. Of the ladder, whose rows are those of ravdess_strong, one input and two.
 SOME = {
-    "ravdess_unseen_speakers": ("inductive", "transductive", "paper", "constant_adam", "flattened"),
+    "ravdess_unseen_speakers": (
+        "inductive",
+        "transductive",
+        "paper",
+        "wide",
+        "constant_adam",
+        "flattened",
+    ),
     "leakage_ladder": ("mel", "face_mel"),
 }
 # Compiling takes most of the time here, and grows with depth. test_configuration.py traces each

@@ -123,7 +123,7 @@ def test_a_run_stopped_twice_goes_on_to_the_same_end(
     assert_equal(again[30].probabilities, measured[30].probabilities)
 
 
-def test_the_running_average_is_what_is_judged_and_kept(config, run, validation, tmp_path):
+def test_the_running_average_is_what_is_monitored_and_kept(config, run, validation, tmp_path):
     config.optimizer.ema_decay = 0.9
     outcome, measured = run(config, tmp_path / "a", 30)
     best = early_stopping.best_epoch(config, outcome.history)
@@ -133,8 +133,8 @@ def test_the_running_average_is_what_is_judged_and_kept(config, run, validation,
     assert_equal(measured[30].probabilities, at_best[best].probabilities)
     probabilities = at_best[best].probabilities["validation"]
     own = probabilities[np.arange(len(validation)), validation.label]
-    judged = outcome.history[best - 1]["validation_loss"]
-    assert judged == pytest.approx(-np.log(own).mean(), rel=1e-5)
+    monitored = outcome.history[best - 1]["validation_loss"]
+    assert monitored == pytest.approx(-np.log(own).mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize(
