@@ -5,8 +5,8 @@
 Renders talking heads, builds the dataset with the real builder, trains three rows and writes the
 report, everything under runs/demo/.
 
-Time: 2 to 4 minutes on 2 CPU cores. Expected score: about 65 to 70% per clip for one input and 85%
-for three, chance 20%. Numbers on rendered clips say nothing about emotion recognition.
+Time: 2 to 5 minutes on 2 CPU cores. Expected score: 60 to 75% per clip for one input and 93% for
+three, chance 20%. Numbers on rendered clips say nothing about emotion recognition.
 """
 
 from configs import base
